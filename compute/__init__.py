@@ -1,0 +1,1 @@
+"""Offers, pools, rates, compute grants, jobs and usage."""

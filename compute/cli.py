@@ -1,0 +1,6 @@
+"""`pledgeworks` commands of `compute`."""
+
+import click
+
+commands: list[click.Command] = []
+"""What app.py adds to the top level."""

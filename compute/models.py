@@ -1,0 +1,1 @@
+"""The tables of `compute` and their status graphs."""

@@ -1,0 +1,1 @@
+"""The shared kernel: database, ledger, tasks, identity, web. It imports no domain."""

@@ -1,0 +1,90 @@
+"""Settings, from the environment only. docs/reference/settings.md lists them and a test compares the two."""
+
+import enum
+import secrets
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds app.py, templates/ and migrations/."""
+
+
+class Environment(enum.StrEnum):
+    """How careful to be. Production refuses demo data and executors that don't confine untrusted code."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform. Unknown variables are ignored, impossible values refused at start."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
+
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL 15+ to use. Unset: the platform starts its own under the data folder."
+    )
+    pledgeworks_data: Path = Field(
+        default=ROOT / "var", description="Data folder: the embedded database, the object store, keys."
+    )
+    port: int = Field(default=8000, ge=1, le=65535, description="Port of the web server on 127.0.0.1.")
+    pledgeworks_env: Environment = Field(default=Environment.DEVELOPMENT, description="`development` or `production`.")
+    pledgeworks_base_url: str | None = Field(
+        default=None, description="Public address, for links in exports and manifests. Unset: http://127.0.0.1:PORT."
+    )
+    pledgeworks_object_store: str | None = Field(
+        default=None,
+        description="fsspec URL for logs, artefacts and attachments. Unset: a folder under the data folder.",
+    )
+    pledgeworks_allow_unconfined: bool = Field(
+        default=False,
+        description="Let the local executor, which does not confine untrusted code, start in production too.",
+    )
+
+    @property
+    def base_url(self) -> str:
+        return self.pledgeworks_base_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def object_store_url(self) -> str:
+        return self.pledgeworks_object_store or f"file://{self.data_folder / 'objects'}"
+
+    @property
+    def data_folder(self) -> Path:
+        return self.pledgeworks_data.expanduser().resolve()
+
+    def secret(self, name: str, length: int = 32) -> bytes:
+        """A random secret of this installation, made on first use and kept in a file only the owner can read."""
+        path = self.data_folder / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f".{name}.{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(secrets.token_bytes(length))
+            try:
+                path.hardlink_to(fresh)  # fails if another process was first: then its secret is the one
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_bytes()
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        InvalidInput: a variable holds something that can't be used; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
+        raise InvalidInput(f"{name} can't be used: {first['msg']}. See docs/reference/settings.md.", field=name) from None

@@ -1,0 +1,18 @@
+"""PostgreSQL: one engine per process, one session per unit of work, typed columns."""
+
+from core.db.base import Base, CurrencyCode, Id, JsonObject, MinorUnits, ShortText, Utc, new_id
+from core.db.session import dispose_engine, engine, session_scope
+
+__all__ = [
+    "Base",
+    "CurrencyCode",
+    "Id",
+    "JsonObject",
+    "MinorUnits",
+    "ShortText",
+    "Utc",
+    "dispose_engine",
+    "engine",
+    "new_id",
+    "session_scope",
+]

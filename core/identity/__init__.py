@@ -1,0 +1,1 @@
+"""People, organisations, projects, roles, sign-in, sessions and API tokens."""

@@ -1,0 +1,5 @@
+"""`pledgeworks` commands of the identity package."""
+
+import click
+
+commands: list[click.Command] = []

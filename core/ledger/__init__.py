@@ -1,0 +1,1 @@
+"""The one double-entry ledger: every cent and every GPU-second."""

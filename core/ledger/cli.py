@@ -1,0 +1,5 @@
+"""`pledgeworks` commands of the ledger package."""
+
+import click
+
+commands: list[click.Command] = []

@@ -1,0 +1,5 @@
+"""`pledgeworks` commands of the tasks package."""
+
+import click
+
+commands: list[click.Command] = []

@@ -1,0 +1,1 @@
+"""The tables of `grants` and their status graphs."""

@@ -1,0 +1,1 @@
+"""Recipients, payouts, approvals, rails: never twice, never lost."""

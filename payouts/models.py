@@ -1,0 +1,1 @@
+"""The tables of `payouts` and their status graphs."""

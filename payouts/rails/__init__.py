@@ -1,0 +1,1 @@
+"""How money leaves: one module per rail behind one Protocol."""

@@ -1,0 +1,1 @@
+"""Companies, pledges, payments, annual reports, membership."""

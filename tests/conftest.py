@@ -1,0 +1,139 @@
+"""One PostgreSQL for the whole run, a migrated template database, and a rolled-back transaction per test.
+
+`PLEDGEWORKS_TEST_DATABASE_URL` names another server to use (a superuser's address); else an embedded one is started in
+a temporary folder. `PLEDGEWORKS_SHARED` names the folder of facts and data that some tests read.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server (its maintenance database)."""
+    given = os.environ.get("PLEDGEWORKS_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    from core.db.embedded import EmbeddedServer
+
+    # A short path: the server's socket lies in it, and socket addresses hold 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="pw-test-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedServer.attach(Path(folder))
+        maintenance = create_engine(server.url, isolation_level="AUTOCOMMIT")
+        with maintenance.connect() as connection:
+            # Tests kill clients, never the machine: waiting for the disk would prove nothing here.
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("ALTER SYSTEM SET full_page_writes = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        maintenance.dispose()
+        yield server.url
+        EmbeddedServer.detach_all()
+
+
+@pytest.fixture(scope="session")
+def template_database(database_server: str) -> Iterator[str]:
+    """The name of a database migrated to head, to be copied."""
+    from core.db.migrate import upgrade
+
+    name = f"template_{uuid7().hex}"
+    _maintain(database_server, f'CREATE DATABASE "{name}"')
+    engine = create_engine(_named(database_server, name))
+    upgrade(engine)
+    engine.dispose()
+    yield name
+    _maintain(database_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def engine(database_server: str, template_database: str) -> Iterator[Engine]:
+    """An engine on a migrated database that rolled-back tests share."""
+    with _copy(database_server, template_database) as url:
+        made = create_engine(url)
+        yield made
+        made.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session whose every commit is undone after the test."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as made:
+            yield made
+        outer.rollback()
+
+
+@pytest.fixture
+def fresh_database(database_server: str, template_database: str) -> Iterator[str]:
+    """The address of a migrated database of this test's own, for tests with several connections or processes."""
+    with _copy(database_server, template_database) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(database_server: str) -> Iterator[str]:
+    """The address of a database without any table."""
+    with _copy(database_server, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed moment for services that take `now`."""
+    return datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of facts and data; tests that read it are skipped, with this reason, where it is not."""
+    folder = os.environ.get("PLEDGEWORKS_SHARED")
+    if not folder:
+        pytest.skip("PLEDGEWORKS_SHARED names no folder with the shared facts and data")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test has its own data folder, so that none touches the developer's var/."""
+    from core.config import settings
+
+    monkeypatch.setenv("PLEDGEWORKS_DATA", str(tmp_path / "data"))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+class _copy:  # noqa: N801 - a context manager, used like a function
+    """A copy of a template database, dropped at the end."""
+
+    def __init__(self, server: str, template: str) -> None:
+        self._server, self._template, self._name = server, template, f"test_{uuid7().hex}"
+
+    def __enter__(self) -> str:
+        _maintain(self._server, f'CREATE DATABASE "{self._name}" TEMPLATE "{self._template}"')
+        return _named(self._server, self._name)
+
+    def __exit__(self, *_: object) -> None:
+        _maintain(self._server, f'DROP DATABASE "{self._name}" WITH (FORCE)')
+
+
+def _named(server: str, name: str) -> str:
+    return make_url(server).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+
+
+def _maintain(server: str, statement: str) -> None:
+    engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
