@@ -19,7 +19,7 @@ from core.errors import InvalidInput
 MINOR_MAX = 2**63 - 1
 """Amounts live in PostgreSQL BIGINT columns."""
 
-_PLAIN_AMOUNT = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
+_PLAIN_AMOUNT = re.compile(r"-?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?")
 
 
 @cache

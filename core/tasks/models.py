@@ -1,7 +1,7 @@
 """The task table and its states."""
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index
@@ -45,3 +45,13 @@ class TaskRow(Base):
     tries_max: Mapped[int] = mapped_column(default=8)
     last_error: Mapped[str | None]
     finished_at: Mapped[datetime | None]
+
+
+class ClockRun(Base):
+    """The last day a piece of daily work was done, so that a missed day is made up for and no day is done twice."""
+
+    __tablename__ = "clock_run"
+
+    name: Mapped[ShortText] = mapped_column(primary_key=True)
+    done_on: Mapped[date]
+    finished_at: Mapped[Utc]

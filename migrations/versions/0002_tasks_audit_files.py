@@ -60,6 +60,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stored_file")),
     )
     op.create_table(
+        "clock_run",
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("done_on", sa.Date(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_clock_run")),
+    )
+    op.create_table(
         "task",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("kind", sa.String(length=250), nullable=False),
@@ -93,6 +100,7 @@ def downgrade() -> None:
     op.drop_index("ix_task_status_created", table_name="task")
     op.drop_index("ix_task_due", table_name="task", postgresql_where=sa.text("status IN ('ready', 'running')"))
     op.drop_table("task")
+    op.drop_table("clock_run")
     op.drop_table("stored_file")
     op.drop_index("ix_event_object", table_name="event")
     op.drop_index("ix_event_at", table_name="event")
