@@ -1,0 +1,215 @@
+"""What the scheduler is told and what it answers: plain frozen data, nothing else.
+
+Times are whole seconds on the caller's clock: Unix time in production, trace time in a simulator. GPU time is in ticks
+(core/units.py): an offer's in ticks of its flavor, a grant's and the fair share's in reference ticks. "GPUs" are whole
+devices of a flavor; a slice is a flavor of its own, and slots of a machine without accelerator are too.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+Instant = int
+"""A moment, in whole seconds."""
+
+
+# What the scheduler is told ------------------------------------------------------------------------------------------------
+
+
+class PoolState(enum.StrEnum):
+    """Whether a pool takes new jobs."""
+
+    OPEN = "open"
+    DRAINING = "draining"  # what runs may end; nothing new starts
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Hardware behind one executor."""
+
+    id: UUID
+    name: str
+    capacity: Mapping[str, int]  # GPUs per flavor, in use or not
+    state: PoolState = PoolState.OPEN
+    open_until: Instant | None = None  # nothing may run past this moment; None: no end is known
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """GPU time a donor gives in one pool. Its policy was applied already: see `Job.offers`."""
+
+    id: UUID
+    pool_id: UUID
+    flavor: str
+    available_ticks: int  # neither settled nor held
+    opens_at: Instant
+    closes_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a project may still use."""
+
+    id: UUID
+    available_ticks: int  # reference ticks, neither settled nor held
+    opens_at: Instant
+    closes_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that one project or one person may have running at a time; None: no limit."""
+
+    jobs: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Who takes turns with whom."""
+
+    id: UUID
+    weight: int = 1  # twice the weight, twice the share
+    used_ticks: int = 0  # past use in reference ticks, decayed to now (`fairness.decayed`)
+    limit: Limit = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job that has its devices, starting ones included."""
+
+    job_id: UUID
+    project_id: UUID
+    submitter_id: UUID | None
+    pool_id: UUID
+    flavor: str
+    gpus: int
+    rate: int  # reference ticks per second
+    ends_by: Instant  # when its declared time, and what ending it takes, is over at the latest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that waits."""
+
+    id: UUID
+    project_id: UUID
+    submitter_id: UUID | None
+    submitted_at: Instant
+    flavor: str
+    gpus: int  # all at once or not at all
+    wall_seconds: int  # declared
+    cost_ticks: int  # reference ticks for the whole wall time: what the grant must still have
+    grant_id: UUID | None  # None: not metered by a grant
+    offer_ticks: int = 0  # flavor ticks for the whole wall time: what the offers must still have
+    offers: frozenset[UUID] | None = None  # the offers whose policy permits this job; None: not metered by offers
+    pools: frozenset[UUID] | None = None  # the pools it may run in; None: any with its flavor
+
+    @property
+    def rate(self) -> int:
+        """Reference ticks per second while it runs."""
+        return self.cost_ticks // self.wall_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The knobs, each with its unit. The defaults suit CI."""
+
+    current_use_seconds: int = 24 * 3600  # a GPU in use now weighs as much as this many seconds of one used in the past
+    patience_seconds: int = 24 * 3600  # inside a project short jobs go first until a job has waited this long
+    overhead_seconds: int = 0  # how long a job may keep its devices beyond its wall time: fetching sources, being stopped
+    backfill: bool = True  # may later jobs pass the next in line where they don't delay it?
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a plan depends on. The order of the parts means nothing."""
+
+    now: Instant
+    pools: tuple[Pool, ...]
+    projects: tuple[Project, ...]
+    queued: tuple[Job, ...]
+    running: tuple[Running, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    submitter_limits: Mapping[UUID, Limit] = field(default_factory=dict)
+    rules: Rules = Rules()
+
+
+# What the scheduler answers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A part of a job's declared GPU time, taken from one offer, in ticks of the flavor."""
+
+    offer_id: UUID
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """This job is to start now, in this pool, with all its GPUs."""
+
+    job_id: UUID
+    pool_id: UUID
+    flavor: str
+    gpus: int
+    ends_by: Instant
+    draws: tuple[Draw, ...]  # what to hold of which offers, soonest expiry first; empty if not metered by offers
+    backfilled: bool  # it passed a job that is ahead of it in line, without delaying it
+
+
+class Reason(enum.StrEnum):
+    """Why a job waits. The first that applies, in this order."""
+
+    WAITING_FOR_POOL = "waiting_for_pool"  # no open pool has these GPUs, however long one waits
+    WAITING_FOR_GRANT = "waiting_for_grant"  # the grant is not open for as long as the job may take
+    WAITING_FOR_BUDGET = "waiting_for_budget"  # the grant has less left than the job may use
+    WAITING_FOR_OFFER = "waiting_for_offer"  # no permitted offer is open long enough, or none has enough left
+    PROJECT_LIMIT = "project_limit"  # the project runs as much at once as it may
+    SUBMITTER_LIMIT = "submitter_limit"  # the submitter runs as much at once as they may
+    RESERVED_NEXT = "reserved_next"  # next in line in its pool: the GPUs it needs are being kept for it
+    WAITING_FOR_CAPACITY = "waiting_for_capacity"  # fewer GPUs are free than it needs
+    WAITING_FOR_FAIR_TURN = "waiting_for_fair_turn"  # enough are free, but starting it would delay the next in line
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A current "not yet" for one waiting job. `detail` says it in words; the numbers it says are fields."""
+
+    job_id: UUID
+    reason: Reason
+    decided_at: Instant
+    place: int  # 1 is the first in line among all that wait
+    flavor: str
+    gpus_needed: int
+    pool_id: UUID | None = None  # the pool the numbers are about, if it is about one
+    pool_name: str = ""
+    gpus_free: int | None = None  # in that pool; for WAITING_FOR_POOL the most any open pool has in all
+    ticks_needed: int | None = None  # of the grant or the offers, whichever the reason is about
+    ticks_available: int | None = None
+    limit: int | None = None  # PROJECT_LIMIT, SUBMITTER_LIMIT: what may run at once ...
+    limit_on: str = ""  # ... of "jobs" or "gpus"
+    in_use: int | None = None  # ... and what does, jobs promised a start included
+    opens_at: Instant | None = None  # of a grant or an offer that is not open yet
+    closes_at: Instant | None = None  # of a grant, an offer or a pool that closes before the job could end
+    expected_start_at: Instant | None = None  # RESERVED_NEXT: at the latest, if running jobs keep their declared times
+    kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
+
+    @property
+    def detail(self) -> str:
+        """The decision as one sentence for the person who waits."""
+        from compute.scheduling.sentences import sentence  # there, not here: words change more often than rules
+
+        return sentence(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer: every queued job is in exactly one of the two."""
+
+    starts: tuple[Start, ...]  # in the order decided
+    waiting: tuple[Decision, ...]  # in line order

@@ -1,0 +1,126 @@
+"""Decisions in words for the person who waits."""
+
+from datetime import UTC, datetime
+
+from compute.scheduling.model import Decision, Instant, Reason
+from core.units import TICKS_PER_GPU_HOUR, format_gpu_hours
+
+
+def sentence(decision: Decision) -> str:
+    """One sentence that says what the job needs, what there is, and what has to happen."""
+    return _WORDS[decision.reason](decision)
+
+
+def _pool(d: Decision) -> str:
+    needs = f"needs {d.gpus_needed} × {d.flavor}"
+    if d.closes_at is not None:
+        return f"{needs}; pool {d.pool_name} closes at {_moment(d.closes_at, d)}, before this job could end"
+    if not d.gpus_free:
+        return f"{needs}; no open pool it may use has any"
+    return f"{needs}; no open pool it may use has more than {d.gpus_free}"
+
+
+def _grant(d: Decision) -> str:
+    if d.opens_at is not None:
+        return f"its compute grant starts at {_moment(d.opens_at, d)}"
+    assert d.closes_at is not None
+    if d.closes_at <= d.decided_at:
+        return f"its compute grant ended at {_moment(d.closes_at, d)}"
+    return f"its compute grant ends at {_moment(d.closes_at, d)}, before this job could end"
+
+
+def _budget(d: Decision) -> str:
+    needed, available = _ticks(d)
+    return (
+        f"may use {_hours(needed)} reference GPU-hours; its compute grant has {_hours(available)} left "
+        f"that no other job holds, {_hours(needed - available)} short"
+    )
+
+
+def _offer(d: Decision) -> str:
+    needed, available = _ticks(d)
+    where = f"in pool {d.pool_name}"
+    if d.closes_at is not None:
+        return f"the last offer it may use {where} closes at {_moment(d.closes_at, d)}, before this job could end"
+    if d.opens_at is not None:
+        return f"the next offer it may use {where} opens at {_moment(d.opens_at, d)}"
+    if not available:
+        return f"no offer it may use {where} has any {d.flavor} time left"
+    return f"may use {_hours(needed)} {d.flavor} GPU-hours; the offers it may use {where} have {_hours(available)} left"
+
+
+def _project_limit(d: Decision) -> str:
+    return f"its project {_limit(d)}"
+
+
+def _submitter_limit(d: Decision) -> str:
+    return f"its submitter {_limit(d)}"
+
+
+def _limit(d: Decision) -> str:
+    assert d.limit is not None
+    assert d.in_use is not None
+    if d.limit_on == "jobs":
+        return f"may run {_count(d.limit, 'job')} at a time and has {d.in_use} running or about to start"
+    in_use = f"{d.in_use} in use or promised, {d.gpus_needed} more needed" if d.in_use else f"{d.gpus_needed} needed"
+    return f"may use {_count(d.limit, 'GPU')} at a time: {in_use}"
+
+
+def _reserved(d: Decision) -> str:
+    assert d.expected_start_at is not None
+    return f"{_needs(d)}; next in line, expected at {_moment(d.expected_start_at, d)} at the latest"
+
+
+def _capacity(d: Decision) -> str:
+    return f"{_needs(d)}; number {d.place} in line"
+
+
+def _fair_turn(d: Decision) -> str:
+    assert d.kept_until is not None
+    return (
+        f"{_needs(d)}; starting it now would delay the job that is next in line, "
+        f"which is expected at {_moment(d.kept_until, d)} at the latest"
+    )
+
+
+def _needs(d: Decision) -> str:
+    return f"needs {d.gpus_needed} × {d.flavor}, {d.gpus_free} free in pool {d.pool_name}"
+
+
+_WORDS = {
+    Reason.WAITING_FOR_POOL: _pool,
+    Reason.WAITING_FOR_GRANT: _grant,
+    Reason.WAITING_FOR_BUDGET: _budget,
+    Reason.WAITING_FOR_OFFER: _offer,
+    Reason.PROJECT_LIMIT: _project_limit,
+    Reason.SUBMITTER_LIMIT: _submitter_limit,
+    Reason.RESERVED_NEXT: _reserved,
+    Reason.WAITING_FOR_CAPACITY: _capacity,
+    Reason.WAITING_FOR_FAIR_TURN: _fair_turn,
+}
+assert _WORDS.keys() == set(Reason)
+
+
+def _ticks(d: Decision) -> tuple[int, int]:
+    assert d.ticks_needed is not None
+    assert d.ticks_available is not None
+    return d.ticks_needed, d.ticks_available
+
+
+def _moment(at: Instant, d: Decision) -> str:
+    """`14:20 UTC` on the day of the decision, `24 Nov 14:20 UTC` else."""
+    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(d.decided_at, UTC).date()
+    if moment.date() == today:
+        return f"{moment:%H:%M} UTC"
+    year = f" {moment.year}" if moment.year != today.year else ""
+    return f"{moment.day} {moment:%b}{year} {moment:%H:%M} UTC"
+
+
+def _hours(ticks: int) -> str:
+    """Two places, or as many as it takes to tell a small amount from nothing."""
+    places = 2 if ticks == 0 or ticks * 100 >= TICKS_PER_GPU_HOUR else 6
+    return format_gpu_hours(ticks, places)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
