@@ -1,0 +1,43 @@
+"""The tables of `compute` and their status graphs: what donors give, what projects were granted, what ran and what it cost.
+
+GPU time is kept in ticks of 1/840 GPU-second (core.units). *Flavor ticks* are time on one kind of accelerator; *reference
+ticks* are the same time after the dated exchange table, the unit grants are counted in.
+"""
+
+from compute.models.grants import ComputeGrant, ExpiryReminder, GrantStatus
+from compute.models.jobs import (
+    Artefact,
+    AttemptDraw,
+    AttemptStatus,
+    FailureCause,
+    Job,
+    JobAttempt,
+    JobKind,
+    JobStatus,
+    SourceKind,
+    UsageRecord,
+)
+from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, OfferKind, OfferStatus, Pool, PoolStatus
+
+__all__ = [
+    "Artefact",
+    "AttemptDraw",
+    "AttemptStatus",
+    "ComputeGrant",
+    "ComputeOffer",
+    "ExchangeRate",
+    "ExpiryReminder",
+    "FailureCause",
+    "Flavor",
+    "GrantStatus",
+    "Job",
+    "JobAttempt",
+    "JobKind",
+    "JobStatus",
+    "OfferKind",
+    "OfferStatus",
+    "Pool",
+    "PoolStatus",
+    "SourceKind",
+    "UsageRecord",
+]
