@@ -110,9 +110,7 @@ class ExpiryReminder(Base):
     __tablename__ = "expiry_reminder"
     __table_args__ = (
         CheckConstraint("num_nonnulls(grant_id, offer_id) = 1", name="one_subject"),
-        Index(
-            "uq_expiry_reminder_mark", "grant_id", "offer_id", "days_before", unique=True, postgresql_nulls_not_distinct=True
-        ),
+        Index("uq_expiry_reminder_mark", "grant_id", "offer_id", "days_before", unique=True, postgresql_nulls_not_distinct=True),
     )
 
     id: Mapped[Id]

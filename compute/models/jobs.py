@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import Text
 
+from compute.executors.base import Stop
 from compute.models.grants import ComputeGrant
 from compute.models.offers import ComputeOffer, Flavor, Pool
 from core.db import Base, Id, JsonObject, ShortText, Utc
@@ -211,8 +212,8 @@ class JobAttempt(Base):
     reason: Mapped[str | None]
     """Why it ended as it did, in a sentence."""
     output_bytes: Mapped[int] = mapped_column(default=0)
-    stop_status: Mapped[AttemptStatus | None]
-    """Set once it was asked to stop: the ending it then gets (cancelled or evicted)."""
+    stop: Mapped[Stop | None]
+    """Set once its end was asked for: by a person (its use is charged) or by the platform (credited back)."""
     stop_reason: Mapped[str | None]
     test_summary: Mapped[dict[str, object] | None] = mapped_column(JSONB())
     """Counts and failures read from JUnit XML artefacts."""
