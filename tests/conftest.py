@@ -6,7 +6,7 @@ a temporary folder. `PLEDGEWORKS_SHARED` names the folder of facts and data that
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,16 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything is required (`PLEDGEWORKS_REQUIRE_ALL=1`, as in continuous integration) a skip is a failure."""
+    report = yield
+    if report.skipped and os.environ.get("PLEDGEWORKS_REQUIRE_ALL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but everything is required here: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
