@@ -21,7 +21,6 @@ import pledge.tasks
 import pledge.views
 from core.cli import Commands
 from core.commands import commands as core_commands
-from core.processes import up_command
 from core.web import build_app
 
 DOMAINS = (pledge, grants, payouts, compute)
