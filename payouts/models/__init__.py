@@ -1,0 +1,45 @@
+"""The tables of `payouts` and their status graphs."""
+
+from payouts.models.bank import BankFile, BankImport
+from payouts.models.controls import Alarm, PayoutRule, RailSwitch, RuleKind
+from payouts.models.payouts import (
+    CLOSED,
+    NEXT,
+    NEXT_ATTEMPT,
+    AttemptFailure,
+    AttemptState,
+    Outcome,
+    Payout,
+    PayoutAttempt,
+    PayoutStatus,
+    Resolution,
+)
+from payouts.models.recipients import Destination, Notice, Recipient, RecipientKind
+from payouts.models.runs import NEXT_RUN, Run, RunApproval, RunStatus
+
+__all__ = [
+    "CLOSED",
+    "NEXT",
+    "NEXT_ATTEMPT",
+    "NEXT_RUN",
+    "Alarm",
+    "AttemptFailure",
+    "AttemptState",
+    "BankFile",
+    "BankImport",
+    "Destination",
+    "Notice",
+    "Outcome",
+    "Payout",
+    "PayoutAttempt",
+    "PayoutRule",
+    "PayoutStatus",
+    "RailSwitch",
+    "Recipient",
+    "RecipientKind",
+    "Resolution",
+    "RuleKind",
+    "Run",
+    "RunApproval",
+    "RunStatus",
+]

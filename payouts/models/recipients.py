@@ -1,0 +1,97 @@
+"""Who is paid, and where the money goes."""
+
+import enum
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db import Base, CurrencyCode, Id, JsonObject, ShortText, Utc
+from core.identity.models import Person
+
+
+class RecipientKind(enum.StrEnum):
+    """What a recipient is. A fiscal host takes money for others, less its fee."""
+
+    PERSON = "person"
+    ORGANISATION = "organisation"
+    FISCAL_HOST = "fiscal_host"
+
+
+class Recipient(Base):
+    """Somebody money is paid to: a maintainer, a company, a fiscal host. It need not have an account here."""
+
+    __tablename__ = "recipient"
+    __table_args__ = (
+        CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+        CheckConstraint("num_nonnulls(person_id, organisation_id) <= 1", name="one_identity"),
+        Index("ix_recipient_name", "name", "id"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[ShortText]
+    """As the bank knows it."""
+    kind: Mapped[RecipientKind]
+    country: Mapped[str]
+    """ISO 3166-1 alpha-2."""
+    email: Mapped[str | None]
+    """Where a notice of changed payment details goes."""
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"), index=True)
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    is_demo: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Utc]
+
+    destinations: Mapped[list["Destination"]] = relationship(back_populates="recipient", order_by="Destination.created_at.desc()")
+
+
+class Destination(Base):
+    """Where a recipient's money of one currency goes. Never edited: a change retires the row and adds another.
+
+    A trigger refuses every UPDATE but the one that retires it, so what an approver saw is what is sent.
+    """
+
+    __tablename__ = "destination"
+    __table_args__ = (
+        Index("uq_destination_current", "recipient_id", "currency", unique=True, postgresql_where="retired_at IS NULL"),
+        CheckConstraint("usable_from >= created_at", name="usable_after_creation"),
+    )
+
+    id: Mapped[Id]
+    recipient_id: Mapped[UUID] = mapped_column(ForeignKey("recipient.id"))
+    rail: Mapped[ShortText]
+    currency: Mapped[CurrencyCode]
+    details: Mapped[JsonObject]
+    """What the rail needs, in the rail's own words (an account id, an IBAN); checked by the rail when entered."""
+    label: Mapped[ShortText]
+    """How people see it: masked."""
+    fingerprint: Mapped[ShortText]
+    """SHA-256 of rail, currency and details: what an approval binds to."""
+    created_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    created_at: Mapped[Utc]
+    usable_from: Mapped[Utc]
+    """A changed destination cools off before money goes there, so that a hijacked account can be noticed."""
+    replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("destination.id"))
+    retired_at: Mapped[datetime | None]
+
+    recipient: Mapped[Recipient] = relationship(back_populates="destinations")
+    created_by: Mapped[Person] = relationship()
+
+
+class Notice(Base):
+    """Something the recipient must be told at its known address, by a person, and who told it."""
+
+    __tablename__ = "payout_notice"
+    __table_args__ = (CheckConstraint("(told_by_id IS NULL) = (told_at IS NULL)", name="told"),)
+
+    id: Mapped[Id]
+    recipient_id: Mapped[UUID] = mapped_column(ForeignKey("recipient.id"), index=True)
+    address: Mapped[ShortText]
+    """The e-mail address known before the change."""
+    message: Mapped[str]
+    created_at: Mapped[Utc]
+    told_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    told_at: Mapped[datetime | None]
+
+    recipient: Mapped[Recipient] = relationship()
+    told_by: Mapped[Person | None] = relationship()
