@@ -1,0 +1,91 @@
+"""The rules of granting: pure functions over plain values, no database, no clock."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+from core.money import Money
+from grants.models import Application, ApplicationQuestion, Programme
+
+
+def programme_year(first_month: int, on: date) -> int:
+    """The programme year a day belongs to, named for the calendar year it begins in."""
+    return on.year if on.month >= first_month else on.year - 1
+
+
+def fits_request_rule(amount: Money, programme: Programme) -> bool:
+    """Whether an amount is one the programme's request rule allows: the minimum, or a multiple of the step, up to the maximum."""
+    minimum, step, maximum = programme.request_min_minor, programme.request_step_minor, programme.request_max_minor
+    if minimum is not None and amount.amount_minor < minimum:
+        return False
+    if maximum is not None and amount.amount_minor > maximum:
+        return False
+    return step is None or amount.amount_minor == minimum or amount.amount_minor % step == 0
+
+
+def request_rule_in_words(programme: Programme) -> str:
+    """The request rule as a phrase: "10,000.00 USD, or a multiple of 25,000.00 USD up to 100,000.00 USD"."""
+    minimum, step, maximum = programme.request_min, programme.request_step, programme.request_max
+    if step is not None:
+        start = f"{minimum}, or a multiple of {step}" if minimum else f"a multiple of {step}"
+        return f"{start} up to {maximum}" if maximum else start
+    if minimum and maximum:
+        return f"{minimum} to {maximum}" if minimum != maximum else f"exactly {minimum}"
+    if minimum:
+        return f"{minimum} or more"
+    return f"up to {maximum}" if maximum else "any amount"
+
+
+# The common fields of an application: name, what people call it, and its longest text.
+APPLICATION_FIELDS: dict[str, tuple[str, int]] = {
+    "project_name": ("the project's name", 250),
+    "project_url": ("the project's address", 500),
+    "repository_url": ("the repository's address", 500),
+    "summary": ("what the project does", 4000),
+    "use_of_funds": ("what the money is for", 8000),
+    "team": ("who will do the work", 4000),
+}
+REQUIRED_FIELDS = ("project_name", "project_url", "summary", "use_of_funds", "team")
+
+
+def missing_for_submission(application: Application, questions: Sequence[ApplicationQuestion]) -> dict[str, str]:
+    """What still keeps a draft from being submitted: field (or `answers.<key>`) → a sentence for beside it."""
+    missing = {
+        name: f"Say {APPLICATION_FIELDS[name][0]}." for name in REQUIRED_FIELDS if not str(getattr(application, name)).strip()
+    }
+    if application.requested is None:
+        missing["requested"] = "Say how much you ask for."
+    elif not application.exception_reason and not fits_request_rule(application.requested, application.programme):
+        missing["requested"] = (
+            f"{application.requested} is outside this programme's rule: ask for {request_rule_in_words(application.programme)}."
+        )
+    for question in questions:
+        if question.required and not str(application.answers.get(question.key, "")).strip():
+            missing[f"answers.{question.key}"] = f"Answer “{question.label}”."
+    return missing
+
+
+def review_score(points: Iterable[tuple[int, int, int]]) -> Fraction:
+    """One review as an exact share of what could be had, times 100: Σ weight · points/points_max ÷ Σ weight.
+
+    Takes (weight, points, points_max) for every criterion of the rubric.
+    """
+    rows = list(points)
+    weights = sum(weight for weight, _, _ in rows)
+    assert weights > 0, "a rubric has at least one criterion, each with a positive weight"
+    return 100 * sum((Fraction(weight * given, most) for weight, given, most in rows), Fraction(0)) / weights
+
+
+def mean_score(scores: Iterable[Fraction]) -> Fraction | None:
+    """The exact mean of the reviews that count; None without any."""
+    counted = list(scores)
+    return sum(counted, Fraction(0)) / len(counted) if counted else None
+
+
+def shown_score(score: Fraction | None) -> str:
+    """A score rounded half up to one decimal, for people; sorting and deciding use the exact one."""
+    if score is None:
+        return "–"
+    tenths = (Decimal(score.numerator * 10) / Decimal(score.denominator)).quantize(Decimal(1), ROUND_HALF_UP)
+    return str(tenths / 10) if tenths % 10 else f"{tenths / 10:.1f}"
