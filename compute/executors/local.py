@@ -1,0 +1,320 @@
+"""Runs jobs on this machine, as the user the platform runs as.
+
+It keeps jobs whole (one commit, their own devices, all their processes, their limits) but does not confine them: a job can
+read what the platform's user can read. So it refuses to work in production unless the operator says otherwise, and pools for
+strangers' code belong on Kubernetes. docs/reference/local-executor.md has every limit and guarantee.
+"""
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from compute.executors import checkout, devices, files, processes
+from compute.executors.artefacts import check_globs
+from compute.executors.base import (
+    Artefact,
+    AttemptState,
+    AttemptStatus,
+    Capacity,
+    ExecutorError,
+    Image,
+    LaunchSpec,
+    Repository,
+    Stop,
+    UnknownAttempt,
+)
+from compute.executors.rundir import MARKER, Limits, Orders, Result, RunDir, StopRequest
+from core.config import ROOT, Environment, settings
+
+ENVIRONMENT_BYTES_MAX = 32 * 1024
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+OWN_NAMES = frozenset({"HOME", "TMPDIR", "CUDA_VISIBLE_DEVICES"})
+"""Variables that a job can't choose, beside all that begin with PLEDGEWORKS_."""
+
+
+class LocalExecutor:
+    """The executor of the pool that is this machine."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        slots: Mapping[str, int],
+        folder: Path | None = None,
+        repositories: Sequence[Path] = (),
+        limits: Limits | None = None,
+        nvidia_smi: str = "nvidia-smi",
+        flavors: Mapping[str, str] | None = None,
+    ) -> None:
+        """`slots` are declared beside the GPUs that are found; local repositories must lie under one of `repositories`."""
+        self._folder = folder or settings().data_folder / "jobs"
+        self._repositories = repositories
+        self._limits = limits or Limits()
+        self._slots = slots
+        self._nvidia_smi = nvidia_smi
+        self._flavors = flavors
+
+    def refusal(self) -> str | None:
+        """Why it will not start jobs on this installation; None if it will."""
+        if not sys.platform.startswith("linux"):
+            return "The local executor needs Linux: it finds a job's processes through /proc."
+        if settings().pledgeworks_env is Environment.PRODUCTION and not settings().pledgeworks_allow_unconfined:
+            return (
+                "The local executor does not confine the jobs it runs, so it does not work in production. Use a Kubernetes pool, "
+                "or set PLEDGEWORKS_ALLOW_UNCONFINED=true if every job comes from people you trust with this machine."
+            )
+        return None
+
+    def capacity(self) -> Capacity:
+        """The GPUs that were found when this executor was first asked, and the declared slots."""
+        gpus: dict[str, int] = {}
+        for device in self._devices:
+            gpus[device.flavor] = gpus.get(device.flavor, 0) + 1
+        return Capacity(gpus, detected=any(device.is_gpu for device in self._devices))
+
+    def start(self, spec: LaunchSpec) -> None:
+        """Check the spec, take the devices, leave a supervisor behind."""
+        self._check(spec)
+        folder = self._rundir(spec.attempt_id)
+        if folder.progress() is not None:
+            return
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(folder) as lock:
+            # Somebody supervises it, or did: then it was started. A supervisor's first deed is to write its progress.
+            if lock is None or folder.progress() is not None or folder.result() is not None:
+                return
+            if spec.gpus:
+                allocation = devices.allocate(
+                    self._devices,
+                    self._folder / "devices",
+                    flavor=spec.flavor,
+                    count=spec.gpus,
+                    attempt_id=spec.attempt_id,
+                    settle_former=self._settle_former,
+                )
+            else:
+                allocation = devices.Allocation((), ())
+            try:
+                names = tuple(device.name for device in allocation.devices)
+                folder.write_orders(Orders(spec, self._limits, names, allocation.environment))
+                _launch(folder, [lock, *allocation.files])
+            except (OSError, subprocess.SubprocessError) as error:
+                raise ExecutorError(f"The job could not be started on this machine: {error}.", permanent=False) from error
+            finally:
+                allocation.close()
+
+    def status(self, attempt_id: UUID) -> AttemptStatus:
+        """Read what the supervisor wrote; if there is neither a result nor a supervisor, bury the attempt as lost."""
+        folder = self._known(attempt_id)
+        result = folder.result()
+        if result is None:
+            with _locked(folder, wait=False) as lock:
+                if lock is not None:
+                    # Between the first look and the lock the supervisor may have ended in order.
+                    result = folder.result() or _bury(folder, attempt_id)
+        output_bytes = folder.output.stat().st_size if folder.output.exists() else 0
+        if result is not None:
+            return AttemptStatus(
+                attempt_id=attempt_id,
+                state=result.state,
+                started_at=result.started_at,
+                ended_at=result.ended_at,
+                exit_code=result.exit_code,
+                reason=result.reason,
+                output_bytes=output_bytes,
+                infrastructure=result.infrastructure,
+                devices=result.devices,
+            )
+        progress = folder.progress()
+        return AttemptStatus(
+            attempt_id=attempt_id,
+            state=progress.state if progress else AttemptState.STARTING,
+            started_at=progress.started_at if progress else None,
+            ended_at=None,
+            exit_code=None,
+            reason="",
+            output_bytes=output_bytes,
+            infrastructure=False,
+            devices=progress.devices if progress else (),
+        )
+
+    def cancel(self, attempt_id: UUID, *, reason: str, stop: Stop = Stop.CANCELLED) -> None:
+        """Leave the wish where the supervisor looks several times a second. The first wish counts."""
+        self._known(attempt_id).request_stop(StopRequest(stop, reason))
+
+    def evict_all(self, reason: str, timeout_seconds: float | None = None) -> list[UUID]:
+        """End everything that runs here, because the platform itself stops; returns what was evicted.
+
+        Waits until it has happened: by default as long as polite ending may take, and a little longer.
+        """
+        running = [attempt_id for attempt_id in self.attempts() if not self.status(attempt_id).state.is_final]
+        for attempt_id in running:
+            self.cancel(attempt_id, reason=reason, stop=Stop.EVICTED)
+        deadline = time.monotonic() + (timeout_seconds if timeout_seconds is not None else self._limits.grace_seconds + 10)
+        while time.monotonic() < deadline and any(not self.status(attempt_id).state.is_final for attempt_id in running):
+            time.sleep(0.1)
+        return running
+
+    def attempts(self) -> list[UUID]:
+        """Every attempt this machine knows of, oldest id first."""
+        folders = self._folder.glob("*/spec.json") if self._folder.exists() else ()
+        return sorted(UUID(path.parent.name) for path in folders)
+
+    def read_output(self, attempt_id: UUID, offset: int, limit: int) -> bytes:
+        """Read a part of the log, which grows while the attempt runs."""
+        folder = self._known(attempt_id)
+        if not folder.output.exists():
+            return b""
+        with folder.output.open("rb") as log:
+            log.seek(offset)
+            return log.read(limit)
+
+    def artefacts(self, attempt_id: UUID) -> list[Artefact]:
+        """What the result names."""
+        result = self._known(attempt_id).result()
+        return sorted(result.artefacts, key=lambda artefact: artefact.path) if result else []
+
+    def open_artefact(self, attempt_id: UUID, path: str) -> BinaryIO:
+        """Open a kept file by the name it had in the work folder; no part of that name reaches the file system."""
+        folder = self._known(attempt_id)
+        result = folder.result()
+        for number, artefact in enumerate(result.artefacts if result else ()):
+            if artefact.path == path:
+                return folder.artefact_file(number).open("rb")
+        raise ExecutorError(f"Attempt {attempt_id} left no artefact “{path}”.", permanent=True)
+
+    def forget(self, attempt_id: UUID) -> None:
+        """Delete the attempt's folder."""
+        folder = self._rundir(attempt_id)
+        if not folder.path.exists():
+            return
+        if folder.orders() is not None and folder.result() is None:
+            raise ExecutorError(f"Attempt {attempt_id} has not ended and can't be forgotten yet.", permanent=False)
+        with _locked(folder) as lock:
+            if lock is None:  # its supervisor is still clearing the work folder away
+                raise ExecutorError(f"Attempt {attempt_id} is being cleared away; try again.", permanent=False)
+            files.remove(folder.path)
+
+    # ---------------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _devices(self) -> list[devices.Device]:
+        # Asked when needed: a process that only reads output must not depend on the driver.
+        return [*devices.detected(self._nvidia_smi, self._flavors), *devices.declared(self._slots)]
+
+    def _check(self, spec: LaunchSpec) -> None:
+        """Refuse what can never run here."""
+        if (refusal := self.refusal()) is not None:
+            raise ExecutorError(refusal, permanent=True)
+        if isinstance(spec.source, Image):
+            raise ExecutorError(
+                "This pool runs commands on its own machine and can't run container images; choose a Kubernetes pool, "
+                "or give a repository and a command.",
+                permanent=True,
+            )
+        if isinstance(spec.source, Repository):
+            checkout.check(spec.source, self._repositories)
+        if not spec.command or not spec.command[0] or any("\0" in part for part in spec.command):
+            raise ExecutorError("The job names no command that could be run.", permanent=True)
+        if spec.wall_seconds < 1 or spec.memory_bytes < 1 or spec.output_bytes_max < 0 or spec.gpus < 0:
+            raise ExecutorError("The job's wall time and memory must be positive, its other limits not negative.", permanent=True)
+        check_globs(spec.artefact_globs)
+        _check_environment(spec.environment)
+
+    def _rundir(self, attempt_id: UUID) -> RunDir:
+        return RunDir(self._folder / str(attempt_id))
+
+    def _known(self, attempt_id: UUID) -> RunDir:
+        folder = self._rundir(attempt_id)
+        if folder.orders() is None:
+            raise UnknownAttempt(attempt_id)
+        return folder
+
+    def _settle_former(self, attempt_id: UUID) -> None:
+        """Before a device changes hands: if its last holder was lost, end what it left."""
+        if self._rundir(attempt_id).orders() is not None:
+            self.status(attempt_id)
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    size = 0
+    for name, value in environment.items():
+        if not NAME.fullmatch(name) or "\0" in value:
+            raise ExecutorError(f"“{name}” can't be set as an environment variable.", permanent=True)
+        if name in OWN_NAMES or name.startswith("PLEDGEWORKS_"):
+            raise ExecutorError(f"{name} is set by the platform and can't be chosen by a job.", permanent=True)
+        size += len(name) + len(value.encode()) + 2
+    if size > ENVIRONMENT_BYTES_MAX:
+        raise ExecutorError(f"The job's environment is larger than {ENVIRONMENT_BYTES_MAX // 1024} KiB.", permanent=True)
+
+
+@contextmanager
+def _locked(folder: RunDir, *, wait: bool = True) -> Iterator[int | None]:
+    """The attempt's lock as an open file, or None if its supervisor holds it.
+
+    Another process may hold it for the moment a look at the attempt takes; `wait` is longer than that.
+    """
+    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + (1.0 if wait else 0.0)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    yield None
+                    return
+                time.sleep(0.02)
+            else:
+                break
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _launch(folder: RunDir, inherited: list[int]) -> None:
+    """Start the supervisor, which leaves us at once: this returns when it stands on its own feet."""
+    with folder.trouble.open("ab") as trouble:
+        subprocess.run(
+            [sys.executable, "-m", "compute.executors.supervise", str(folder.path), *map(str, inherited)],
+            cwd=ROOT,
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # none of the platform's secrets
+            stdin=subprocess.DEVNULL,
+            stdout=trouble,
+            stderr=trouble,
+            pass_fds=inherited,
+            timeout=60,
+            check=True,
+        )
+
+
+def _bury(folder: RunDir, attempt_id: UUID) -> Result:
+    """The supervisor is gone without a result: end what it left and write down that the attempt is lost."""
+    progress = folder.progress()
+    session_id = progress.session_id if progress and progress.boot == processes.boot() else None
+    left = processes.kill_orphans(f"{MARKER}={attempt_id}", session_id)
+    reason = "The process that watched over it was killed, or the machine stopped; nobody knows how it ended."
+    if left:
+        reason += f" {left} of its processes could not be ended."
+    result = Result(
+        state=AttemptState.LOST,
+        reason=reason,
+        infrastructure=True,
+        started_at=progress.started_at if progress else None,
+        ended_at=datetime.now(UTC),
+        devices=progress.devices if progress else (),
+    )
+    folder.write_result(result)
+    files.remove(folder.work, folder.home, folder.tmp)
+    return result

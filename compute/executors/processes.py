@@ -1,0 +1,159 @@
+"""Whole process trees: seeing them, measuring them, and ending them without leaving one behind (Linux).
+
+A process that calls setsid() and forks twice leaves its session, its group and its parent. It stays a descendant all the same
+if an ancestor is a *child subreaper* (prctl(2)): orphans are then handed to that ancestor instead of to process 1.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Adopt every orphan among our descendants from now on.
+
+    Raises:
+        OSError: the kernel refuses (no Linux, or a filter).
+    """
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, however it ends; for use between fork and exec."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def boot() -> str:
+    """Which start of the machine, and which space of process ids, numbers of processes belong to."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() + os.readlink("/proc/self/ns/pid")
+
+
+def descendants() -> list[psutil.Process]:
+    """Every process below this one. Zombies count: one whose first thread has ended may still run others."""
+    return psutil.Process().children(recursive=True)
+
+
+def kill_descendants(ended: dict[int, int], deadline_seconds: float = 30.0) -> int:
+    """Kill every process below this one and reap them into `ended` (see `reap`).
+
+    They are all stopped first: a stopped process can't fork, so a fork bomb can't outrun the killing. Returns how many survived,
+    which only a process in an uninterruptible call of the kernel does.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        frozen: set[int] = set()
+        while fresh := [process for process in descendants() if process.pid not in frozen]:
+            _send(fresh, signal.SIGSTOP)
+            frozen |= {process.pid for process in fresh}
+        left = descendants()
+        _send(left, signal.SIGKILL)
+        ended |= reap()
+        if not left or time.monotonic() > deadline:
+            return len(left)
+        time.sleep(0.01)
+
+
+def reap() -> dict[int, int]:
+    """Collect every ended child, adopted ones included: process id → wait status."""
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):  # no child at all
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = found[1]
+    return ended
+
+
+def exit_code(wait_status: int) -> int:
+    """As a shell says it: the code, or 128 + the signal that ended the process."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    return code if code >= 0 else 128 - code
+
+
+def memory_bytes(processes: Iterable[psutil.Process], enough: int) -> int:
+    """Memory in use by these processes together.
+
+    Resident sizes count a shared page once per process, so a big forking server looks bigger than it is. Only when they add up
+    to more than `enough` are the proportional sizes read, which are fair but costlier.
+    """
+    processes = list(processes)
+    resident = sum(_measure(process, "rss") for process in processes)
+    return resident if resident <= enough else sum(_measure(process, "pss") for process in processes)
+
+
+def orphans(marker: str, session_id: int | None) -> list[psutil.Process]:
+    """Processes that an attempt left behind when its supervisor was killed.
+
+    Known by the marker in the environment they were started with, or by the session of their command. (A process that
+    changed both is not found: the local executor does not confine.)
+    """
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _alive(process) and _belongs(process, marker.encode(), session_id)
+    ]
+
+
+def kill_orphans(marker: str, session_id: int | None, deadline_seconds: float = 10.0) -> int:
+    """Kill what `orphans` finds until it finds nothing. Returns how many are left."""
+    deadline = time.monotonic() + deadline_seconds
+    while left := orphans(marker, session_id):
+        _send(left, signal.SIGSTOP)
+        _send(left, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return len(left)
+        time.sleep(0.02)
+    return 0
+
+
+def _belongs(process: psutil.Process, marker: bytes, session_id: int | None) -> bool:
+    try:
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        if marker in environment:
+            return True
+        # A session id alone may have been given to somebody else since: the leader must be gone or be marked.
+        return session_id is not None and os.getsid(process.pid) == session_id and not _is_foreign(session_id, marker)
+    except (OSError, psutil.Error):
+        return False  # it ended, or is another user's and so none of ours
+
+
+def _is_foreign(session_id: int, marker: bytes) -> bool:
+    leader = Path(f"/proc/{session_id}/environ")
+    return leader.exists() and marker not in leader.read_bytes().split(b"\0")
+
+
+def _alive(process: psutil.Process) -> bool:
+    """Whether it still runs: a zombie is only waiting for its parent, unless other threads than its first go on."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+    except psutil.Error:
+        return False
+
+
+def _send(processes: Iterable[psutil.Process], sent: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # ended meanwhile
+            process.send_signal(sent)
+
+
+def _measure(process: psutil.Process, what: str) -> int:
+    try:
+        return int(process.memory_info().rss if what == "rss" else process.memory_full_info().pss)
+    except psutil.Error:
+        return 0  # ended meanwhile
+
+
+_libc = ctypes.CDLL(None, use_errno=True)  # loaded here: between fork and exec is no time to load libraries
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
