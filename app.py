@@ -21,6 +21,8 @@ import pledge.tasks
 import pledge.views
 from core.cli import Commands
 from core.commands import commands as core_commands
+from core.pages import apis as core_apis
+from core.pages import pages as core_pages
 from core.processes import up_command
 from core.web import build_app
 
@@ -30,8 +32,8 @@ DOMAINS = (pledge, grants, payouts, compute)
 def create_app() -> APIFlask:
     """The web application with every domain's pages and API."""
     return build_app(
-        pages=[domain.views.bp for domain in DOMAINS],
-        apis=[domain.api.bp for domain in DOMAINS],
+        pages=[*core_pages, *(domain.views.bp for domain in DOMAINS)],
+        apis=[*core_apis, *(domain.api.bp for domain in DOMAINS)],
     )
 
 

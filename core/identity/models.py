@@ -4,7 +4,7 @@ import enum
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import Text
@@ -160,7 +160,7 @@ class SignInSession(Base):
     seen_at: Mapped[Utc]
     expires_at: Mapped[Utc]
     second_factor_at: Mapped[datetime | None]
-    """When a TOTP code was last given in this session; approving payouts wants a fresh one."""
+    """When the person last proved to be there (a code, or in development its password); approving payouts wants it fresh."""
     revoked_at: Mapped[datetime | None]
     user_agent: Mapped[ShortText]
     address: Mapped[ShortText]
@@ -188,3 +188,50 @@ class ApiToken(Base):
 
     person: Mapped[Person] = relationship(lazy="joined")
     project: Mapped[Project | None] = relationship(lazy="joined")
+
+
+class RecoveryCode(Base):
+    """A spare second factor for the day the phone is lost. Works once; kept as SHA-256 of a random code."""
+
+    __tablename__ = "recovery_code"
+    __table_args__ = (UniqueConstraint("person_id", "code_hash"),)
+
+    id: Mapped[Id]
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    code_hash: Mapped[bytes]
+    created_at: Mapped[Utc]
+    used_at: Mapped[datetime | None]
+
+
+class RateCount(Base):
+    """How often something happened in a window of time: sign-in attempts, API requests. Shared by all web processes.
+
+    UNLOGGED: a counter is not worth the disk's time, and after a crash of the server an empty one is right.
+    """
+
+    __tablename__ = "rate_count"
+    __table_args__ = (CheckConstraint("count > 0", name="positive"), {"prefixes": ["UNLOGGED"]})
+
+    key: Mapped[ShortText] = mapped_column(primary_key=True)
+    window_from: Mapped[Utc]
+    window_until: Mapped[Utc] = mapped_column(index=True)
+    count: Mapped[int]
+
+
+class IdempotentAnswer(Base):
+    """What the API answered to a POST with an Idempotency-Key, so that a repeat gets the same answer and no second deed."""
+
+    __tablename__ = "idempotent_answer"
+    __table_args__ = (UniqueConstraint("person_id", "route", "key"),)
+
+    id: Mapped[Id]
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    route: Mapped[ShortText]
+    """Method and path."""
+    key: Mapped[ShortText]
+    request_hash: Mapped[bytes]
+    status: Mapped[int]
+    body: Mapped[bytes]
+    media_type: Mapped[ShortText]
+    location: Mapped[str | None]
+    created_at: Mapped[Utc] = mapped_column(index=True)

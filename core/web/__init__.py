@@ -1,16 +1,43 @@
-"""The web shell: sessions, CSRF, headers, error pages, filters, pagination."""
+"""The web shell: the request's session and person, CSRF, headers, errors, forms, pagination, navigation.
 
-from collections.abc import Sequence
+from core.web import current_person, db, page, refused, requires, signed_in
 
-from apiflask import APIFlask
-from flask import Blueprint
+@bp.post("/<uuid:thing_id>/approval")
+@requires(Role.PAYOUT_APPROVER)
+@fresh_second_factor
+def create_approval(thing_id: UUID) -> ResponseReturnValue:
+    services.approve(db(), thing_id, approver=current_person(), now=utc_now())
+    flash("The payout is approved.")
+    return redirect(url_for(".show", thing_id=thing_id), code=303)
 
-from core.config import ROOT
+A view that shows a form again:
 
+    form = ThingForm()
+    if form.validate_on_submit():
+        try:
+            thing = services.create(db(), ...)
+        except DomainError as error:
+            refused(form, error)                      # rolled back; the sentence stands beside its field
+        else:
+            return redirect(url_for(".show", thing_id=thing.id), code=303)
+    return page("domain/edit.html", form=form)        # 422 when the form has errors, else 200
+"""
 
-def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> APIFlask:
-    """A Flask application around the given blueprints."""
-    app = APIFlask("pledgeworks", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"), docs_path=None)
-    for blueprint in [*pages, *apis]:
-        app.register_blueprint(blueprint)
-    return app
+from core.web.application import build_app
+from core.web.context import db
+from core.web.gates import fresh_second_factor, requires, signed_in
+from core.web.pages import flash, page, refused
+from core.web.visitor import current_person, visitor
+
+__all__ = [
+    "build_app",
+    "current_person",
+    "db",
+    "flash",
+    "fresh_second_factor",
+    "page",
+    "refused",
+    "requires",
+    "signed_in",
+    "visitor",
+]

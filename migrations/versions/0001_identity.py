@@ -172,9 +172,53 @@ def upgrade() -> None:
         postgresql_nulls_not_distinct=True,
         postgresql_where=sa.text("until_on IS NULL"),
     )
+    op.create_table(
+        "rate_count",
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("window_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("window_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("count > 0", name=op.f("ck_rate_count_positive")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_rate_count")),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_index(op.f("ix_rate_count_window_until"), "rate_count", ["window_until"], unique=False)
+    op.create_table(
+        "idempotent_answer",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("person_id", sa.UUID(), nullable=False),
+        sa.Column("route", sa.String(length=250), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("media_type", sa.String(length=250), nullable=False),
+        sa.Column("location", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_idempotent_answer_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answer")),
+        sa.UniqueConstraint("person_id", "route", "key", name=op.f("uq_idempotent_answer_person_id_route_key")),
+    )
+    op.create_index(op.f("ix_idempotent_answer_created_at"), "idempotent_answer", ["created_at"], unique=False)
+    op.create_table(
+        "recovery_code",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("person_id", sa.UUID(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_recovery_code_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_code")),
+        sa.UniqueConstraint("person_id", "code_hash", name=op.f("uq_recovery_code_person_id_code_hash")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("recovery_code")
+    op.drop_index(op.f("ix_idempotent_answer_created_at"), table_name="idempotent_answer")
+    op.drop_table("idempotent_answer")
+    op.drop_index(op.f("ix_rate_count_window_until"), table_name="rate_count")
+    op.drop_table("rate_count")
     op.drop_index(
         "uq_membership_current",
         table_name="membership",

@@ -1,0 +1,9 @@
+"""The kernel's own pages and API, gathered for app.py."""
+
+from flask import Blueprint
+
+import core.identity.views
+import core.web.views
+
+pages: list[Blueprint] = [core.web.views.bp, core.identity.views.bp]
+apis: list[Blueprint] = []

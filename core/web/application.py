@@ -1,0 +1,91 @@
+"""Building the Flask application around the domains' blueprints."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from flask import Blueprint, Response, abort, request
+from flask_wtf import CSRFProtect
+from jinja2 import StrictUndefined
+
+from core.config import ROOT, Environment, settings
+from core.identity import roles
+from core.web import context, errors, filters, headers, logs, navigation
+from core.web.assets import asset_url
+from core.web.context import Application
+from core.web.visitor import visitor
+
+BODY_BYTES_MAX = 25_000_000
+"""No request is larger; forms with files name their own, smaller limits."""
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Application:
+    """A Flask application around the given blueprints."""
+    app = Application(
+        "pledgeworks",
+        title="Pledgeworks",
+        version="1",
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+        spec_path="/api/v1/openapi.json",
+        docs_path=None,
+        json_errors=False,
+    )
+    secure = settings().base_url.startswith("https://")
+    app.config.update(
+        SECRET_KEY=settings().secret("web").hex(),
+        SESSION_COOKIE_NAME="__Host-pledgeworks-page" if secure else "pledgeworks-page",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        MAX_FORM_MEMORY_SIZE=2_000_000,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),  # asset_url() names the content, so a name never changes its content
+        WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
+        OPENAPI_VERSION="3.1.0",
+        TEMPLATES_AUTO_RELOAD=settings().pledgeworks_env is Environment.DEVELOPMENT,
+    )
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        asset_url=asset_url,
+        csp_nonce=headers.csp_nonce,
+        navigation=navigation,
+        role_words=roles.WORDS,
+        visitor=visitor,
+    )
+    filters.register(app)
+    errors.register(app)
+    logs.register(app)
+    csrf = CSRFProtect()
+    app.before_request(_check_host)
+    csrf.init_app(app)
+    app.after_request(headers.add)
+    app.teardown_appcontext(context.close)
+
+    for blueprint in pages:
+        # APIFlask asks every blueprint; pages have no place in the API's description.
+        blueprint.enable_openapi = False  # type: ignore[attr-defined]
+        app.register_blueprint(blueprint)
+    for blueprint in apis:
+        csrf.exempt(blueprint)  # bearer tokens only: a browser sends none by itself
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _check_host() -> Response | None:
+    """Answer only to our own name: links and redirects are made of it. Health checks come by address."""
+    if request.endpoint in {"web.healthz", "web.readyz"} or _hostname(request.host) in _own_names():
+        return None
+    abort(400, f"{request.host} is not an address of this installation; set PLEDGEWORKS_BASE_URL if it should be.")
+
+
+def _own_names() -> set[str]:
+    from urllib.parse import urlsplit
+
+    own = urlsplit(settings().base_url).hostname
+    return LOOPBACK | ({own} if own else set())
+
+
+def _hostname(host: str) -> str:
+    return host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")

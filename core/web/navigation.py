@@ -1,0 +1,108 @@
+"""The navigation as data: domains add entries, and an entry whose page does not exist is not shown."""
+
+import enum
+from dataclasses import dataclass
+
+from flask import current_app, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+
+from core.identity.models import Role
+from core.web.visitor import Visitor, visitor
+
+
+class Area(enum.Enum):
+    """Where an entry stands."""
+
+    PUBLIC = "public"
+    WORK = "work"
+    ACCOUNT = "account"
+    FOOTER = "footer"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A link. Work entries are shown to people with any of the `roles`, in whatever scope, and to administrators and auditors."""
+
+    label: str
+    path: str
+    area: Area = Area.PUBLIC
+    roles: frozenset[Role] = frozenset()
+    everyone: bool = False
+    """Shown to every signed-in person, whatever its roles."""
+    order: int = 100
+    admin: bool = False
+    """Only for administrators."""
+
+    def shown_to(self, who: Visitor | None) -> bool:
+        if self.area is Area.PUBLIC:
+            return True
+        if who is None:
+            return False
+        if self.admin:
+            return who.person.is_admin
+        return self.everyone or who.person.is_admin or who.any_role(*self.roles, Role.AUDITOR, Role.OWNER)
+
+
+_entries: list[Entry] = [
+    Entry("Leaderboard", "/pledges", order=10),
+    Entry("Programmes", "/programmes", order=20),
+    Entry("Grants", "/grants", order=30),
+    Entry("Compute", "/compute", order=40),
+    Entry("Ledger", "/ledger", order=50),
+    Entry("Projects", "/projects", order=60),
+    Entry("My work", "/work", Area.WORK, everyone=True, order=10),
+    Entry("Account", "/account", Area.ACCOUNT, order=10),
+    Entry("Second factor", "/account/second-factor", Area.ACCOUNT, order=20),
+    Entry("Sessions", "/account/sessions", Area.ACCOUNT, order=30),
+    Entry("API tokens", "/account/tokens", Area.ACCOUNT, order=40),
+    Entry("Open ledger", "/ledger", Area.FOOTER, order=10),
+    Entry("API", "/api/v1/openapi.json", Area.FOOTER, order=20),
+    Entry("Errors", "/errors", Area.FOOTER, order=30),
+    Entry("People", "/admin/people", Area.WORK, admin=True, order=90),
+]
+
+
+def add(label: str, path: str, *, roles: tuple[Role, ...] = (), everyone: bool = False, order: int = 100) -> None:
+    """Add a link to the work areas; called once, when a domain's views are imported."""
+    _entries.append(Entry(label, path, Area.WORK, frozenset(roles), everyone, order))
+
+
+def entries(area: Area) -> list[Entry]:
+    """The links of one area for this request's visitor."""
+    who = visitor()
+    return [entry for entry in _existing() if entry.area is area and entry.shown_to(who)]
+
+
+def is_current(entry: Entry) -> bool:
+    """Is the page shown one of this entry's? The longest matching path of all entries wins."""
+    here = [other.path for other in _existing() if request.path == other.path or request.path.startswith(f"{other.path}/")]
+    return bool(here) and entry.path == max(here, key=len)
+
+
+def account() -> list[Entry]:
+    """The signed-in person's own pages."""
+    return [entry for entry in _existing() if entry.area is Area.ACCOUNT]
+
+
+def footer() -> list[Entry]:
+    """What stands at the end of every page."""
+    return [entry for entry in _existing() if entry.area is Area.FOOTER]
+
+
+def _existing() -> list[Entry]:
+    """Entries with a page, in order; found once per application."""
+    found: list[Entry] | None = current_app.extensions.get("navigation")
+    if found is None:
+        adapter = current_app.url_map.bind("localhost")
+        found = sorted((entry for entry in _entries if _leads_somewhere(adapter, entry.path)), key=lambda e: e.order)
+        current_app.extensions["navigation"] = found
+    return found
+
+
+def _leads_somewhere(adapter: MapAdapter, path: str) -> bool:
+    try:
+        adapter.match(path, method="GET")
+    except HTTPException as answer:
+        return answer.code is not None and answer.code < 400  # a redirect to the path with a slash leads there too
+    return True
