@@ -1,1 +1,60 @@
-"""The one double-entry ledger: every cent and every GPU-second."""
+"""The one double-entry ledger: every cent and every GPU-second.
+
+ledger.ensure_account(session, "liabilities:fund:open-pledge:usd", "USD", normal=Side.CREDIT, guard=Guard.CREDIT)
+ledger.post(session, key=f"pay-in:{id}", kind="pay-in", at=now,
+            legs=[Leg(debit="assets:bank:usd", credit="liabilities:fund:open-pledge:usd", amount=200_000)])
+ledger.hold(...), then exactly one of ledger.settle(...), ledger.void(...) or its expiry
+ledger.balance(session, "liabilities:fund:open-pledge:usd").available
+"""
+
+from core.ledger.accounts import balance, balances, ensure_account, ensure_gpu_commodity
+from core.ledger.entries import Balance, Entry, Leg, NewEntry, Transfer
+from core.ledger.errors import (
+    AccountDiffers,
+    AlreadyResolved,
+    BadEntry,
+    InsufficientFunds,
+    KeyReused,
+    MixedCommodities,
+    MoreThanHeld,
+    UnknownAccount,
+    UnknownHold,
+)
+from core.ledger.models import Account, Guard, Phase, Side
+from core.ledger.posting import expire_due, hold, post, settle, void
+from core.ledger.queries import entries_for, entry_by_key
+from core.ledger.units import GPU_REFERENCE, gpu_commodity
+
+__all__ = [
+    "GPU_REFERENCE",
+    "Account",
+    "AccountDiffers",
+    "AlreadyResolved",
+    "BadEntry",
+    "Balance",
+    "Entry",
+    "Guard",
+    "InsufficientFunds",
+    "KeyReused",
+    "Leg",
+    "MixedCommodities",
+    "MoreThanHeld",
+    "NewEntry",
+    "Phase",
+    "Side",
+    "Transfer",
+    "UnknownAccount",
+    "UnknownHold",
+    "balance",
+    "balances",
+    "ensure_account",
+    "ensure_gpu_commodity",
+    "entries_for",
+    "entry_by_key",
+    "expire_due",
+    "gpu_commodity",
+    "hold",
+    "post",
+    "settle",
+    "void",
+]

@@ -1,1 +1,225 @@
-"""The tables of the ledger."""
+"""The tables of the ledger: commodities, accounts, entries of two-leg transfers, seals and repairs.
+
+Functions and triggers that keep the rules lie in the migration `0003_ledger`; docs/explanation/ledger.md tells the story.
+"""
+
+import enum
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import Base, Id, JsonObject, ShortText, Utc
+
+
+class CommodityKind(enum.StrEnum):
+    """Money and GPU time never meet in one transfer; they are different commodities like USD and EUR."""
+
+    CURRENCY = "currency"
+    GPU_TIME = "gpu_time"
+
+
+class Side(enum.StrEnum):
+    """The side on which an account normally stands: bank and expenses debit, funds and income credit."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+class Guard(enum.StrEnum):
+    """Which side may never fall short, holds included. A guard stands on the account's normal side."""
+
+    NONE = "none"
+    DEBIT = "debit"  # credits, held ones included, never exceed debits: cash in a bank
+    CREDIT = "credit"  # debits, held ones included, never exceed credits: money in a fund
+
+
+class Phase(enum.StrEnum):
+    """What a transfer does. A hold reserves; exactly one of settle, void or expire ends it."""
+
+    DIRECT = "direct"  # moves at once
+    HOLD = "hold"  # reserves on both accounts, moves nothing
+    SETTLE = "settle"  # moves the whole or a part of a hold; the rest of the hold is released
+    VOID = "void"  # releases a hold
+    EXPIRE = "expire"  # releases a hold whose time has passed
+
+
+class Commodity(Base):
+    """What is counted: a currency in its minor units, or GPU time of one flavor in 1/840 GPU-seconds."""
+
+    __tablename__ = "ledger_commodity"
+    __table_args__ = (CheckConstraint("code ~ '^[A-Z][A-Z0-9._-]{0,22}[A-Z0-9]$'", name="code"),)
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[CommodityKind]
+    scale: Mapped[int] = mapped_column(SmallInteger())
+    """Decimal digits of the minor unit: 2 for USD; 0 for GPU time, whose ticks are exported as they are."""
+
+
+class Account(Base):
+    """Where a commodity lies. The four sums are kept by the transfers' trigger; nobody else can change them."""
+
+    __tablename__ = "ledger_account"
+    __table_args__ = (
+        UniqueConstraint("id", "commodity"),
+        CheckConstraint("code ~ '^(assets|liabilities|equity|income|expenses)(:[a-z0-9][a-z0-9._-]*)+$'", name="code"),
+        CheckConstraint("guard = 'none' OR guard = normal", name="guard_on_normal_side"),
+        CheckConstraint(
+            "debits_posted >= 0 AND debits_pending >= 0 AND credits_posted >= 0 AND credits_pending >= 0", name="sums"
+        ),
+        # The database itself refuses overdrafts, holds included.
+        CheckConstraint("guard <> 'credit' OR debits_posted + debits_pending <= credits_posted", name="no_overdraft_credit"),
+        CheckConstraint("guard <> 'debit' OR credits_posted + credits_pending <= debits_posted", name="no_overdraft_debit"),
+        # Half-empty pages: the sums change with every transfer, and a new version on the same page needs no index update.
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[ShortText]
+    commodity: Mapped[str] = mapped_column(ForeignKey("ledger_commodity.code"))
+    normal: Mapped[Side]
+    guard: Mapped[Guard]
+    debits_posted: Mapped[int] = mapped_column(server_default=text("0"))
+    debits_pending: Mapped[int] = mapped_column(server_default=text("0"))
+    credits_posted: Mapped[int] = mapped_column(server_default=text("0"))
+    credits_pending: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class EntryRow(Base):
+    """One deed of the ledger, with all its transfers, known by the caller's key. Append-only."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (
+        # Entries lie in the table in the order of their transactions: a few bytes per block range find a seal's entries.
+        Index("ix_ledger_entry_xid", "xid", postgresql_using="brin"),
+        Index(
+            "ix_ledger_entry_refs",
+            "refs",
+            postgresql_using="gin",
+            postgresql_ops={"refs": "jsonb_path_ops"},
+            postgresql_where=text("refs <> '{}'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    key: Mapped[str] = mapped_column(unique=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary())
+    """SHA-256 of what was asked for under the key, so that the same key with other content is refused."""
+    kind: Mapped[ShortText]
+    memo: Mapped[str]
+    refs: Mapped[JsonObject]
+    at: Mapped[Utc]
+    era: Mapped[int] = mapped_column(SmallInteger(), server_default=text("1"))
+    """Raised when the database is restored into another server, whose transaction numbers start anew."""
+    xid: Mapped[int] = mapped_column(server_default=text("(pg_current_xact_id()::text)::bigint"))
+    """The writing transaction; a seal covers the range of those that are certainly finished."""
+
+
+class TransferRow(Base):
+    """One debit account, one credit account, one commodity, one positive integer. Append-only."""
+
+    __tablename__ = "ledger_transfer"
+    __table_args__ = (
+        # Both accounts hold the transfer's commodity: a row that mixes two can't be written.
+        ForeignKeyConstraint(["debit_id", "commodity"], ["ledger_account.id", "ledger_account.commodity"]),
+        ForeignKeyConstraint(["credit_id", "commodity"], ["ledger_account.id", "ledger_account.commodity"]),
+        # An ending carries its hold's accounts, commodity and amount, and what it points at is a hold.
+        ForeignKeyConstraint(
+            ["hold_entry_id", "hold_leg", "debit_id", "credit_id", "commodity", "held_amount", "hold_phase"],
+            [
+                f"ledger_transfer.{column}"
+                for column in ("entry_id", "leg", "debit_id", "credit_id", "commodity", "amount", "phase")
+            ],
+            name="fk_ledger_transfer_hold",
+        ),
+        # A hold ends once.
+        Index(
+            "uq_ledger_transfer_hold",
+            "hold_entry_id",
+            "hold_leg",
+            unique=True,
+            postgresql_where=text("hold_entry_id IS NOT NULL"),
+        ),
+        Index("ix_ledger_transfer_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+        Index("ix_ledger_transfer_debit_id", "debit_id"),
+        Index("ix_ledger_transfer_credit_id", "credit_id"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("debit_id <> credit_id", name="two_accounts"),
+        CheckConstraint("leg >= 0", name="leg"),
+        CheckConstraint(
+            "CASE WHEN phase IN ('direct', 'hold') THEN num_nulls(hold_entry_id, hold_leg, held_amount) = 3"
+            " ELSE num_nulls(hold_entry_id, hold_leg, held_amount) = 0"
+            " AND CASE phase WHEN 'settle' THEN amount <= held_amount ELSE amount = held_amount END END",
+            name="ending_of_a_hold",
+        ),
+        CheckConstraint("expires_at IS NULL OR phase = 'hold'", name="only_holds_expire"),
+    )
+
+    # One index serves as identity and as what an ending's foreign key points at; legs of an entry lie side by side in it.
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("ledger_entry.id"), primary_key=True)
+    leg: Mapped[int] = mapped_column(SmallInteger(), primary_key=True)
+    debit_id: Mapped[int] = mapped_column(primary_key=True)
+    credit_id: Mapped[int] = mapped_column(primary_key=True)
+    commodity: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[int] = mapped_column(primary_key=True)
+    phase: Mapped[Phase] = mapped_column(primary_key=True)
+    hold_entry_id: Mapped[UUID | None]
+    hold_leg: Mapped[int | None] = mapped_column(SmallInteger())
+    held_amount: Mapped[int | None] = mapped_column(BigInteger())
+    hold_phase: Mapped[str | None] = mapped_column(
+        String(40), Computed("CASE WHEN hold_entry_id IS NOT NULL THEN 'hold'::text ELSE NULL::text END", persisted=True)
+    )
+    expires_at: Mapped[datetime | None]
+
+
+class Seal(Base):
+    """One link of the hash chain: the entries of a range of finished transactions. Append-only."""
+
+    __tablename__ = "ledger_seal"
+    __table_args__ = (
+        CheckConstraint("xid_from < xid_to", name="range"),
+        CheckConstraint("entries > 0", name="not_empty"),
+    )
+
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    era: Mapped[int] = mapped_column(SmallInteger())
+    xid_from: Mapped[int]
+    """First transaction covered."""
+    xid_to: Mapped[int]
+    """First transaction not covered any more."""
+    entries: Mapped[int]
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary())
+    """SHA-256 over the entries' hashes, in their order."""
+    previous_hash: Mapped[bytes] = mapped_column(LargeBinary(), unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(), unique=True)
+    signature: Mapped[bytes] = mapped_column(LargeBinary())
+    """Ed25519 over `hash`; the key lies outside the database."""
+    public_key: Mapped[bytes] = mapped_column(LargeBinary())
+    sealed_at: Mapped[Utc]
+
+
+class Repair(Base):
+    """A correction of kept sums that differed from the transfers. Its trigger recomputes and writes them. Append-only."""
+
+    __tablename__ = "ledger_repair"
+
+    id: Mapped[Id]
+    account_id: Mapped[int] = mapped_column(ForeignKey("ledger_account.id"))
+    before: Mapped[dict[str, Any]]
+    at: Mapped[Utc]

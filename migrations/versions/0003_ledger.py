@@ -4,15 +4,501 @@ Revision: 0003_ledger
 Follows: 0002_tasks_audit_files
 """
 
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
 revision = "0003_ledger"
 down_revision = "0002_tasks_audit_files"
 branch_labels = None
 depends_on = None
 
 
+# A new account starts empty, and its sums change only below the trigger on transfers: a statement typed by hand has trigger
+# depth 0. Identity and guard never change; the name may.
+ACCOUNT_TRIGGERS = (
+    """
+CREATE FUNCTION ledger_refuse_sums() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'account % starts with a balance; post a transfer instead', NEW.code USING ERRCODE = 'restrict_violation';
+END
+$$
+""",
+    """
+CREATE TRIGGER ledger_account_starts_empty BEFORE INSERT ON ledger_account FOR EACH ROW
+WHEN (NEW.debits_posted <> 0 OR NEW.debits_pending <> 0 OR NEW.credits_posted <> 0 OR NEW.credits_pending <> 0)
+EXECUTE FUNCTION ledger_refuse_sums()
+""",
+    """
+CREATE TRIGGER ledger_account_kept_by_transfers
+BEFORE UPDATE OF id, code, commodity, normal, guard, debits_posted, debits_pending, credits_posted, credits_pending
+ON ledger_account FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change()
+""",
+    """
+CREATE TRIGGER ledger_account_stays BEFORE DELETE OR TRUNCATE ON ledger_account
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+""",
+)
+
+APPEND_ONLY = """
+CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+"""
+APPEND_ONLY_TABLES = ("ledger_commodity", "ledger_entry", "ledger_transfer", "ledger_seal", "ledger_repair")
+
+# What transfers add to the sums of their accounts; used by the kept sums and by their recomputation alike.
+SUMS = """
+    SELECT account_id,
+           sum(debits_posted)::bigint AS debits_posted, sum(debits_pending)::bigint AS debits_pending,
+           sum(credits_posted)::bigint AS credits_posted, sum(credits_pending)::bigint AS credits_pending
+    FROM (
+        SELECT debit_id AS account_id,
+               sum(amount) FILTER (WHERE phase IN ('direct', 'settle')) AS debits_posted,
+               coalesce(sum(amount) FILTER (WHERE phase = 'hold'), 0) - coalesce(sum(held_amount), 0) AS debits_pending,
+               NULL::numeric AS credits_posted, NULL::numeric AS credits_pending
+        FROM {transfers} GROUP BY debit_id
+        UNION ALL
+        SELECT credit_id, NULL, NULL,
+               sum(amount) FILTER (WHERE phase IN ('direct', 'settle')),
+               coalesce(sum(amount) FILTER (WHERE phase = 'hold'), 0) - coalesce(sum(held_amount), 0)
+        FROM {transfers} GROUP BY credit_id
+    ) AS sides
+    GROUP BY account_id"""
+
+# One trigger per statement, so that a COPY of thousands of transfers touches each account once. Accounts are locked in the
+# order of their ids before any is changed: two statements that share accounts wait for each other, never in a circle.
+APPLY_TRANSFERS = (
+    f"""
+CREATE FUNCTION ledger_apply_transfers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM ledger_account
+    WHERE id IN (SELECT debit_id FROM added UNION ALL SELECT credit_id FROM added)
+    ORDER BY id FOR NO KEY UPDATE;
+    UPDATE ledger_account AS account SET
+        debits_posted = account.debits_posted + coalesce(change.debits_posted, 0),
+        debits_pending = account.debits_pending + coalesce(change.debits_pending, 0),
+        credits_posted = account.credits_posted + coalesce(change.credits_posted, 0),
+        credits_pending = account.credits_pending + coalesce(change.credits_pending, 0)
+    FROM ({SUMS.format(transfers="added")}) AS change
+    WHERE account.id = change.account_id;
+    RETURN NULL;
+END
+$$
+""",  # noqa: S608 - one constant put into another
+    """
+CREATE TRIGGER ledger_transfer_applies AFTER INSERT ON ledger_transfer
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger_apply_transfers()
+""",
+)
+
+# A repair takes no numbers from outside: it recomputes the account from its transfers.
+REPAIR = (
+    f"""
+CREATE FUNCTION ledger_repair_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE ledger_account AS account SET
+        debits_posted = coalesce(truth.debits_posted, 0), debits_pending = coalesce(truth.debits_pending, 0),
+        credits_posted = coalesce(truth.credits_posted, 0), credits_pending = coalesce(truth.credits_pending, 0)
+    FROM (SELECT NEW.account_id AS id) AS wanted LEFT JOIN (
+        {SUMS.format(transfers="(SELECT * FROM ledger_transfer WHERE NEW.account_id IN (debit_id, credit_id)) AS own")}
+    ) AS truth ON truth.account_id = wanted.id
+    WHERE account.id = wanted.id;
+    RETURN NULL;
+END
+$$
+""",  # noqa: S608 - one constant put into another
+    """
+CREATE TRIGGER ledger_repair_applies AFTER INSERT ON ledger_repair
+FOR EACH ROW EXECUTE FUNCTION ledger_repair_account()
+""",
+)
+
+# Posting in one round trip. Refusals are answers, not exceptions, so that the caller's transaction can go on after them; the
+# constraints stand behind. What the legs take from and give to each account comes summed by the caller. The accounts are
+# locked first: whoever comes second with the same key finds the first one's entry, and nobody's funds change meanwhile.
+POST = """
+CREATE FUNCTION ledger_post(
+    p_entry uuid, p_key text, p_hash bytea, p_kind text, p_memo text, p_refs jsonb, p_at timestamptz,
+    p_phase text, p_expires_at timestamptz, p_debits text[], p_credits text[], p_amounts bigint[],
+    p_accounts text[], p_account_debits bigint[], p_account_credits bigint[],
+    OUT outcome text, OUT entry_id uuid, OUT details jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+    account record;
+    room bigint;
+    wanted bigint;
+    commodities jsonb := '{}';
+    known_hash bytea;
+BEGIN
+    outcome := 'posted';
+    FOR account IN
+        SELECT a.*, w.debit, w.credit
+        FROM unnest(p_accounts, p_account_debits, p_account_credits) AS w (code, debit, credit)
+        JOIN ledger_account AS a ON a.code = w.code
+        ORDER BY a.id FOR NO KEY UPDATE OF a
+    LOOP
+        commodities := commodities || jsonb_build_object(account.code, account.commodity);
+        CASE account.guard
+            WHEN 'credit' THEN
+                room := account.credits_posted - account.debits_posted - account.debits_pending;
+                wanted := account.debit - CASE p_phase WHEN 'direct' THEN account.credit ELSE 0 END;
+            WHEN 'debit' THEN
+                room := account.debits_posted - account.credits_posted - account.credits_pending;
+                wanted := account.credit - CASE p_phase WHEN 'direct' THEN account.debit ELSE 0 END;
+            ELSE
+                CONTINUE;
+        END CASE;
+        IF wanted > greatest(room, 0) AND outcome = 'posted' THEN
+            outcome := 'insufficient_funds';
+            details := jsonb_build_object(
+                'account', account.code, 'commodity', account.commodity, 'available', room, 'wanted', wanted);
+        END IF;
+    END LOOP;
+
+    IF EXISTS (SELECT 1 FROM unnest(p_accounts) AS code WHERE NOT commodities ? code) THEN
+        outcome := 'unknown_account';
+        details := jsonb_build_object('account', (
+            SELECT min(code) FROM unnest(p_accounts) AS code WHERE NOT commodities ? code));
+    ELSE
+        SELECT jsonb_build_object('debit', debit, 'debit_commodity', commodities -> debit,
+                                  'credit', credit, 'credit_commodity', commodities -> credit)
+        INTO account
+        FROM unnest(p_debits, p_credits) AS leg (debit, credit)
+        WHERE commodities -> debit <> commodities -> credit LIMIT 1;
+        IF FOUND THEN
+            outcome := 'mixed_commodities';
+            details := account.jsonb_build_object;
+        END IF;
+    END IF;
+
+    IF outcome = 'posted' THEN
+        INSERT INTO ledger_entry (id, key, request_hash, kind, memo, refs, at)
+        VALUES (p_entry, p_key, p_hash, p_kind, p_memo, p_refs, p_at)
+        ON CONFLICT (key) DO NOTHING;
+        IF FOUND THEN
+            INSERT INTO ledger_transfer (entry_id, leg, phase, debit_id, credit_id, commodity, amount, expires_at)
+            SELECT p_entry, leg.no - 1, p_phase, debit.id, credit.id, debit.commodity, leg.amount, p_expires_at
+            FROM unnest(p_debits, p_credits, p_amounts) WITH ORDINALITY AS leg (debit, credit, amount, no)
+            JOIN ledger_account AS debit ON debit.code = leg.debit
+            JOIN ledger_account AS credit ON credit.code = leg.credit;
+            entry_id := p_entry;
+            details := commodities;
+            RETURN;
+        END IF;
+    END IF;
+
+    -- Not posted now. If it was before, a retry gets that answer, whatever has become of the funds since.
+    SELECT e.id, e.request_hash INTO entry_id, known_hash FROM ledger_entry AS e WHERE e.key = p_key;
+    IF FOUND THEN
+        outcome := CASE WHEN known_hash = p_hash THEN 'replayed' ELSE 'key_reused' END;
+    END IF;
+END
+$$
+"""
+
+# Ending the holds of one entry: `p_legs` names some of them with the amounts to move (0 moves nothing), NULL means all that
+# are open. Every way to end a hold locks its accounts first, so that of two at once the second sees the first's ending.
+END_HOLDS = """
+CREATE FUNCTION ledger_end_holds(
+    p_entry uuid, p_key text, p_hash bytea, p_kind text, p_memo text, p_refs jsonb, p_at timestamptz,
+    p_phase text, p_hold_key text, p_legs smallint[], p_amounts bigint[],
+    OUT outcome text, OUT entry_id uuid, OUT details jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+    hold_entry uuid;
+    known_hash bytea;
+    hold record;
+    legs smallint[] := '{}';
+    amounts bigint[] := '{}';
+BEGIN
+    SELECT e.id INTO hold_entry FROM ledger_entry AS e WHERE e.key = p_hold_key;
+    PERFORM 1 FROM ledger_account
+    WHERE id IN (SELECT t.debit_id FROM ledger_transfer AS t WHERE t.entry_id = hold_entry
+                 UNION ALL SELECT t.credit_id FROM ledger_transfer AS t WHERE t.entry_id = hold_entry)
+    ORDER BY id FOR NO KEY UPDATE;
+
+    SELECT e.id, e.request_hash INTO entry_id, known_hash FROM ledger_entry AS e WHERE e.key = p_key;
+    IF FOUND THEN
+        outcome := CASE WHEN known_hash = p_hash THEN 'replayed' ELSE 'key_reused' END;
+        RETURN;
+    END IF;
+
+    FOR hold IN
+        SELECT t.leg, t.amount, ending.phase AS ended, coalesce(wanted.amount, CASE
+                   WHEN p_legs IS NULL AND p_phase = 'settle' THEN t.amount ELSE 0 END) AS wanted
+        FROM ledger_transfer AS t
+        LEFT JOIN ledger_transfer AS ending ON ending.hold_entry_id = t.entry_id AND ending.hold_leg = t.leg
+        LEFT JOIN unnest(p_legs, p_amounts) AS wanted (leg, amount) ON wanted.leg = t.leg
+        WHERE t.entry_id = hold_entry AND t.phase = 'hold'
+          AND (wanted.leg IS NOT NULL OR ending.phase IS NULL)
+        ORDER BY t.leg
+    LOOP
+        IF hold.ended IS NOT NULL THEN
+            outcome := 'already_resolved';
+            details := jsonb_build_object('leg', hold.leg, 'phase', hold.ended);
+            RETURN;
+        ELSIF hold.wanted > hold.amount THEN
+            outcome := 'more_than_held';
+            details := jsonb_build_object('leg', hold.leg, 'held', hold.amount, 'wanted', hold.wanted);
+            RETURN;
+        END IF;
+        legs := legs || hold.leg;
+        amounts := amounts || hold.wanted;
+    END LOOP;
+    IF cardinality(legs) = 0 THEN
+        SELECT CASE WHEN count(*) = 0 THEN 'unknown_hold' ELSE 'already_resolved' END,
+               jsonb_build_object('phase', min(ending.phase))
+        INTO outcome, details
+        FROM ledger_transfer AS t
+        LEFT JOIN ledger_transfer AS ending ON ending.hold_entry_id = t.entry_id AND ending.hold_leg = t.leg
+        WHERE t.entry_id = hold_entry AND t.phase = 'hold';
+        RETURN;
+    END IF;
+
+    INSERT INTO ledger_entry (id, key, request_hash, kind, memo, refs, at)
+    SELECT p_entry, p_key, p_hash, coalesce(p_kind, e.kind), coalesce(p_memo, e.memo), coalesce(p_refs, e.refs), p_at
+    FROM ledger_entry AS e WHERE e.id = hold_entry
+    ON CONFLICT (key) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT e.id INTO entry_id FROM ledger_entry AS e WHERE e.key = p_key;
+        outcome := 'key_reused';  -- by another deed at this moment: endings of the same hold have waited above
+        RETURN;
+    END IF;
+    INSERT INTO ledger_transfer (
+        entry_id, leg, phase, debit_id, credit_id, commodity, amount, hold_entry_id, hold_leg, held_amount)
+    SELECT p_entry, ending.no - 1,
+           CASE WHEN ending.amount > 0 OR p_phase <> 'settle' THEN p_phase ELSE 'void' END,
+           t.debit_id, t.credit_id, t.commodity, CASE WHEN ending.amount > 0 THEN ending.amount ELSE t.amount END,
+           t.entry_id, t.leg, t.amount
+    FROM unnest(legs, amounts) WITH ORDINALITY AS ending (leg, amount, no)
+    JOIN ledger_transfer AS t ON t.entry_id = hold_entry AND t.leg = ending.leg;
+    outcome := 'posted';
+    entry_id := p_entry;
+END
+$$
+"""
+
+FUNCTIONS = (
+    "ledger_post",
+    "ledger_end_holds",
+    "ledger_apply_transfers",
+    "ledger_repair_account",
+    "ledger_refuse_sums",
+)
+
+
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "ledger_commodity",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("currency", "gpu_time", name="commoditykind", native_enum=False, create_constraint=True, length=40),
+            nullable=False,
+        ),
+        sa.Column("scale", sa.SmallInteger(), nullable=False),
+        sa.CheckConstraint("code ~ '^[A-Z][A-Z0-9._-]{0,22}[A-Z0-9]$'", name=op.f("ck_ledger_commodity_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_ledger_commodity")),
+    )
+    op.create_table(
+        "ledger_entry",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(length=250), nullable=False),
+        sa.Column("memo", sa.Text(), nullable=False),
+        sa.Column("refs", postgresql.JSONB(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("era", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("xid", sa.BigInteger(), server_default=sa.text("(pg_current_xact_id()::text)::bigint"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entry")),
+        sa.UniqueConstraint("key", name=op.f("uq_ledger_entry_key")),
+    )
+    op.create_index(
+        "ix_ledger_entry_refs",
+        "ledger_entry",
+        ["refs"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"refs": "jsonb_path_ops"},
+        postgresql_where=sa.text("refs <> '{}'"),
+    )
+    op.create_index("ix_ledger_entry_xid", "ledger_entry", ["xid"], unique=False, postgresql_using="brin")
+    op.create_table(
+        "ledger_seal",
+        sa.Column("no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("era", sa.SmallInteger(), nullable=False),
+        sa.Column("xid_from", sa.BigInteger(), nullable=False),
+        sa.Column("xid_to", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("entries > 0", name=op.f("ck_ledger_seal_not_empty")),
+        sa.CheckConstraint("xid_from < xid_to", name=op.f("ck_ledger_seal_range")),
+        sa.PrimaryKeyConstraint("no", name=op.f("pk_ledger_seal")),
+        sa.UniqueConstraint("hash", name=op.f("uq_ledger_seal_hash")),
+        sa.UniqueConstraint("previous_hash", name=op.f("uq_ledger_seal_previous_hash")),
+    )
+    op.create_table(
+        "ledger_account",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("commodity", sa.Text(), nullable=False),
+        sa.Column(
+            "normal",
+            sa.Enum("debit", "credit", name="side", native_enum=False, create_constraint=True, length=40),
+            nullable=False,
+        ),
+        sa.Column(
+            "guard",
+            sa.Enum("none", "debit", "credit", name="guard", native_enum=False, create_constraint=True, length=40),
+            nullable=False,
+        ),
+        sa.Column("debits_posted", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("debits_pending", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("credits_posted", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("credits_pending", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint(
+            "code ~ '^(assets|liabilities|equity|income|expenses)(:[a-z0-9][a-z0-9._-]*)+$'", name=op.f("ck_ledger_account_code")
+        ),
+        sa.CheckConstraint(
+            "guard <> 'credit' OR debits_posted + debits_pending <= credits_posted",
+            name=op.f("ck_ledger_account_no_overdraft_credit"),
+        ),
+        sa.CheckConstraint(
+            "guard <> 'debit' OR credits_posted + credits_pending <= debits_posted",
+            name=op.f("ck_ledger_account_no_overdraft_debit"),
+        ),
+        sa.CheckConstraint("guard = 'none' OR guard = normal", name=op.f("ck_ledger_account_guard_on_normal_side")),
+        sa.CheckConstraint(
+            "debits_posted >= 0 AND debits_pending >= 0 AND credits_posted >= 0 AND credits_pending >= 0",
+            name=op.f("ck_ledger_account_sums"),
+        ),
+        sa.ForeignKeyConstraint(["commodity"], ["ledger_commodity.code"], name=op.f("fk_ledger_account_commodity")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_account")),
+        sa.UniqueConstraint("code", name=op.f("uq_ledger_account_code")),
+        sa.UniqueConstraint("id", "commodity", name=op.f("uq_ledger_account_id_commodity")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "ledger_repair",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("before", postgresql.JSONB(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["ledger_account.id"], name=op.f("fk_ledger_repair_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_repair")),
+    )
+    op.create_table(
+        "ledger_transfer",
+        sa.Column("entry_id", sa.UUID(), nullable=False),
+        sa.Column("leg", sa.SmallInteger(), nullable=False),
+        sa.Column("debit_id", sa.BigInteger(), nullable=False),
+        sa.Column("credit_id", sa.BigInteger(), nullable=False),
+        sa.Column("commodity", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "phase",
+            sa.Enum(
+                "direct", "hold", "settle", "void", "expire", name="phase", native_enum=False, create_constraint=True, length=40
+            ),
+            nullable=False,
+        ),
+        sa.Column("hold_entry_id", sa.UUID(), nullable=True),
+        sa.Column("hold_leg", sa.SmallInteger(), nullable=True),
+        sa.Column("held_amount", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "hold_phase",
+            sa.String(length=40),
+            sa.Computed("CASE WHEN hold_entry_id IS NOT NULL THEN 'hold'::text ELSE NULL::text END", persisted=True),
+            nullable=True,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "CASE WHEN phase IN ('direct', 'hold') THEN num_nulls(hold_entry_id, hold_leg, held_amount) = 3"
+            " ELSE num_nulls(hold_entry_id, hold_leg, held_amount) = 0"
+            " AND CASE phase WHEN 'settle' THEN amount <= held_amount ELSE amount = held_amount END END",
+            name=op.f("ck_ledger_transfer_ending_of_a_hold"),
+        ),
+        sa.CheckConstraint("expires_at IS NULL OR phase = 'hold'", name=op.f("ck_ledger_transfer_only_holds_expire")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_ledger_transfer_amount_positive")),
+        sa.CheckConstraint("debit_id <> credit_id", name=op.f("ck_ledger_transfer_two_accounts")),
+        sa.CheckConstraint("leg >= 0", name=op.f("ck_ledger_transfer_leg")),
+        sa.ForeignKeyConstraint(
+            ["credit_id", "commodity"],
+            ["ledger_account.id", "ledger_account.commodity"],
+            name=op.f("fk_ledger_transfer_credit_id_commodity"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["debit_id", "commodity"],
+            ["ledger_account.id", "ledger_account.commodity"],
+            name=op.f("fk_ledger_transfer_debit_id_commodity"),
+        ),
+        sa.ForeignKeyConstraint(["entry_id"], ["ledger_entry.id"], name=op.f("fk_ledger_transfer_entry_id")),
+        sa.ForeignKeyConstraint(
+            ["hold_entry_id", "hold_leg", "debit_id", "credit_id", "commodity", "held_amount", "hold_phase"],
+            [
+                "ledger_transfer.entry_id",
+                "ledger_transfer.leg",
+                "ledger_transfer.debit_id",
+                "ledger_transfer.credit_id",
+                "ledger_transfer.commodity",
+                "ledger_transfer.amount",
+                "ledger_transfer.phase",
+            ],
+            name="fk_ledger_transfer_hold",
+        ),
+        sa.PrimaryKeyConstraint(
+            "entry_id", "leg", "debit_id", "credit_id", "commodity", "amount", "phase", name=op.f("pk_ledger_transfer")
+        ),
+    )
+    op.create_index("ix_ledger_transfer_credit_id", "ledger_transfer", ["credit_id"], unique=False)
+    op.create_index("ix_ledger_transfer_debit_id", "ledger_transfer", ["debit_id"], unique=False)
+    op.create_index(
+        "ix_ledger_transfer_expires_at",
+        "ledger_transfer",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_ledger_transfer_hold",
+        "ledger_transfer",
+        ["hold_entry_id", "hold_leg"],
+        unique=True,
+        postgresql_where=sa.text("hold_entry_id IS NOT NULL"),
+    )
+    for table in APPEND_ONLY_TABLES:
+        op.execute(APPEND_ONLY.format(table=table))
+    for statement in (*ACCOUNT_TRIGGERS, *APPLY_TRANSFERS, *REPAIR, POST, END_HOLDS):
+        op.execute(statement)
 
 
 def downgrade() -> None:
-    pass
+    op.drop_index("uq_ledger_transfer_hold", table_name="ledger_transfer", postgresql_where=sa.text("hold_entry_id IS NOT NULL"))
+    op.drop_index(
+        "ix_ledger_transfer_expires_at", table_name="ledger_transfer", postgresql_where=sa.text("expires_at IS NOT NULL")
+    )
+    op.drop_index("ix_ledger_transfer_debit_id", table_name="ledger_transfer")
+    op.drop_index("ix_ledger_transfer_credit_id", table_name="ledger_transfer")
+    op.drop_table("ledger_transfer")
+    op.drop_table("ledger_repair")
+    op.drop_table("ledger_account")
+    op.drop_table("ledger_seal")
+    op.drop_index("ix_ledger_entry_xid", table_name="ledger_entry", postgresql_using="brin")
+    op.drop_index(
+        "ix_ledger_entry_refs",
+        table_name="ledger_entry",
+        postgresql_using="gin",
+        postgresql_ops={"refs": "jsonb_path_ops"},
+        postgresql_where=sa.text("refs <> '{}'"),
+    )
+    op.drop_table("ledger_entry")
+    op.drop_table("ledger_commodity")
+    for function in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {function}")

@@ -1,0 +1,275 @@
+"""The verbs: post, hold, settle, void, expire. Each writes one entry in one round trip; the database keeps the rules.
+
+The caller owns the transaction. A refusal leaves it usable: nothing was written, and other work in it can go on.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from core.db import new_id
+from core.ledger import queries
+from core.ledger.entries import Entry, Leg, Transfer, check_entry, checked_refs, request_hash
+from core.ledger.errors import (
+    AlreadyResolved,
+    BadEntry,
+    InsufficientFunds,
+    KeyReused,
+    MixedCommodities,
+    MoreThanHeld,
+    UnknownAccount,
+    UnknownHold,
+)
+from core.ledger.models import Phase
+
+
+def post(
+    session: Session,
+    *,
+    key: str,
+    kind: str,
+    legs: Sequence[Leg],
+    at: datetime,
+    memo: str = "",
+    refs: Mapping[str, str] | None = None,
+) -> Entry:
+    """Write several transfers as one entry, all or none. The same key with the same content answers with the first entry.
+
+    Raises:
+        InsufficientFunds: a guarded account would be overdrawn, holds included.
+        KeyReused: the key stands for an entry with other content.
+        UnknownAccount, MixedCommodities, BadEntry: the legs can't be written.
+    """
+    return _post(session, Phase.DIRECT, key, kind, legs, at, memo, refs, expires_at=None)
+
+
+def hold(
+    session: Session,
+    *,
+    key: str,
+    kind: str,
+    legs: Sequence[Leg],
+    at: datetime,
+    expires_at: datetime | None = None,
+    memo: str = "",
+    refs: Mapping[str, str] | None = None,
+) -> Entry:
+    """Reserve amounts until they are settled, voided or expire. Idempotent like `post`.
+
+    Past `expires_at` the next `expire_due` releases it; until then it still holds and can be settled.
+
+    Raises:
+        InsufficientFunds: a guarded account lacks what the hold would reserve.
+        KeyReused, UnknownAccount, MixedCommodities, BadEntry: as for `post`.
+    """
+    return _post(session, Phase.HOLD, key, kind, legs, at, memo, refs, expires_at=expires_at)
+
+
+def settle(
+    session: Session,
+    *,
+    key: str,
+    hold_key: str,
+    at: datetime,
+    amounts: Mapping[UUID, int] | None = None,
+    kind: str | None = None,
+    memo: str | None = None,
+    refs: Mapping[str, str] | None = None,
+) -> Entry:
+    """End a hold by moving it: whole (`amounts` None), or the given amount per hold transfer; the rest is released.
+
+    With `amounts`, holds of the entry that are not named are voided; so is one with amount 0. Kind, memo and references
+    are the hold's unless given.
+
+    Raises:
+        AlreadyResolved: a named hold, or with `amounts` None every hold, has ended before.
+        MoreThanHeld: an amount above what its hold reserves.
+        UnknownHold: nothing is held under `hold_key`, or a named transfer is not among its holds.
+        KeyReused: the key stands for an entry with other content.
+    """
+    return _end(session, Phase.SETTLE, key, hold_key, at, amounts, kind, memo, refs)
+
+
+def void(
+    session: Session,
+    *,
+    key: str,
+    hold_key: str,
+    at: datetime,
+    kind: str | None = None,
+    memo: str | None = None,
+    refs: Mapping[str, str] | None = None,
+) -> Entry:
+    """End a hold by releasing it whole.
+
+    Raises:
+        AlreadyResolved: it has ended before.
+        UnknownHold: nothing is held under `hold_key`.
+        KeyReused: the key stands for an entry with other content.
+    """
+    return _end(session, Phase.VOID, key, hold_key, at, None, kind, memo, refs)
+
+
+def expire_due(session: Session, *, now: datetime, limit: int = 1000) -> int:
+    """Release every open hold whose time has passed, and tell how many entries of holds that were."""
+    expired = 0
+    for hold_key in queries.due_holds(session, now=now, limit=limit):
+        try:
+            entry = _end(session, Phase.EXPIRE, f"expire:{hold_key}", hold_key, now, None, None, None, None)
+        except AlreadyResolved:
+            continue  # somebody settled or voided it since the list was read
+        expired += not entry.replayed
+    return expired
+
+
+def _post(
+    session: Session,
+    phase: Phase,
+    key: str,
+    kind: str,
+    legs: Sequence[Leg],
+    at: datetime,
+    memo: str,
+    refs: Mapping[str, str] | None,
+    *,
+    expires_at: datetime | None,
+) -> Entry:
+    check_entry(key, kind, legs, at)
+    references = checked_refs(refs)
+    given: dict[str, int] = defaultdict(int)
+    received: dict[str, int] = defaultdict(int)
+    for leg in legs:
+        given[leg.debit] += leg.amount
+        received[leg.credit] += leg.amount
+    accounts = [*given, *(code for code in received if code not in given)]
+    answer = session.execute(
+        _POST,
+        {
+            "entry": new_id(),
+            "key": key,
+            "hash": post_hash(phase, kind, legs, memo, references),
+            "kind": kind,
+            "memo": memo,
+            "refs": references,
+            "at": at,
+            "phase": phase.value,
+            "expires_at": expires_at,
+            "debits": [leg.debit for leg in legs],
+            "credits": [leg.credit for leg in legs],
+            "amounts": [leg.amount for leg in legs],
+            "accounts": accounts,
+            "account_debits": [given.get(code, 0) for code in accounts],
+            "account_credits": [received.get(code, 0) for code in accounts],
+        },
+    ).one()
+    if answer.outcome == "replayed":
+        return queries.entry(session, answer.entry_id, replayed=True)
+    if answer.outcome != "posted":
+        _refuse(answer, key)
+    commodities = answer.details
+    return Entry(
+        id=answer.entry_id,
+        key=key,
+        kind=kind,
+        at=at,
+        memo=memo,
+        refs=references,
+        transfers=tuple(
+            Transfer(answer.entry_id, i, phase, leg.debit, leg.credit, commodities[leg.debit], leg.amount, expires_at)
+            for i, leg in enumerate(legs)
+        ),
+    )
+
+
+def post_hash(phase: Phase, kind: str, legs: Sequence[Leg], memo: str, refs: Mapping[str, str]) -> bytes:
+    """The request hash of an entry of direct transfers or holds."""
+    lines = [[leg.debit, leg.credit, leg.amount] for leg in legs]
+    return request_hash(phase.value, {"kind": kind, "legs": lines, "memo": memo, "refs": refs})
+
+
+def _end(
+    session: Session,
+    phase: Phase,
+    key: str,
+    hold_key: str,
+    at: datetime,
+    amounts: Mapping[UUID, int] | None,
+    kind: str | None,
+    memo: str | None,
+    refs: Mapping[str, str] | None,
+) -> Entry:
+    references = checked_refs(refs) if refs is not None else None
+    wanted = None if amounts is None else _legs_of(session, hold_key, amounts)
+    content = {"amounts": wanted, "hold_key": hold_key, "kind": kind, "memo": memo, "refs": references}
+    answer = session.execute(
+        _END_HOLDS,
+        {
+            "entry": new_id(),
+            "key": key,
+            "hash": request_hash(phase.value, content),
+            "kind": kind,
+            "memo": memo,
+            "refs": references,
+            "at": at,
+            "phase": phase.value,
+            "hold_key": hold_key,
+            "legs": None if wanted is None else [leg for leg, _ in wanted],
+            "amounts": None if wanted is None else [amount for _, amount in wanted],
+        },
+    ).one()
+    if answer.outcome not in {"posted", "replayed"}:
+        _refuse(answer, key, hold_key)
+    return queries.entry(session, answer.entry_id, replayed=answer.outcome == "replayed")
+
+
+def _legs_of(session: Session, hold_key: str, amounts: Mapping[UUID, int]) -> list[list[int]]:
+    """Amounts by leg, every hold of the entry named: what the caller left out is released."""
+    held = queries.entry_by_key(session, hold_key)
+    holds = {transfer.id: transfer for transfer in held.transfers if transfer.phase is Phase.HOLD} if held else {}
+    if not holds or not amounts.keys() <= holds.keys():
+        raise UnknownHold(hold_key)
+    if any(amount < 0 for amount in amounts.values()):
+        raise BadEntry("A hold settles at zero or more.", field="amounts")
+    return [[transfer.leg, amounts.get(known, 0)] for known, transfer in holds.items()]
+
+
+def _refuse(answer: Row[Any], key: str, hold_key: str = "") -> NoReturn:
+    details = answer.details or {}
+    match answer.outcome:
+        case "insufficient_funds":
+            raise InsufficientFunds(
+                details["account"], details["commodity"], available=details["available"], wanted=details["wanted"]
+            )
+        case "unknown_account":
+            raise UnknownAccount(details["account"])
+        case "mixed_commodities":
+            raise MixedCommodities(details["debit"], details["debit_commodity"], details["credit"], details["credit_commodity"])
+        case "key_reused":
+            raise KeyReused(key)
+        case "unknown_hold":
+            raise UnknownHold(hold_key)
+        case "already_resolved":
+            raise AlreadyResolved(hold_key, details["phase"])
+        case "more_than_held":
+            raise MoreThanHeld(hold_key, held=details["held"], wanted=details["wanted"])
+    raise AssertionError(f"the ledger answered {answer.outcome}")
+
+
+_POST = text("""
+SELECT outcome, entry_id, details FROM ledger_post(
+    CAST(:entry AS uuid), :key, CAST(:hash AS bytea), :kind, :memo, CAST(:refs AS jsonb), CAST(:at AS timestamptz),
+    :phase, CAST(:expires_at AS timestamptz), CAST(:debits AS text[]), CAST(:credits AS text[]), CAST(:amounts AS bigint[]),
+    CAST(:accounts AS text[]), CAST(:account_debits AS bigint[]), CAST(:account_credits AS bigint[]))
+""").bindparams(bindparam("refs", type_=JSONB()))
+
+_END_HOLDS = text("""
+SELECT outcome, entry_id, details FROM ledger_end_holds(
+    CAST(:entry AS uuid), :key, CAST(:hash AS bytea), :kind, :memo, CAST(:refs AS jsonb), CAST(:at AS timestamptz),
+    :phase, :hold_key, CAST(:legs AS smallint[]), CAST(:amounts AS bigint[]))
+""").bindparams(bindparam("refs", type_=JSONB(none_as_null=True)))
