@@ -1,0 +1,211 @@
+"""All that the services know of a rail: what it can do, and three verbs.
+
+A rail answers a send in one of four ways, and the difference between them is what keeps money from leaving twice:
+a `Receipt` (it has it), `Refused` (no, for good, under this key), `NotNow` (nothing happened, ask later), and everything
+else, which is *unknown*: a time-out, a cut connection, a 5xx, a bug of our own after the first byte.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
+
+from core.errors import InvalidInput
+from core.money import Money
+
+REFERENCE_CHARACTERS_MAX = 35
+"""SEPA's end-to-end reference is the shortest of those in use."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a rail promises. The engine trusts nothing it does not promise."""
+
+    needs_person: bool = False
+    """People carry the payment out (a wire form, a file for the bank) and find out what became of it."""
+    in_files: bool = False
+    """People hand payments over in files made here."""
+    idempotent: bool = False
+    """The same reference with the same parameters pays once and answers again."""
+    key_window: timedelta = timedelta(0)
+    """How long it remembers a reference; shorter than it says, to be safe (Stripe: 24 h, here 23 h)."""
+    lookup_authoritative: bool = False
+    """A look-up by reference that finds nothing, after `visibility`, proves that nothing happened."""
+    visibility: timedelta = timedelta(0)
+    """How long a payment may take to show up in look-ups."""
+    timeout: timedelta = timedelta(seconds=20)
+    """The longest a call can take, connecting included."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a rail is told. Frozen in the attempt before the first byte leaves."""
+
+    reference: str
+    money: Money
+    recipient: str
+    country: str
+    destination: Mapping[str, Any]
+    memo: str
+
+    def parameters(self) -> dict[str, Any]:
+        """The canonical form that is stored with the attempt."""
+        return {
+            "reference": self.reference,
+            "amount_minor": self.money.amount_minor,
+            "currency": self.money.currency,
+            "recipient": self.recipient,
+            "country": self.country,
+            "destination": dict(self.destination),
+            "memo": self.memo,
+        }
+
+    @classmethod
+    def from_parameters(cls, stored: Mapping[str, Any]) -> "Instruction":
+        return cls(
+            reference=stored["reference"],
+            money=Money(stored["amount_minor"], stored["currency"]),
+            recipient=stored["recipient"],
+            country=stored["country"],
+            destination=stored["destination"],
+            memo=stored["memo"],
+        )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The rail has it."""
+
+    remote_id: str
+    money: Money
+
+
+class RailError(Exception):
+    """A send that brought no receipt. `permanent` says whether asking again under this key can ever help."""
+
+    permanent = False
+
+
+class Refused(RailError):
+    """The rail said no: no money moved, and none will under this reference."""
+
+    permanent = True
+
+    def __init__(self, message: str, *, stops_rail: bool = False) -> None:
+        super().__init__(message)
+        self.stops_rail = stops_rail
+        """The answer is about us, not about this payment (credentials): the next one would be refused too."""
+
+
+class NotNow(RailError):
+    """Nothing happened; the rail asks to be left alone for a while."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyConflict(RailError):
+    """The rail knows this reference with other parameters: a mistake of ours that only people can clear up."""
+
+    permanent = True
+
+
+class OutcomeUnknown(RailError):
+    """No clear answer: it may have happened."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a rail answers, in words."""
+
+    ok: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class DestinationField:
+    """One thing a person enters so that money can arrive."""
+
+    name: str
+    label: str
+    hint: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class CheckedDestination:
+    """Details in the rail's canonical form, and how they are shown."""
+
+    details: Mapping[str, str]
+    label: str = field(compare=False)
+
+
+class Rail(Protocol):
+    """A way money travels."""
+
+    @property
+    def name(self) -> str:
+        """Short, stable, in lower case; kept with every attempt."""
+        ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def destination_fields(self) -> Sequence[DestinationField]: ...
+
+    def check_destination(self, details: Mapping[str, str], currency: str) -> CheckedDestination:
+        """Canonical details, or InvalidInput naming the field. Decides by the text alone; no call leaves."""
+        ...
+
+    def health(self) -> Health: ...
+
+
+@runtime_checkable
+class NetworkRail(Rail, Protocol):
+    """A rail this program itself talks to."""
+
+    def send(self, instruction: Instruction) -> Receipt:
+        """Ask for one payment. Raises Refused, NotNow or OutcomeUnknown; anything else raised counts as unknown."""
+        ...
+
+    def look_up(self, reference: str) -> Sequence[Receipt]:
+        """Every payment the rail knows under this reference. Raises RailError when it can't tell."""
+        ...
+
+
+def fingerprint(rail: str, currency: str, details: Mapping[str, Any]) -> str:
+    """SHA-256 of a destination, in canonical JSON: what an approval binds to."""
+    return hashlib.sha256(canonical({"rail": rail, "currency": currency, "details": dict(details)})).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """JSON that is the same for equal values: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def required(fields: Sequence[DestinationField], details: Mapping[str, str]) -> dict[str, str]:
+    """The entered fields, trimmed, without empty ones.
+
+    Raises:
+        InvalidInput: a required one is empty, or one is not known.
+    """
+    unknown = set(details) - {each.name for each in fields}
+    if unknown:
+        raise InvalidInput(f"“{min(unknown)}” is not a detail of this rail.", field=min(unknown))
+    trimmed = {name: value.strip() for name, value in details.items() if value.strip()}
+    for each in fields:
+        if each.required and each.name not in trimmed:
+            raise InvalidInput(f"{each.label} is missing.", field=each.name)
+    return trimmed
+
+
+def masked(text: str, *, shown: int = 4) -> str:
+    """The last characters of an account, so that people can compare it without its being printed everywhere."""
+    return text if len(text) <= shown else f"…{text[-shown:]}"

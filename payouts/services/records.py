@@ -1,0 +1,155 @@
+"""T2, the record: what became of a step, in one commit with the ledger and the payout. Recording twice changes nothing.
+
+A truth told by a rail is always taken, lease or not: whoever was thought dead may still bring a receipt.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import audit, ledger
+from payouts.models import AttemptFailure, AttemptState, Payout, PayoutAttempt, PayoutStatus
+from payouts.policies import Finding, Rules, judge
+from payouts.rails.base import Capabilities, NotNow, RailError, Receipt, Refused
+from payouts.services import controls
+from payouts.services.claims import Claim
+from payouts.services.requests import tell
+
+
+def locked(session: Session, attempt_id: UUID) -> tuple[Payout, PayoutAttempt]:
+    """Payout and attempt, both locked, the payout first as everywhere."""
+    payout_id = session.scalars(select(PayoutAttempt.payout_id).where(PayoutAttempt.id == attempt_id)).one()
+    payout = session.scalars(
+        select(Payout).where(Payout.id == payout_id).with_for_update(of=Payout).execution_options(populate_existing=True)
+    ).one()
+    attempt = session.scalars(
+        select(PayoutAttempt)
+        .where(PayoutAttempt.id == attempt_id)
+        .with_for_update(of=PayoutAttempt)
+        .execution_options(populate_existing=True)
+    ).one()
+    return payout, attempt
+
+
+def accepted(session: Session, attempt_id: UUID, receipt: Receipt, *, now: datetime) -> None:
+    """The rail has it: attempt, ledger and payout in one commit."""
+    payout, attempt = locked(session, attempt_id)
+    if attempt.state is AttemptState.ACCEPTED and attempt.remote_id == receipt.remote_id:
+        return
+    if attempt.state in {AttemptState.ACCEPTED, AttemptState.FAILED}:
+        before = f"accepted as {attempt.remote_id}" if attempt.remote_id else f"given up as {attempt.failure}"
+        controls.raise_alarm(
+            session, payout,
+            f"Attempt {attempt.no} was {before}, and the rail now also knows it as {receipt.remote_id}: it may be paid twice.",
+            now=now,
+        )  # fmt: skip
+        return
+    taken_by = session.scalars(
+        select(PayoutAttempt).where(PayoutAttempt.rail == attempt.rail, PayoutAttempt.remote_id == receipt.remote_id)
+    ).one_or_none()
+    if taken_by is not None or receipt.money != payout.money:
+        problem = (
+            f"belongs to {taken_by.idem_key} already"
+            if taken_by is not None
+            else f"is over {receipt.money} instead of {payout.money}"
+        )
+        to_people(session, payout, attempt, f"The rail answered with {receipt.remote_id}, which {problem}.", now=now, alarm=True)
+        return
+    settle(session, payout, attempt, receipt.remote_id, now=now)
+
+
+def settle(session: Session, payout: Payout, attempt: PayoutAttempt, remote_id: str, *, now: datetime) -> None:
+    """Mark paid and settle the hold. The ledger key exists once per payout, whatever happens."""
+    attempt.advance(AttemptState.ACCEPTED, at=now, remote_id=remote_id)
+    ledger.settle(session, key=payout.settle_key, amounts=None, at=now, hold_key=payout.hold_key)
+    payout.advance(PayoutStatus.PAID)
+    payout.paid_at, payout.blocked_reason = now, None
+    audit.record(session, "payout.paid", payout, actor=None, at=now, remote_id=remote_id, attempt=attempt.no)
+    tell(session, payout, now=now)
+
+
+def answered(session: Session, claimed: Claim, error: Exception, *, now: datetime) -> None:
+    """A send that brought no receipt."""
+    payout, attempt = locked(session, claimed.attempt_id)
+    ours = attempt.lease_token == claimed.token
+    match error:
+        case Refused():
+            if attempt.state in {AttemptState.SENDING, AttemptState.UNKNOWN}:
+                failed(session, payout, attempt, AttemptFailure.REFUSED, str(error), now=now)
+                tell(session, payout, now=now, status="failed")
+            if error.stops_rail:
+                controls.stop_rail(session, attempt.rail, reason=str(error), actor=None, now=now)
+        case NotNow():
+            # Counted even if the lease is gone: the send it answers certainly did nothing.
+            attempt.declined += 1
+            if ours:
+                attempt.lease_token = attempt.lease_until = None
+                attempt.not_before, attempt.detail = now + error.retry_after, str(error)
+        case RailError(permanent=True):
+            if ours:
+                to_people(session, payout, attempt, str(error), now=now, alarm=True)
+        case _:
+            if ours:
+                _without_answer(session, payout, attempt, f"{error}"[:500] or type(error).__name__, now=now)
+
+
+def looked_up(
+    session: Session, claimed: Claim, found: Sequence[Receipt], *, capabilities: Capabilities, rules: Rules, now: datetime
+) -> None:
+    """What a look-up after quiescence showed."""
+    payout, attempt = locked(session, claimed.attempt_id)
+    finding = judge(found, payout.money, capabilities)
+    if finding is Finding.ACCEPTED:
+        accepted(session, attempt.id, found[0], now=now)
+        return
+    if attempt.lease_token != claimed.token or attempt.state is not AttemptState.UNKNOWN:
+        return  # somebody else found out meanwhile
+    if finding is Finding.ABSENT:
+        failed(session, payout, attempt, AttemptFailure.ABSENT, "The rail does not know it, and would by now.", now=now)
+        if len(payout.attempts) < rules.attempts_max:
+            payout.attempts_allowed = max(payout.attempts_allowed, len(payout.attempts) + 1)
+    elif finding is Finding.PEOPLE:
+        to_people(session, payout, attempt, "The rail can't prove that it did nothing.", now=now)
+    else:
+        listed = ", ".join(f"{receipt.remote_id} ({receipt.money})" for receipt in found)
+        to_people(session, payout, attempt, f"The rail knows this reference as {listed}.", now=now, alarm=True)
+
+
+def not_looked_up(session: Session, claimed: Claim, error: Exception, *, pause: timedelta, now: datetime) -> None:
+    """The look-up itself failed: nothing new is known."""
+    _, attempt = locked(session, claimed.attempt_id)
+    if attempt.lease_token == claimed.token:
+        attempt.lease_token = attempt.lease_until = None
+        attempt.not_before, attempt.detail = now + pause, f"{error}"[:500]
+
+
+def failed(session: Session, payout: Payout, attempt: PayoutAttempt, how: AttemptFailure, detail: str, *, now: datetime) -> None:
+    """Certain: this attempt moved no money and never will."""
+    attempt.advance(AttemptState.FAILED, at=now, detail=detail, failure=how)
+    audit.record(session, "payout.attempt_failed", payout, actor=None, at=now, reason=detail, attempt=attempt.no, how=how.value)
+
+
+def to_people(
+    session: Session, payout: Payout, attempt: PayoutAttempt, detail: str, *, now: datetime, alarm: bool = False
+) -> None:
+    """Only people can find out."""
+    if attempt.state is AttemptState.SENDING:
+        attempt.advance(AttemptState.UNKNOWN, at=now)
+    if attempt.state is AttemptState.UNKNOWN:
+        attempt.advance(AttemptState.HUMAN, at=now, detail=detail)
+        audit.record(session, "payout.needs_people", payout, actor=None, at=now, reason=detail, attempt=attempt.no)
+    if alarm:
+        controls.raise_alarm(session, payout, detail, now=now)
+
+
+def _without_answer(session: Session, payout: Payout, attempt: PayoutAttempt, detail: str, *, now: datetime) -> None:
+    """A time-out, a cut, a 5xx, a bug after the first byte: nothing is known. Never failed."""
+    if attempt.state is AttemptState.SENDING:
+        attempt.advance(AttemptState.UNKNOWN, at=now, detail=detail)
+        audit.record(session, "payout.unknown", payout, actor=None, at=now, reason=detail, attempt=attempt.no)
+    else:
+        attempt.lease_token = attempt.lease_until = None
+        attempt.detail = detail

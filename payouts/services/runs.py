@@ -1,0 +1,414 @@
+"""Runs: prepare what is due, approve exactly that content with four eyes, send it canary first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from core import audit, tasks
+from core.db import new_id
+from core.errors import DomainError, NotFound
+from core.identity.models import Person
+from core.money import Money
+from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, RunApproval, RunStatus
+from payouts.policies import Rules, Usage, content_hash, line_hash, next_step
+from payouts.rails.base import Rail
+from payouts.services import controls
+from payouts.services.claims import Wait, known
+
+LINES_MAX = 2_000
+
+
+class NothingToPay(DomainError):
+    """No payout is due that could be put in a run."""
+
+    code = "nothing_to_pay"
+
+
+class SelfApproval(DomainError):
+    """Four eyes: who prepared a run, or asked for one of its payouts, does not approve it."""
+
+    code = "self_approval"
+
+
+class ContentChanged(DomainError):
+    """The approver looked at another content than the run has now."""
+
+    code = "content_changed"
+
+
+class NotEditable(DomainError):
+    """The run is on its way or ended."""
+
+    code = "run_not_editable"
+
+
+class AlreadyApproved(DomainError):
+    """One person counts once."""
+
+    code = "already_approved"
+
+
+@dataclass(frozen=True)
+class SendPayout(tasks.Task):
+    """Take a payout as far as it goes now."""
+
+    kind: ClassVar[str] = "payouts.send"
+    payout_id: UUID
+
+
+@dataclass(frozen=True)
+class Unready:
+    """A payout that is due and could not be put in the run, and what to do about it."""
+
+    payout: Payout
+    reason: str
+
+
+# ------------------------------------------------------------------------------------------------ preparing
+
+
+def prepare(
+    session: Session,
+    *,
+    currency: str,
+    due_by: date,
+    preparer: Person,
+    rails: Mapping[str, Rail],
+    now: datetime,
+    rail: str | None = None,
+    payout_ids: Sequence[UUID] | None = None,
+    is_demo: bool = False,
+) -> tuple[Run, list[Unready]]:
+    """Put every draft payout that is due and ready into a new run.
+
+    Raises:
+        NothingToPay: none is; says why for the first of those that are due.
+    """
+    query = (
+        select(Payout)
+        .where(
+            Payout.status == PayoutStatus.DRAFT,
+            Payout.run_id.is_(None),
+            Payout.currency == currency,
+            Payout.due_on <= due_by,
+        )
+        .options(selectinload(Payout.recipient))
+        .order_by(Payout.due_on, Payout.id)
+        .limit(LINES_MAX)
+        .with_for_update(skip_locked=True, of=Payout)
+    )
+    if payout_ids is not None:
+        query = query.where(Payout.id.in_(payout_ids))
+    due = session.scalars(query).all()
+    places = current_destinations(session, [payout.recipient_id for payout in due], currency)
+    ready: list[Payout] = []
+    unready: list[Unready] = []
+    for payout in due:
+        place = places.get(payout.recipient_id)
+        if rail is not None and place is not None and place.rail != rail:
+            continue
+        reason = why_unready(payout, place, rails, now=now)
+        if reason:
+            unready.append(Unready(payout, reason))
+        else:
+            assert place is not None
+            payout.destination, payout.rail = place, place.rail
+            ready.append(payout)
+    if not ready:
+        first = f" The first of {len(unready)}: {unready[0].reason}" if unready else ""
+        raise NothingToPay(f"No payout in {currency} that is due by {due_by} can be paid now.{first}")
+    run = Run(
+        id=new_id(),
+        currency=currency,
+        status=RunStatus.DRAFT,
+        content_hash=content_hash(ready),
+        prepared_by_id=preparer.id,
+        prepared_at=now,
+        is_demo=is_demo,
+    )
+    session.add(run)
+    for payout in ready:
+        payout.run = run
+    session.flush()
+    audit.record(session, "run.prepared", run, actor=preparer, at=now, lines=len(ready), content_hash=run.content_hash)
+    return run, unready
+
+
+def why_unready(payout: Payout, place: Destination | None, rails: Mapping[str, Rail], *, now: datetime) -> str | None:
+    """Why a due payout can't be put in a run, and what to do; None if it can."""
+    who = payout.recipient.name
+    if place is None:
+        return f"{who} has no destination for {payout.currency}; add one under Payouts → Recipients."
+    if place.rail not in rails:
+        return f"The rail “{place.rail}” of {who} is not part of this installation; enter another destination."
+    if now < place.usable_from:
+        return f"The new payment details of {who} cool off until {place.usable_from:%Y-%m-%d %H:%M} UTC."
+    return None
+
+
+def current_destinations(session: Session, recipient_ids: Sequence[UUID], currency: str) -> dict[UUID, Destination]:
+    rows = session.scalars(
+        select(Destination).where(
+            Destination.recipient_id.in_(recipient_ids), Destination.currency == currency, Destination.retired_at.is_(None)
+        )
+    )
+    return {row.recipient_id: row for row in rows}
+
+
+def remove_line(session: Session, run_id: UUID, payout_id: UUID, *, actor: Person, now: datetime) -> Run:
+    """Take a payout out of a run that is not on its way. It is due again; approvals of the old content are void.
+
+    Raises:
+        NotEditable: the run is on its way or ended.
+        NotFound: the run has no such line.
+    """
+    run = editable(session, run_id)
+    payout = next((line for line in run.payouts if line.id == payout_id), None)
+    if payout is None:
+        raise NotFound(f"{run.name} has no such line.")
+    _void_approvals(session, run, actor=actor, now=now, reason="A line was taken out.")
+    _leave(payout)
+    run.payouts.remove(payout)
+    audit.record(session, "payout.left_run", payout, actor=actor, at=now, run=str(run.id))
+    if run.payouts:
+        run.content_hash = content_hash(run.payouts)
+    else:
+        cancel(session, run_id, actor=actor, now=now)
+    return run
+
+
+def cancel(session: Session, run_id: UUID, *, actor: Person, now: datetime, reason: str | None = None) -> Run:
+    """Give a run up before it is sent; its payouts are due again.
+
+    Raises:
+        NotEditable: the run is on its way or ended.
+    """
+    run = editable(session, run_id)
+    _void_approvals(session, run, actor=actor, now=now, reason="The run was given up.")
+    for payout in list(run.payouts):
+        _leave(payout)
+    run.payouts.clear()
+    run.advance(RunStatus.CANCELLED)
+    run.finished_at = now
+    audit.record(session, "run.cancelled", run, actor=actor, at=now, reason=reason)
+    return run
+
+
+# ------------------------------------------------------------------------------------------------ approving
+
+
+def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str, now: datetime) -> Run:
+    """Approve exactly the content the approver saw. With enough approvals the run may be sent.
+
+    Raises:
+        NotEditable: the run is not a draft any more.
+        SelfApproval: the approver prepared the run or asked for one of its payouts.
+        AlreadyApproved: this person did.
+        ContentChanged: the run holds something else by now.
+        LimitReached: the run is larger than a run may be, or one of its payouts than a payout may be.
+    """
+    run = locked(session, run_id)
+    if run.status is not RunStatus.DRAFT:
+        raise NotEditable(f"{run.name} is {run.status}; only a draft is approved.")
+    if approver.id == run.prepared_by_id:
+        raise SelfApproval(f"You prepared {run.name}; another person approves it.")
+    own = next((payout for payout in run.payouts if payout.prepared_by_id == approver.id), None)
+    if own is not None:
+        raise SelfApproval(f"You asked for the payout to {own.recipient.name} in {run.name}; another person approves it.")
+    content = content_hash(run.payouts)
+    if not run.payouts or seen_hash != content or run.content_hash != content:
+        run.content_hash = content
+        raise ContentChanged(
+            f"{run.name} is not what you looked at any more; look again before you approve.", content_hash=content
+        )
+    given = current_approvals(run)
+    if any(approval.approver_id == approver.id for approval in given):
+        raise AlreadyApproved(f"You approved {run.name} already; it needs another person.")
+    total = Money(sum(payout.amount_minor for payout in run.payouts), run.currency)
+    numbers = controls.limits(session, now=now)
+    _require_limits(session, run, total, numbers, now=now)
+    approval = RunApproval(
+        id=new_id(),
+        run=run,
+        prepared_by_id=run.prepared_by_id,
+        approver_id=approver.id,
+        content_hash=content,
+        approved_at=now,
+    )
+    session.add(approval)
+    audit.record(session, "run.approval_given", run, actor=approver, at=now, content_hash=content)
+    if len(given) + 1 >= numbers.approvals_needed(total):
+        run.advance(RunStatus.APPROVED)
+        run.approved_at = now
+        for payout in run.payouts:
+            payout.advance(PayoutStatus.APPROVED)
+            payout.approved_by_id, payout.approved_at = approver.id, now
+            payout.approved_line_hash, payout.attempts_allowed = line_hash(payout), len(payout.attempts) + 1
+            audit.record(session, "payout.approved", payout, actor=approver, at=now)
+        audit.record(session, "run.approved", run, actor=approver, at=now, content_hash=content)
+    session.flush()
+    return run
+
+
+def withdraw_approval(session: Session, run_id: UUID, *, actor: Person, now: datetime, reason: str) -> Run:
+    """Void the approvals of a run that is not on its way yet.
+
+    Raises:
+        NotEditable: it is.
+    """
+    run = editable(session, run_id)
+    _void_approvals(session, run, actor=actor, now=now, reason=reason)
+    return run
+
+
+def current_approvals(run: Run) -> list[RunApproval]:
+    """Those of exactly what the run holds now."""
+    return [approval for approval in run.approvals if approval.voided_at is None and approval.content_hash == run.content_hash]
+
+
+# ------------------------------------------------------------------------------------------------ sending
+
+
+def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, Rail], now: datetime) -> Run:
+    """Let an approved run go: its first payout on each automatic rail alone, the others once that one is accepted.
+
+    Raises:
+        IllegalTransition: the run is not approved.
+    """
+    run = locked(session, run_id)
+    run.advance(RunStatus.SENDING)
+    run.sent_by_id, run.sent_at = sender.id, now
+    audit.record(session, "run.sending", run, actor=sender, at=now, lines=len(run.payouts))
+    release_lines(session, run, rails=rails, now=now)
+    return run
+
+
+def release_lines(session: Session, run: Run, *, rails: Mapping[str, Rail], now: datetime) -> None:
+    """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm."""
+    waiting = [payout for payout in run.payouts if payout.status is PayoutStatus.APPROVED]
+    for name in {payout.rail or "" for payout in waiting}:
+        lines = [payout for payout in run.payouts if payout.rail == name]
+        mine = [payout for payout in waiting if payout.rail == name]
+        rail = rails.get(name)
+        if rail is None or not rail.capabilities.needs_person:
+            canary = next((payout for payout in lines if payout.is_canary), None)
+            if canary is None:
+                # The smallest amount goes first: it is the least to lose if the rail is wired up wrongly.
+                canary = min(mine, key=lambda payout: (payout.amount_minor, payout.obligation))
+                canary.is_canary = True
+                session.flush()
+            if canary.paid_at is None:
+                mine = [canary] if canary in mine else []
+        for payout in mine:
+            tasks.enqueue(session, SendPayout(payout.id), now=now, dedupe_key=str(payout.id))
+
+
+def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Wait:
+    """After a step about a payout: release the others if it was their canary, close the run, say when to come back."""
+    payout = session.get_one(Payout, payout_id, populate_existing=True)
+    if payout.run_id is not None and payout.is_canary and payout.paid_at is not None:
+        release_lines(session, locked(session, payout.run_id), rails=rails, now=now)
+    if payout.run_id is not None:
+        close_if_finished(session, payout.run_id, now=now)
+    attempt = payout.live_attempt
+    if payout.status is not PayoutStatus.RESERVED:
+        return Wait(None, f"It is {payout.status}.")
+    if attempt is None:
+        again = len(payout.attempts) < payout.attempts_allowed
+        return Wait(now if again else None, "The last attempt failed.")
+    rail = rails.get(attempt.rail)
+    if rail is None or rail.capabilities.needs_person:
+        return Wait(None, "Waits for people.")
+    todo = next_step(known(attempt), rail.capabilities, rules, now)
+    return Wait(None if todo.step in {"nothing", "people"} else todo.until or now, "There is more to do.")
+
+
+def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
+    """A run is done when none of its lines is on its way."""
+    unfinished = select(Payout.id).where(
+        Payout.run_id == run_id, Payout.status.in_([PayoutStatus.APPROVED, PayoutStatus.RESERVED])
+    )
+    if session.scalar(unfinished.limit(1)) is not None:
+        return
+    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run)).one()
+    if run.status is RunStatus.SENDING and session.scalar(unfinished.limit(1)) is None:
+        run.advance(RunStatus.DONE)
+        run.finished_at = now
+        audit.record(session, "run.done", run, actor=None, at=now)
+
+
+def locked(session: Session, run_id: UUID) -> Run:
+    """The run under its lock, freshly read with its lines.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    run = session.scalars(
+        select(Run).where(Run.id == run_id).with_for_update(of=Run).execution_options(populate_existing=True)
+    ).one_or_none()
+    if run is None:
+        raise NotFound("There is no such run.")
+    lines = (
+        select(Payout)
+        .where(Payout.run_id == run_id)
+        .options(selectinload(Payout.recipient), selectinload(Payout.destination), selectinload(Payout.attempts))
+        .order_by(Payout.obligation)
+        .execution_options(populate_existing=True)
+    )
+    session.scalars(lines).all()
+    session.refresh(run, ["payouts", "approvals"])
+    return run
+
+
+def editable(session: Session, run_id: UUID) -> Run:
+    """The run under its lock, if its lines may still change.
+
+    Raises:
+        NotEditable: it is on its way or ended.
+    """
+    run = locked(session, run_id)
+    if run.status not in {RunStatus.DRAFT, RunStatus.APPROVED}:
+        raise NotEditable(f"{run.name} is {run.status}; its lines can't be changed any more. Take single payouts back instead.")
+    return run
+
+
+def _void_approvals(session: Session, run: Run, *, actor: Person, now: datetime, reason: str) -> None:
+    for approval in run.approvals:
+        if approval.voided_at is None:
+            approval.voided_at = now
+            audit.record(
+                session, "run.approval_voided", run, actor=actor, at=now, reason=reason, approver=str(approval.approver_id)
+            )
+    if run.status is RunStatus.APPROVED:
+        run.advance(RunStatus.DRAFT)
+        run.approved_at = None
+        for payout in run.payouts:
+            payout.advance(PayoutStatus.DRAFT)
+            clear_approval(payout)
+
+
+def clear_approval(payout: Payout) -> None:
+    payout.approved_by_id = payout.approved_at = payout.approved_line_hash = None
+    payout.attempts_allowed = len(payout.attempts)
+
+
+def _leave(payout: Payout) -> None:
+    payout.run = payout.destination = payout.rail = payout.blocked_reason = None
+    payout.is_canary = False
+
+
+def _require_limits(session: Session, run: Run, total: Money, numbers: controls.Limits, *, now: datetime) -> None:
+    """What can be known before money moves; the rest is checked when it is reserved."""
+    run_max = numbers.money(RuleKind.RUN_MAX, run.currency)
+    nothing = Money(0, run.currency)
+    if run_max is not None:
+        Usage(RuleKind.RUN_MAX, "one run", run_max, nothing, total).require()
+    largest = max(run.payouts, key=lambda payout: payout.amount_minor)
+    for usage in controls.usages(session, largest, now=now, known=numbers):
+        if usage.kind is RuleKind.PAYOUT_MAX:
+            usage.require()
