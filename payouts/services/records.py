@@ -138,6 +138,7 @@ def to_people(
     """Only people can find out."""
     if attempt.state is AttemptState.SENDING:
         attempt.advance(AttemptState.UNKNOWN, at=now)
+        session.flush()  # two steps of the graph are two updates, or the database's guard refuses the leap
     if attempt.state is AttemptState.UNKNOWN:
         attempt.advance(AttemptState.HUMAN, at=now, detail=detail)
         audit.record(session, "payout.needs_people", payout, actor=None, at=now, reason=detail, attempt=attempt.no)

@@ -131,4 +131,3 @@ def _leave_unsent_run(session: Session, payout: Payout, *, actor: Person, now: d
 def _void_hold(session: Session, payout: Payout, *, now: datetime) -> None:
     if payout.status is PayoutStatus.RESERVED:
         ledger.void(session, key=f"void:{payout.hold_key}", hold_key=payout.hold_key, at=now)
-

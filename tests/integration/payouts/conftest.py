@@ -1,45 +1,78 @@
-"""People, recipients and money for the payout tests."""
+"""People, recipients, money, a trial rail and an engine with a clock of its own."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
-from core.db import new_id
 from core.identity.models import Person
-from payouts.models import Recipient, RecipientKind
-
-Make = Callable[..., Person]
-
-
-def person(session: Session, name: str, now: datetime) -> Person:
-    made = Person(id=new_id(), email=f"{name.lower()}@example.org", name=name, created_at=now)
-    session.add(made)
-    session.flush()
-    return made
-
-
-def recipient(session: Session, name: str, now: datetime) -> Recipient:
-    made = Recipient(
-        id=new_id(),
-        name=name,
-        kind=RecipientKind.PERSON,
-        country="DE",
-        email=f"{name.lower()}@example.org",
-        created_at=now,
-    )
-    session.add(made)
-    session.flush()
-    return made
+from core.money import Money
+from payouts.models import Recipient
+from payouts.policies import Rules
+from payouts.rails.bank_file import BankFileRail
+from payouts.rails.base import Rail
+from payouts.rails.fake import FakeRail
+from payouts.rails.fake_server import FakeRailServer
+from payouts.rails.manual import ManualRail
+from payouts.services.engine import Engine
+from tests.fakes import payouts_world as world
+from tests.fakes.rail_server import serving
 
 
 @pytest.fixture
-def officer(session: Session, now: datetime) -> Person:
+def clock(now: datetime) -> world.Clock:
+    return world.Clock(now)
+
+
+@pytest.fixture
+def people(session: Session, now: datetime) -> world.Cast:
+    return world.cast(session, now)
+
+
+@pytest.fixture
+def officer(people: world.Cast) -> Person:
     """Says that something is owed."""
-    return person(session, "Olga", now)
+    return people.officer
 
 
 @pytest.fixture
-def ada(session: Session, now: datetime) -> Recipient:
-    return recipient(session, "Ada", now)
+def server(tmp_path: Path) -> Iterator[FakeRailServer]:
+    with serving(tmp_path / "rail.sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def rails(server: FakeRailServer) -> Mapping[str, Rail]:
+    """The trial rail with keys and without, the bank file, and people."""
+    short = timedelta(seconds=1)
+    made: list[Rail] = [
+        FakeRail(lambda: server.url, timeout=short),
+        FakeRail(lambda: server.url, name="plain", idempotent=False, timeout=short),
+        BankFileRail(),
+        ManualRail(),
+    ]
+    return {rail.name: rail for rail in made}
+
+
+@pytest.fixture
+def funded(session: Session, now: datetime) -> None:
+    world.fund(session, Money(10_000_000, "USD"), now=now)
+
+
+@pytest.fixture
+def ada(session: Session, people: world.Cast, rails: Mapping[str, Rail], now: datetime) -> Recipient:
+    return world.recipient(session, "Ada", rail=rails["fake"], by=people.finance, now=now)
+
+
+@pytest.fixture
+def bob(session: Session, people: world.Cast, rails: Mapping[str, Rail], now: datetime) -> Recipient:
+    """Paid on the rail without idempotency keys."""
+    return world.recipient(session, "Bob", rail=rails["plain"], by=people.finance, now=now)
+
+
+@pytest.fixture
+def engine_of_payouts(session: Session, rails: Mapping[str, Rail], clock: world.Clock) -> Engine:
+    connection = session.connection()
+    return Engine(rails=rails, rules=Rules(), sessions=world.Sessions(connection), clock=clock)
