@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, request
 from flask_wtf import CSRFProtect
@@ -9,7 +10,7 @@ from jinja2 import StrictUndefined
 
 from core.config import ROOT, Environment, settings
 from core.identity import roles
-from core.web import context, errors, filters, headers, logs, navigation
+from core.web import api, context, errors, filters, headers, logs, navigation
 from core.web.assets import asset_url
 from core.web.context import Application
 from core.web.visitor import visitor
@@ -56,6 +57,7 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
     )
     filters.register(app)
     errors.register(app)
+    api.register(app)
     logs.register(app)
     csrf = CSRFProtect()
     app.before_request(_check_host)
@@ -81,8 +83,6 @@ def _check_host() -> Response | None:
 
 
 def _own_names() -> set[str]:
-    from urllib.parse import urlsplit
-
     own = urlsplit(settings().base_url).hostname
     return LOOPBACK | ({own} if own else set())
 

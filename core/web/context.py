@@ -1,5 +1,6 @@
 """The session of one request: opened when first used, committed after the view, rolled back on any error."""
 
+from collections.abc import Callable
 from typing import cast
 
 from apiflask import APIFlask
@@ -37,10 +38,12 @@ class Application(APIFlask):
 
     bind: Engine | Connection | None = None
     """A database other than the process's own: tests put the connection here that they roll back."""
+    before_commit: Callable[[ResponseReturnValue], ResponseReturnValue] = staticmethod(lambda answer: answer)
+    """What still belongs to the view's transaction when its answer is known (core.web.api keeps answers to repeated POSTs)."""
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view, then commit. A commit that fails is handled like an error of the view itself."""
-        answer: ResponseReturnValue = super().dispatch_request()
+        answer = self.before_commit(super().dispatch_request())
         if "session" in g:
             g.session.commit()
         return answer

@@ -15,7 +15,7 @@ from core.errors import DomainError
 from core.identity import access, second_factor
 from core.identity.models import Person, Role
 from core.web.context import db
-from core.web.visitor import SignInNeeded, current_person, visitor
+from core.web.visitor import current_person, current_session
 
 PROOF_FIELD = "second_factor_proof"
 
@@ -59,23 +59,21 @@ def fresh_second_factor(view: View[P]) -> View[P]:
 
     @functools.wraps(view)
     def gate(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        here = visitor()
-        if here is None:
-            raise SignInNeeded("Sign in to see this page.")
-        if second_factor.is_fresh(here.session, now=utc_now()):
+        person, session = current_person(), current_session()
+        if second_factor.is_fresh(session, now=utc_now()):
             return view(*args, **kwargs)
         problem: DomainError | None = None
         proof = request.form.get(PROOF_FIELD)
         if proof is not None:
             try:
-                second_factor.confirm(db(), here.person, here.session, proof, now=utc_now())
+                second_factor.confirm(db(), person, session, proof, now=utc_now())
             except DomainError as error:
                 problem = error
             else:
                 # The proof stands whatever the view says: a code works once, and a refused deed needs no second one.
                 db().commit()
                 return view(*args, **kwargs)
-        return _ask(second_factor.way_for(here.person), problem)
+        return _ask(second_factor.way_for(person), problem)
 
     return gate
 

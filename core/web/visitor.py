@@ -13,7 +13,7 @@ from core.config import settings
 from core.errors import DomainError
 from core.identity.access import is_current
 from core.identity.limits import apart
-from core.identity.models import Membership, Person, Role, SignInSession
+from core.identity.models import ApiToken, Membership, Person, Role, SignInSession
 from core.identity.sign_in import hash_token
 from core.web.context import db
 
@@ -31,11 +31,12 @@ class SignInNeeded(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in person with the session it came by and every role it holds today, in whatever scope."""
+    """A person with what it came by (a session of a browser, or an API token) and, in a browser, every role it holds today."""
 
     person: Person
-    session: SignInSession
+    session: SignInSession | None
     roles: frozenset[Role]
+    token: ApiToken | None = None
 
     def any_role(self, *roles: Role) -> bool:
         """For navigation: does any of these roles apply anywhere? Services check the scope."""
@@ -54,10 +55,22 @@ def current_person() -> Person:
     return found.person
 
 
+def current_session() -> SignInSession:
+    """The session of the signed-in browser.
+
+    Raises:
+        SignInNeeded: nobody is signed in.
+    """
+    found = visitor()
+    if found is None or found.session is None:
+        raise SignInNeeded("Sign in to see this page.")
+    return found.session
+
+
 def visitor() -> Visitor | None:
-    """The signed-in visitor of this request, or none."""
+    """The signed-in visitor of this request, or none. The API never looks at cookies, so no other site can use it."""
     if "visitor" not in g:
-        token = request.cookies.get(cookie_name())
+        token = None if request.path.startswith("/api/") else request.cookies.get(cookie_name())
         g.visitor = _find(token) if token else None
     found: Visitor | None = g.visitor
     return found

@@ -17,7 +17,8 @@ from core.identity.models import Person
 from core.identity.pages import bp
 from core.web import current_person, db, flash, page, refused, visitor
 from core.web.forms import EmailField, Form, PasswordField, TextField, required
-from core.web.visitor import cookie_name
+from core.web.gates import PROOF_FIELD, ask_for_proof
+from core.web.visitor import cookie_name, current_session
 
 BETWEEN_FACTORS = timedelta(minutes=5)
 KNOWN_FOR = timedelta(days=365)
@@ -86,7 +87,7 @@ def sign_in_code() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End this session."""
     here = visitor()
-    if here is not None:
+    if here is not None and here.session is not None:
         sign_in.revoke(db(), here.person, here.session.id, now=utc_now())
     cookie.clear()
     flash("You are signed out.")
@@ -98,14 +99,10 @@ def sign_out() -> ResponseReturnValue:
 @bp.post("/account/proof")
 def confirm_presence() -> ResponseReturnValue:
     """Give a code (in development: the password) now, for a page that asked for it."""
-    from core.web.gates import PROOF_FIELD, ask_for_proof
-
     person = current_person()
-    here = visitor()
-    assert here is not None
     target = _local(request.args.get("next"))
     try:
-        second_factor.confirm(db(), person, here.session, request.form.get(PROOF_FIELD, ""), now=utc_now())
+        second_factor.confirm(db(), person, current_session(), request.form.get(PROOF_FIELD, ""), now=utc_now())
     except DomainError as error:
         return ask_for_proof(person, target, problem=error)
     return redirect(target, code=303)
@@ -113,7 +110,7 @@ def confirm_presence() -> ResponseReturnValue:
 
 def _let_in(person: Person, target: str, *, second_factor_given: bool) -> ResponseReturnValue:
     here = visitor()
-    if here is not None:
+    if here is not None and here.session is not None:
         sign_in.revoke(db(), here.person, here.session.id, now=utc_now())
     opened = sign_in.open_session(
         db(),
