@@ -2,5 +2,7 @@
 
 import click
 
-commands: list[click.Command] = []
+import grants.manifests.cli
+
+commands: list[click.Command] = [*grants.manifests.cli.commands]
 """What app.py adds to the top level."""
