@@ -148,7 +148,7 @@ def _get(here: Address, *, accept: str, size_max_bytes: int, deadline: float, po
     except OSError as error:
         raise FetchFailed(f"{here} broke off: {error.strerror or type(error).__name__}.") from None
     finally:
-        sock.close()
+        sock.hang_up()
 
 
 def _next_address(here: Address, location: str | None) -> Address:
@@ -256,6 +256,9 @@ class _Deadlined:
         return io.BufferedReader(_Reader(self._receive))
 
     def close(self) -> None:
+        """`http.client` closes when it has seen the headers, and reads on from the file: not the end yet."""
+
+    def hang_up(self) -> None:
         self._sock.close()
 
     def _receive(self, buffer: Any) -> int:

@@ -146,7 +146,7 @@ def readable(address: Address) -> Address:
 def _lies_below(manifest: Address, target: Address, default_branches: Collection[str]) -> bool:
     if not manifest.same_site(target) or manifest.is_ambiguous or target.is_ambiguous:
         return False
-    if manifest.segments[-1:] != (MANIFEST_NAME,) or manifest.query not in _RAW_QUERIES:
+    if manifest.segments[-1:] != (MANIFEST_NAME,) or manifest.trailing_slash or manifest.query not in _RAW_QUERIES:
         return False
     view = _view(manifest)
     if view is None:
