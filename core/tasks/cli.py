@@ -12,7 +12,6 @@ from core.logging import configure_logging
 from core.tasks import TaskRow, TaskStatus, retry
 from core.tasks.worker import run_worker
 
-
 STATUSES = [*(status.value for status in TaskStatus), "all"]
 
 
