@@ -7,6 +7,7 @@ import compute.api
 import compute.cli
 import compute.tasks
 import compute.views
+import core.identity.demo
 import grants.api
 import grants.cli
 import grants.tasks
@@ -20,7 +21,9 @@ import pledge.cli
 import pledge.tasks
 import pledge.views
 from core.cli import Commands
+from core.clock import utc_now
 from core.commands import commands as core_commands
+from core.db import session_scope
 from core.pages import apis as core_apis
 from core.pages import pages as core_pages
 from core.processes import up_command
@@ -43,12 +46,27 @@ def main() -> None:
     """Pledgeworks: pledges, grants, exactly-once payouts and donated GPU hours on one public ledger."""
 
 
+@click.group(cls=Commands)
+def demo() -> None:
+    """The demo: public figures and a few fictional people, marked as such. Never in production."""
+
+
+@demo.command("load")
+def load_command() -> None:
+    """Fill the database with the demo; on one that has it already, nothing changes."""
+    for line in load_demo():
+        click.echo(line)
+
+
 def load_demo() -> list[str]:
-    """Fill an empty database with the demo; say who can sign in."""
-    return []
+    """Load every domain's part of the demo in one transaction, once; say who can sign in."""
+    now = utc_now()
+    with session_scope() as session:
+        core.identity.demo.load(session, now=now)
+    return core.identity.demo.welcome()
 
 
-for command in [up_command(load_demo), *core_commands, *(command for domain in DOMAINS for command in domain.cli.commands)]:
+for command in [up_command(load_demo), demo, *core_commands, *(command for domain in DOMAINS for command in domain.cli.commands)]:
     main.add_command(command)
 
 

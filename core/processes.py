@@ -85,7 +85,7 @@ class _Platform:
         self._stop = threading.Event()
         environment = {**os.environ, "PORT": str(port), "PYTHONPATH": _python_path()}
         web = ["-m", "gunicorn", "app:create_app()", "--bind", f"127.0.0.1:{port}", "--workers", str(web_workers)]
-        web += ["--worker-class", "gthread", "--threads", "4", "--log-level", "warning", "--graceful-timeout", "5"]
+        web += ["--worker-class", "gthread", "--threads", "4", "--preload", "--log-level", "warning", "--graceful-timeout", "5"]
         self._commands = {"web": web, "worker": ["-m", "app", "worker"]}
         self._environment = environment
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -119,8 +119,8 @@ class _Platform:
             try:
                 if requests.get(f"http://127.0.0.1:{self._port}/healthz", timeout=2).ok:
                     return
-            except requests.ConnectionError:
-                pass  # not listening yet
+            except (requests.ConnectionError, requests.Timeout):
+                pass  # not listening, or still importing
             if time.monotonic() > deadline:
                 raise InfrastructureError(f"The web server did not answer within {START_SECONDS:.0f} s; see its lines above.")
             self._stop.wait(0.1)
