@@ -8,6 +8,8 @@ ledger.balance(session, "liabilities:fund:open-pledge:usd").available
 """
 
 from core.ledger.accounts import balance, balances, ensure_account, ensure_gpu_commodity
+from core.ledger.batch import Posted, post_many
+from core.ledger.conversion import Conversion, Rate, RateNeedsRounding, Rounding, conversion, convert, trading_account
 from core.ledger.entries import Balance, Entry, Leg, NewEntry, Transfer
 from core.ledger.errors import (
     AccountDiffers,
@@ -32,6 +34,7 @@ __all__ = [
     "AlreadyResolved",
     "BadEntry",
     "Balance",
+    "Conversion",
     "Entry",
     "Guard",
     "InsufficientFunds",
@@ -41,12 +44,18 @@ __all__ = [
     "MoreThanHeld",
     "NewEntry",
     "Phase",
+    "Posted",
+    "Rate",
+    "RateNeedsRounding",
+    "Rounding",
     "Side",
     "Transfer",
     "UnknownAccount",
     "UnknownHold",
     "balance",
     "balances",
+    "conversion",
+    "convert",
     "ensure_account",
     "ensure_gpu_commodity",
     "entries_for",
@@ -55,6 +64,8 @@ __all__ = [
     "gpu_commodity",
     "hold",
     "post",
+    "post_many",
     "settle",
+    "trading_account",
     "void",
 ]

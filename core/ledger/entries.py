@@ -136,7 +136,10 @@ class Balance:
 
 def canonical(value: Any) -> bytes:
     """One byte form per JSON value: sorted keys, no spaces, UTF-8. Numbers are whole, so every language writes the same."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _CANONICAL.encode(value).encode()
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def request_hash(operation: str, content: Mapping[str, Any]) -> bytes:

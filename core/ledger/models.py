@@ -125,10 +125,8 @@ class EntryRow(Base):
     memo: Mapped[str]
     refs: Mapped[JsonObject]
     at: Mapped[Utc]
-    era: Mapped[int] = mapped_column(SmallInteger(), server_default=text("1"))
-    """Raised when the database is restored into another server, whose transaction numbers start anew."""
     xid: Mapped[int] = mapped_column(server_default=text("(pg_current_xact_id()::text)::bigint"))
-    """The writing transaction; a seal covers the range of those that are certainly finished."""
+    """The writing transaction. Sealing looks only at those that were not certainly finished at the last seal."""
 
 
 class TransferRow(Base):
@@ -189,29 +187,36 @@ class TransferRow(Base):
 
 
 class Seal(Base):
-    """One link of the hash chain: the entries of a range of finished transactions. Append-only."""
+    """One link of the hash chain, over the entries that were not sealed before. Append-only."""
 
     __tablename__ = "ledger_seal"
-    __table_args__ = (
-        CheckConstraint("xid_from < xid_to", name="range"),
-        CheckConstraint("entries > 0", name="not_empty"),
-    )
+    __table_args__ = (CheckConstraint("no > 0 AND entries > 0", name="not_empty"),)
 
     no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    era: Mapped[int] = mapped_column(SmallInteger())
-    xid_from: Mapped[int]
-    """First transaction covered."""
-    xid_to: Mapped[int]
-    """First transaction not covered any more."""
     entries: Mapped[int]
     content_hash: Mapped[bytes] = mapped_column(LargeBinary())
-    """SHA-256 over the entries' hashes, in their order."""
+    """SHA-256 over the hashes of its entries, in the order of their positions."""
     previous_hash: Mapped[bytes] = mapped_column(LargeBinary(), unique=True)
     hash: Mapped[bytes] = mapped_column(LargeBinary(), unique=True)
     signature: Mapped[bytes] = mapped_column(LargeBinary())
     """Ed25519 over `hash`; the key lies outside the database."""
     public_key: Mapped[bytes] = mapped_column(LargeBinary())
     sealed_at: Mapped[Utc]
+    horizon: Mapped[int]
+    """Every transaction below this number had ended when the seal was made, so its entries are sealed. Not hashed."""
+
+
+class SealedEntry(Base):
+    """An entry's place in the chain: 1, 2, 3 … without a gap. Append-only."""
+
+    __tablename__ = "ledger_sealed_entry"
+    __table_args__ = (CheckConstraint("position > 0", name="position"),)
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("ledger_entry.id"), unique=True)
+    seal_no: Mapped[int] = mapped_column(ForeignKey("ledger_seal.no"))
+    hash: Mapped[bytes] = mapped_column(LargeBinary())
+    """SHA-256 of the entry as it was when it was sealed."""
 
 
 class Repair(Base):

@@ -44,7 +44,14 @@ APPEND_ONLY = """
 CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 """
-APPEND_ONLY_TABLES = ("ledger_commodity", "ledger_entry", "ledger_transfer", "ledger_seal", "ledger_repair")
+APPEND_ONLY_TABLES = (
+    "ledger_commodity",
+    "ledger_entry",
+    "ledger_transfer",
+    "ledger_seal",
+    "ledger_sealed_entry",
+    "ledger_repair",
+)
 
 # What transfers add to the sums of their accounts; used by the kept sums and by their recomputation alike.
 SUMS = """
@@ -309,7 +316,6 @@ def upgrade() -> None:
         sa.Column("memo", sa.Text(), nullable=False),
         sa.Column("refs", postgresql.JSONB(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("era", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("xid", sa.BigInteger(), server_default=sa.text("(pg_current_xact_id()::text)::bigint"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entry")),
         sa.UniqueConstraint("key", name=op.f("uq_ledger_entry_key")),
@@ -327,9 +333,6 @@ def upgrade() -> None:
     op.create_table(
         "ledger_seal",
         sa.Column("no", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("era", sa.SmallInteger(), nullable=False),
-        sa.Column("xid_from", sa.BigInteger(), nullable=False),
-        sa.Column("xid_to", sa.BigInteger(), nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
@@ -337,8 +340,8 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("entries > 0", name=op.f("ck_ledger_seal_not_empty")),
-        sa.CheckConstraint("xid_from < xid_to", name=op.f("ck_ledger_seal_range")),
+        sa.Column("horizon", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("no > 0 AND entries > 0", name=op.f("ck_ledger_seal_not_empty")),
         sa.PrimaryKeyConstraint("no", name=op.f("pk_ledger_seal")),
         sa.UniqueConstraint("hash", name=op.f("uq_ledger_seal_hash")),
         sa.UniqueConstraint("previous_hash", name=op.f("uq_ledger_seal_previous_hash")),
@@ -384,6 +387,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_ledger_account_code")),
         sa.UniqueConstraint("id", "commodity", name=op.f("uq_ledger_account_id_commodity")),
         postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "ledger_sealed_entry",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry_id", sa.UUID(), nullable=False),
+        sa.Column("seal_no", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("position > 0", name=op.f("ck_ledger_sealed_entry_position")),
+        sa.ForeignKeyConstraint(["entry_id"], ["ledger_entry.id"], name=op.f("fk_ledger_sealed_entry_entry_id")),
+        sa.ForeignKeyConstraint(["seal_no"], ["ledger_seal.no"], name=op.f("fk_ledger_sealed_entry_seal_no")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_ledger_sealed_entry")),
+        sa.UniqueConstraint("entry_id", name=op.f("uq_ledger_sealed_entry_entry_id")),
     )
     op.create_table(
         "ledger_repair",
@@ -488,6 +503,7 @@ def downgrade() -> None:
     op.drop_index("ix_ledger_transfer_credit_id", table_name="ledger_transfer")
     op.drop_table("ledger_transfer")
     op.drop_table("ledger_repair")
+    op.drop_table("ledger_sealed_entry")
     op.drop_table("ledger_account")
     op.drop_table("ledger_seal")
     op.drop_index("ix_ledger_entry_xid", table_name="ledger_entry", postgresql_using="brin")

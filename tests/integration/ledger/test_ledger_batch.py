@@ -1,0 +1,78 @@
+"""Posting in batches: the same rules, told in the same words."""
+
+from datetime import datetime
+
+import pytest
+from ledger_book import BANK, FUND, GRANT, Book
+
+from core import ledger
+from core.ledger import Leg, NewEntry
+
+
+def awards(book: Book, count: int, amount: int = 10) -> list[NewEntry]:
+    legs = [Leg(debit=FUND, credit=GRANT, amount=amount)]
+    return [NewEntry(key=f"award:{i}", kind="award", legs=legs, at=book.now, memo=f"No. {i}") for i in range(count)]
+
+
+def test_a_batch_moves_balances_and_can_be_read_back(book: Book) -> None:
+    assert ledger.post_many(book.session, awards(book, 1_500)) == ledger.Posted(written=1_500, replayed=0)
+    assert ledger.balance(book.session, GRANT).posted == 15_000
+    assert ledger.entry_by_key(book.session, "award:1499").memo == "No. 1499"
+
+
+def test_a_batch_and_a_single_entry_know_each_other_by_key(book: Book) -> None:
+    ledger.post_many(book.session, awards(book, 3))
+    single = ledger.post(
+        book.session,
+        key="award:1",
+        kind="award",
+        legs=[Leg(debit=FUND, credit=GRANT, amount=10)],
+        at=book.now,
+        memo="No. 1",
+    )
+    assert single.replayed
+    assert ledger.post_many(book.session, awards(book, 5)) == ledger.Posted(written=2, replayed=3)
+    with pytest.raises(ledger.KeyReused, match="award:0"):
+        ledger.post_many(book.session, awards(book, 1, amount=11))
+
+
+def test_the_same_entry_twice_in_a_batch_is_written_once(book: Book) -> None:
+    twice = awards(book, 2) + awards(book, 2)
+    assert ledger.post_many(book.session, twice) == ledger.Posted(written=2, replayed=2)
+    with pytest.raises(ledger.KeyReused):
+        ledger.post_many(book.session, [*awards(book, 3), *awards(book, 3, amount=11)])
+
+
+def test_a_batch_that_overdraws_writes_nothing(book: Book) -> None:
+    with pytest.raises(ledger.InsufficientFunds) as refusal:
+        ledger.post_many(book.session, awards(book, 11, amount=10_000))
+    assert (refusal.value.account, refusal.value.available, refusal.value.wanted) == (FUND, 100_000, 110_000)
+    assert ledger.entry_by_key(book.session, "award:0") is None
+    assert ledger.balance(book.session, FUND).posted == 100_000
+
+
+def test_a_batch_takes_what_a_hold_left(book: Book) -> None:
+    book.hold(60_000)
+    with pytest.raises(ledger.InsufficientFunds):
+        ledger.post_many(book.session, awards(book, 1, amount=40_001))
+    ledger.post_many(book.session, awards(book, 1, amount=40_000))
+
+
+def test_unknown_accounts_and_mixed_commodities_are_named(book: Book) -> None:
+    ledger.ensure_account(book.session, "income:eur", "EUR", normal=ledger.Side.CREDIT)
+    for credit, error in (("income:nothing", ledger.UnknownAccount), ("income:eur", ledger.MixedCommodities)):
+        entry = NewEntry(key="x", kind="x", legs=[Leg(debit=BANK, credit=credit, amount=1)], at=book.now)
+        with pytest.raises(error, match=credit):
+            ledger.post_many(book.session, [entry])
+
+
+def test_awkward_text_arrives_as_it_was(book: Book, now: datetime) -> None:
+    text = 'tab\t, newline\n, return\r, backslash \\, \\N, quote ", “€” and \\.'
+    legs = [Leg(debit=FUND, credit=GRANT, amount=1)]
+    ledger.post_many(book.session, [NewEntry(key=text, kind="k", legs=legs, at=now, memo=text, refs={"a\t\\": text})])
+    entry = ledger.entry_by_key(book.session, text)
+    assert (entry.memo, entry.refs, entry.at) == (text, {"a\t\\": text}, now)
+
+
+def test_an_empty_batch_is_nothing(book: Book) -> None:
+    assert ledger.post_many(book.session, []) == ledger.Posted(0, 0)
