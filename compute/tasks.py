@@ -1,1 +1,46 @@
-"""The background work of `compute`."""
+"""The background work of `compute`: the scheduler's wheel, launches, results, reminders."""
+
+from datetime import datetime, time
+
+from compute.runtime import executors
+from compute.services import lifecycle, results, tick
+from compute.services.attempts import CollectResults, LaunchAttempt
+from core import tasks
+from core.clock import utc_now
+from core.db import session_scope
+
+TICK_SECONDS = 2
+LIFECYCLE_SECONDS = 15
+
+
+@tasks.every(seconds=TICK_SECONDS)
+def turn_wheel(now: datetime) -> None:
+    """Decide who starts, and look at what runs."""
+    tick.schedule(session_scope, now=now)
+    tick.watch(session_scope, executors(), now=now)
+
+
+@tasks.every(seconds=LIFECYCLE_SECONDS)
+def let_time_pass(now: datetime) -> None:
+    """Open and end offers and grants. That nothing is drawn after an end does not depend on this: every start checks it."""
+    tick.let_time_pass(session_scope, now=now)
+
+
+@tasks.daily(at=time(6, 0))
+def remind(now: datetime) -> None:
+    """Say which grants and offers end soon."""
+    with session_scope() as session:
+        lifecycle.remind(session, now=now)
+
+
+@tasks.handler(LaunchAttempt)
+def launch_attempt(task: LaunchAttempt, run: tasks.Run) -> None:
+    """Hand an attempt to its executor. Run twice it starts the attempt once: executors know it by its id."""
+    last_try = run.tries >= LaunchAttempt.tries_max
+    tick.launch(session_scope, executors(), task.attempt_id, now=utc_now(), last_try=last_try)
+
+
+@tasks.handler(CollectResults)
+def collect_results(task: CollectResults, run: tasks.Run) -> None:
+    """Take over what an ended attempt left."""
+    results.collect(session_scope, executors(), task.attempt_id, now=utc_now())

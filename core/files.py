@@ -102,6 +102,15 @@ def read_object(key: str) -> bytes:
     return content
 
 
+def read_object_range(key: str, offset: int, limit: int) -> bytes:
+    """Read at most `limit` bytes from `offset` on; nothing past the end."""
+    filesystem, root = _store()
+    with filesystem.open(f"{root}/{key}", "rb") as source:
+        source.seek(offset)
+        content: bytes = source.read(limit)
+    return content
+
+
 def clean_name(name: str) -> str:
     """A file name that is safe to show and to offer for download."""
     return re.sub(r"[^\w. ()-]+", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")[:120] or "file"

@@ -96,7 +96,8 @@ class Job(Base):
         CheckConstraint("commit_sha ~ '^[0-9a-f]{40}$'", name="exact_commit"),
         # No queued job without a current reason.
         CheckConstraint(
-            "status <> 'queued' OR (waiting_code IS NOT NULL AND waiting_reason <> '' AND waiting_since IS NOT NULL)",
+            "status <> 'queued' "
+            "OR (waiting_code IS NOT NULL AND coalesce(waiting_reason, '') <> '' AND waiting_since IS NOT NULL)",
             name="reason_while_queued",
         ),
         Index("ix_job_project_submitted", "project_id", "submitted_at"),
@@ -125,7 +126,6 @@ class Job(Base):
     """Schedulable devices: GPUs, or slices where the flavor is cut. All start together or none."""
     wall_seconds: Mapped[int]
     memory_bytes: Mapped[int]
-    priority: Mapped[int] = mapped_column(Integer(), default=0)
     status: Mapped[JobStatus] = mapped_column(default=JobStatus.SUBMITTED)
     status_at: Mapped[Utc]
     waiting_code: Mapped[str | None]
@@ -207,6 +207,8 @@ class JobAttempt(Base):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
+    collected_at: Mapped[datetime | None]
+    """When its output and artefacts were taken over from the executor into the object store."""
     exit_code: Mapped[int | None]
     cause: Mapped[FailureCause | None]
     reason: Mapped[str | None]

@@ -82,7 +82,7 @@ class Pool(Base):
     __tablename__ = "pool"
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug"),
-        CheckConstraint("devices > 0", name="devices"),
+        CheckConstraint("devices > 0 AND wall_seconds_max > 0 AND memory_bytes_max > 0", name="sizes"),
     )
 
     id: Mapped[Id]
@@ -98,6 +98,8 @@ class Pool(Base):
     """Schedulable devices: GPUs, or slices where the flavor is cut."""
     runs: Mapped[list[str]] = mapped_column(ARRAY(Text()))
     """Source kinds the executor can start: command, repository, image."""
+    wall_seconds_max: Mapped[int] = mapped_column(default=24 * 3600)
+    memory_bytes_max: Mapped[int] = mapped_column(default=64 * 2**30)
     status: Mapped[PoolStatus] = mapped_column(default=PoolStatus.OPEN)
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Utc]

@@ -7,7 +7,7 @@ ledger.hold(...), then exactly one of ledger.settle(...), ledger.void(...) or it
 ledger.balance(session, "liabilities:fund:open-pledge:usd").available
 """
 
-from core.ledger.accounts import balance, balances, ensure_account, ensure_gpu_commodity
+from core.ledger.accounts import balance, balances, balances_of, ensure_account, ensure_gpu_commodity
 from core.ledger.batch import Posted, post_many
 from core.ledger.conversion import Conversion, Rate, RateNeedsRounding, Rounding, conversion, convert, trading_account
 from core.ledger.entries import Balance, Entry, Leg, NewEntry, Transfer
@@ -54,6 +54,7 @@ __all__ = [
     "UnknownHold",
     "balance",
     "balances",
+    "balances_of",
     "conversion",
     "convert",
     "ensure_account",

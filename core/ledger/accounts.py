@@ -1,6 +1,7 @@
 """Opening accounts and commodities, and reading balances."""
 
 import re
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -71,6 +72,12 @@ def balances(session: Session, prefix: str = "") -> list[Balance]:
     if prefix:
         query = query.where((Account.code == prefix) | Account.code.startswith(f"{prefix}:", autoescape=True))
     return [Balance.of(account) for account in session.execute(query)]
+
+
+def balances_of(session: Session, codes: Collection[str]) -> dict[str, Balance]:
+    """The kept balances of these accounts by code; codes no account has are left out."""
+    rows = session.execute(select(*_BALANCE_COLUMNS).where(Account.code.in_(codes)))
+    return {row.code: Balance.of(row) for row in rows}
 
 
 # Columns, not objects: the sums change below SQLAlchemy's feet, and a session must never answer with yesterday's.

@@ -65,6 +65,8 @@ def upgrade() -> None:
         sa.Column("region", sa.String(length=250), nullable=False),
         sa.Column("devices", sa.BigInteger(), nullable=False),
         sa.Column("runs", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("wall_seconds_max", sa.BigInteger(), nullable=False),
+        sa.Column("memory_bytes_max", sa.BigInteger(), nullable=False),
         sa.Column(
             "status",
             sa.Enum("open", "draining", "closed", name="poolstatus", native_enum=False, create_constraint=True, length=40),
@@ -73,7 +75,7 @@ def upgrade() -> None:
         sa.Column("is_demo", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name=op.f("ck_pool_slug")),
-        sa.CheckConstraint("devices > 0", name=op.f("ck_pool_devices")),
+        sa.CheckConstraint("devices > 0 AND wall_seconds_max > 0 AND memory_bytes_max > 0", name=op.f("ck_pool_sizes")),
         sa.ForeignKeyConstraint(["flavor_id"], ["flavor.id"], name=op.f("fk_pool_flavor_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pool")),
         sa.UniqueConstraint("slug", name=op.f("uq_pool_slug")),
@@ -252,7 +254,6 @@ def upgrade() -> None:
         sa.Column("gpus", sa.BigInteger(), nullable=False),
         sa.Column("wall_seconds", sa.BigInteger(), nullable=False),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column(
             "status",
             sa.Enum(
@@ -288,7 +289,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("commit_sha ~ '^[0-9a-f]{40}$'", name=op.f("ck_job_exact_commit")),
         sa.CheckConstraint(
-            "status <> 'queued' OR (waiting_code IS NOT NULL AND waiting_reason <> '' AND waiting_since IS NOT NULL)",
+            "status <> 'queued' OR (waiting_code IS NOT NULL AND coalesce(waiting_reason, '') <> '' AND waiting_since IS NOT NULL)",
             name=op.f("ck_job_reason_while_queued"),
         ),
         sa.CheckConstraint("gpus > 0 AND wall_seconds > 0 AND memory_bytes > 0", name=op.f("ck_job_sizes")),
@@ -346,6 +347,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("exit_code", sa.BigInteger(), nullable=True),
         sa.Column(
             "cause",

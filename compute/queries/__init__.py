@@ -1,0 +1,1 @@
+"""Reads of `compute`, by what they are about."""

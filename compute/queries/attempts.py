@@ -1,0 +1,78 @@
+"""Attempts that hold devices, and those of one job."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
+
+from compute.models import AttemptDraw, AttemptStatus, ComputeGrant, ComputeOffer, Job, JobAttempt, Pool
+from core.errors import NotFound
+
+OPEN = JobAttempt.settled_at.is_(None)
+
+
+def locked(session: Session, attempt_id: UUID) -> JobAttempt:
+    """An attempt and its job, locked until the end of the transaction: the job first, as every writer does.
+
+    Raises:
+        NotFound: there is no such attempt.
+    """
+    job_id = session.scalar(select(JobAttempt.job_id).where(JobAttempt.id == attempt_id))
+    if job_id is None:
+        raise NotFound(f"There is no attempt {attempt_id}.")
+    session.execute(select(Job).where(Job.id == job_id).with_for_update(of=Job).execution_options(populate_existing=True))
+    return session.scalars(
+        select(JobAttempt)
+        .where(JobAttempt.id == attempt_id)
+        .options(selectinload(JobAttempt.draws))
+        .with_for_update(of=JobAttempt)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def open_of_job(session: Session, job: Job) -> JobAttempt | None:
+    """The attempt that runs or is about to, if any."""
+    return session.scalars(select(JobAttempt).where(JobAttempt.job_id == job.id, OPEN)).first()
+
+
+def open_on_offer(session: Session, offer: ComputeOffer) -> Sequence[JobAttempt]:
+    """Attempts that hold time on an offer."""
+    return session.scalars(
+        select(JobAttempt).join(AttemptDraw).where(AttemptDraw.offer_id == offer.id, OPEN).order_by(JobAttempt.id)
+    ).all()
+
+
+def open_on_grant(session: Session, grant: ComputeGrant) -> Sequence[JobAttempt]:
+    """Attempts that hold time on a grant."""
+    return session.scalars(select(JobAttempt).join(Job).where(Job.grant_id == grant.id, OPEN).order_by(JobAttempt.id)).all()
+
+
+def launched(session: Session) -> Sequence[JobAttempt]:
+    """Attempts an executor knows or should know."""
+    return session.scalars(
+        select(JobAttempt).where(JobAttempt.status.in_([AttemptStatus.STARTING, AttemptStatus.RUNNING])).order_by(JobAttempt.id)
+    ).all()
+
+
+def uncollected(session: Session) -> Sequence[UUID]:
+    """Ended attempts whose output and artefacts still lie with the executor."""
+    return session.scalars(
+        select(JobAttempt.id)
+        .where(JobAttempt.settled_at.is_not(None), JobAttempt.launched_at.is_not(None), JobAttempt.collected_at.is_(None))
+        .order_by(JobAttempt.id)
+    ).all()
+
+
+def devices_in_use(session: Session, pool: Pool) -> int:
+    """Devices of a pool that open attempts have or are about to get."""
+    taken = session.scalar(select(func.coalesce(func.sum(JobAttempt.gpus), 0)).where(JobAttempt.pool_id == pool.id, OPEN))
+    return int(taken or 0)
+
+
+def past_their_window(session: Session, now: datetime) -> Sequence[JobAttempt]:
+    """Open attempts whose grant's or offers' window is over and that nobody asked to stop yet."""
+    return session.scalars(
+        select(JobAttempt).where(OPEN, JobAttempt.ends_before <= now, JobAttempt.stop.is_(None)).order_by(JobAttempt.id)
+    ).all()

@@ -1,0 +1,158 @@
+"""The state of everything, as plain data for the scheduler."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Float, cast, func, literal, select
+from sqlalchemy.orm import Session, joinedload
+
+from compute import policies, scheduling
+from compute.models import (
+    ComputeGrant,
+    ComputeOffer,
+    Job,
+    JobAttempt,
+    OfferStatus,
+    Pool,
+    PoolStatus,
+    UsageRecord,
+)
+from compute.policies import OfferPolicy, Request
+from compute.queries import attempts, budget, jobs
+
+USE_HALF_LIFE = timedelta(days=7)
+"""A project's past use counts half after a week."""
+
+RULES = scheduling.Rules(overhead_seconds=int(policies.OVERHEAD.total_seconds()))
+
+
+def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
+    """Everything a plan depends on, read in one transaction."""
+    queued = jobs.queued(session)
+    running = session.scalars(
+        select(JobAttempt).where(attempts.OPEN).options(joinedload(JobAttempt.job)).order_by(JobAttempt.id)
+    ).all()
+    pools = session.scalars(select(Pool).where(Pool.status != PoolStatus.CLOSED).order_by(Pool.id)).all()
+    offers = session.scalars(
+        select(ComputeOffer)
+        .where(ComputeOffer.status.in_([OfferStatus.ACCEPTED, OfferStatus.ACTIVE]), ComputeOffer.pool_id.is_not(None))
+        .order_by(ComputeOffer.id)
+    ).all()
+    grants = {job.grant_id: job.grant for job in queued}
+    return scheduling.Snapshot(
+        now=_ceil(now),
+        pools=tuple(
+            scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: pool.devices}, scheduling.PoolState(pool.status))
+            for pool in pools
+        ),
+        projects=_projects(session, {job.project_id for job in queued}, now=now),
+        queued=tuple(_queued(session, queued, pools, offers, now=now)),
+        running=tuple(_running(attempt, now) for attempt in running),
+        offers=_offers(session, offers),
+        grants=_grants(session, grants.values()),
+        rules=RULES,
+    )
+
+
+def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, int]:
+    """Past use per project in reference ticks, halved every `USE_HALF_LIFE`; the sum is made by the database."""
+    age = func.greatest(0, func.extract("epoch", literal(now) - UsageRecord.at))
+    weight = func.power(literal(0.5, Float), cast(age, Float) / USE_HALF_LIFE.total_seconds())
+    rows = session.execute(
+        select(UsageRecord.project_id, func.sum(UsageRecord.reference_ticks * weight))
+        # After ten half-lives a thousandth is left; older rows only cost time.
+        .where(UsageRecord.project_id.in_(list(project_ids)), UsageRecord.at > now - 10 * USE_HALF_LIFE)
+        .group_by(UsageRecord.project_id)
+    )
+    return {project_id: round(use) for project_id, use in rows}
+
+
+def _projects(session: Session, project_ids: set[UUID], *, now: datetime) -> tuple[scheduling.Project, ...]:
+    used = decayed_use(session, project_ids, now=now)
+    return tuple(scheduling.Project(id=project_id, used_ticks=used.get(project_id, 0)) for project_id in sorted(project_ids))
+
+
+def _queued(
+    session: Session, queued: Sequence[Job], pools: Sequence[Pool], offers: Sequence[ComputeOffer], *, now: datetime
+) -> Iterable[scheduling.Job]:
+    rates = budget.rates_at(session, now)
+    rules = [(offer, OfferPolicy.from_json(offer.policy)) for offer in offers]
+    for job in queued:
+        asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
+        ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
+        yield scheduling.Job(
+            id=job.id,
+            project_id=job.project_id,
+            submitter_id=job.submitted_by_id,
+            submitted_at=int(job.submitted_at.timestamp()),
+            flavor=job.flavor.slug,
+            gpus=job.gpus,
+            wall_seconds=job.wall_seconds,
+            cost_ticks=policies.in_reference(ticks, rates[job.flavor_id]),
+            grant_id=job.grant_id,
+            offer_ticks=ticks,
+            offers=frozenset(offer.id for offer, policy in rules if policy.permits(asked)),
+            pools=frozenset(pool.id for pool in pools if _fits(pool, job)),
+        )
+
+
+def _fits(pool: Pool, job: Job) -> bool:
+    return (
+        str(job.source) in pool.runs and job.wall_seconds <= pool.wall_seconds_max and job.memory_bytes <= pool.memory_bytes_max
+    )
+
+
+def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
+    began = attempt.started_at or now
+    return scheduling.Running(
+        job_id=attempt.job_id,
+        project_id=attempt.job.project_id,
+        submitter_id=attempt.job.submitted_by_id,
+        pool_id=attempt.pool_id,
+        flavor=attempt.job.flavor.slug,
+        gpus=attempt.gpus,
+        rate=attempt.held_reference_ticks // attempt.wall_seconds,
+        ends_by=_ceil(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),
+    )
+
+
+def _offers(session: Session, offers: Sequence[ComputeOffer]) -> tuple[scheduling.Offer, ...]:
+    left = budget.of_offers(session, offers)
+    return tuple(as_offer(offer, left[offer.id].left) for offer in offers)
+
+
+def as_offer(offer: ComputeOffer, left: int) -> scheduling.Offer:
+    """An offer with what is left of it. One that is accepted and not yet open has its whole gift before it."""
+    assert offer.pool_id is not None
+    return scheduling.Offer(
+        id=offer.id,
+        pool_id=offer.pool_id,
+        flavor=offer.flavor.slug,
+        available_ticks=offer.given_ticks if offer.status is OfferStatus.ACCEPTED else left,
+        opens_at=_ceil(offer.opens_at),
+        closes_at=int(offer.closes_at.timestamp()),
+    )
+
+
+def _grants(session: Session, grants: Iterable[ComputeGrant]) -> tuple[scheduling.Grant, ...]:
+    rows = list(grants)
+    left = budget.of_grants(session, rows)
+    return tuple(
+        scheduling.Grant(
+            id=grant.id,
+            available_ticks=left[grant.id].left,
+            opens_at=_ceil(grant.starts_at),
+            # A grant that is over takes nothing on, whatever its date once said.
+            closes_at=int(grant.expires_at.timestamp())
+            if grant.drawable
+            else min(_ceil(grant.status_at), int(grant.expires_at.timestamp())),
+        )
+        for grant in rows
+    )
+
+
+def _ceil(moment: datetime) -> int:
+    """Whole seconds, rounded so that nothing is taken to start earlier than it does."""
+    return math.ceil(moment.timestamp())

@@ -1,0 +1,369 @@
+"""The life of an attempt: held, launched, watched, ended and settled. Each step is one short transaction, safe to repeat."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from compute import policies, scheduling
+from compute.executors import base as executors
+from compute.models import (
+    AttemptDraw,
+    AttemptStatus,
+    ComputeGrant,
+    ComputeOffer,
+    FailureCause,
+    GrantStatus,
+    Job,
+    JobAttempt,
+    JobStatus,
+    OfferStatus,
+    Pool,
+    PoolStatus,
+    SourceKind,
+    UsageRecord,
+)
+from compute.policies import OfferPolicy, Request
+from compute.queries import attempts, budget, jobs, snapshot
+from compute.services import books
+from compute.services.submit import queue
+from core import audit, tasks
+from core.db import new_id
+from core.identity.models import Person
+
+LAUNCH_PATIENCE = timedelta(minutes=3)
+"""How long an attempt may be unknown to its executor after it was handed over, before it counts as lost."""
+
+WAITING_FOR_RETRY = "waiting_for_retry"
+
+_OUTCOMES: Mapping[executors.AttemptState, AttemptStatus] = {
+    executors.AttemptState.SUCCEEDED: AttemptStatus.SUCCEEDED,
+    executors.AttemptState.FAILED: AttemptStatus.FAILED,
+    executors.AttemptState.TIMED_OUT: AttemptStatus.TIMED_OUT,
+    executors.AttemptState.CANCELLED: AttemptStatus.CANCELLED,
+    executors.AttemptState.EVICTED: AttemptStatus.EVICTED,
+    executors.AttemptState.LOST: AttemptStatus.LOST,
+}
+
+
+@dataclass(frozen=True)
+class LaunchAttempt(tasks.Task):
+    """Hand a held attempt to its pool's executor."""
+
+    kind: ClassVar[str] = "compute.launch_attempt"
+    tries_max: ClassVar[int] = 5
+    lease: ClassVar[timedelta] = timedelta(seconds=60)
+    attempt_id: UUID
+
+
+@dataclass(frozen=True)
+class CollectResults(tasks.Task):
+    """Take an ended attempt's output and artefacts over into the object store."""
+
+    kind: ClassVar[str] = "compute.collect_results"
+    attempt_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, as the executor or the platform saw it."""
+
+    status: AttemptStatus
+    cause: FailureCause | None
+    reason: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    output_bytes: int = 0
+
+
+def hold(session: Session, start: scheduling.Start, *, now: datetime) -> JobAttempt | None:
+    """Carry out the scheduler's decision to start a job: hold its wall time, make its attempt, have it launched.
+
+    The scheduler saw the state of a moment ago. Whatever changed since (the job was cancelled, another scheduler was
+    faster, a window closed) is seen again here under locks, and the answer is then None: the next tick decides anew. The
+    pool's lock keeps two schedulers from filling the same devices; the ledger keeps them from spending the same hours.
+
+    Raises:
+        InsufficientFunds: another pool's job took the grant's last hours since.
+    """
+    pool = session.get(Pool, start.pool_id, with_for_update={"of": Pool}, populate_existing=True)
+    job = jobs.locked(session, start.job_id)
+    if pool is None or pool.status is not PoolStatus.OPEN or job.status is not JobStatus.QUEUED:
+        return None
+    if attempts.devices_in_use(session, pool) + job.gpus > pool.devices:
+        return None
+    ends_by = now + timedelta(seconds=job.wall_seconds) + policies.OVERHEAD
+    rate = budget.rate_at(session, job.flavor, now)
+    ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
+    drawn = _draw(session, job, pool, ticks, now=now, ends_by=ends_by)
+    # Locked for reading, so that neither offers nor grant can expire between here and the hold.
+    grant = session.get_one(
+        ComputeGrant, job.grant_id, with_for_update={"read": True, "of": ComputeGrant}, populate_existing=True
+    )
+    if drawn is None or not grant.drawable or grant.expires_at < ends_by:
+        return None
+    attempt = JobAttempt(
+        id=new_id(),
+        job_id=job.id,
+        number=_next_number(session, job),
+        pool_id=pool.id,
+        gpus=job.gpus,
+        wall_seconds=job.wall_seconds,
+        rate_numerator=rate.numerator,
+        rate_denominator=rate.denominator,
+        held_ticks=ticks,
+        held_reference_ticks=policies.in_reference(ticks, rate),
+        held_at=now,
+        ends_before=min([grant.expires_at, *(offer.closes_at for offer, _ in drawn)]),
+    )
+    attempt.grant_hold_id, *offer_holds = books.hold(session, attempt, grant=grant, draws=drawn, at=now, refs=_refs(attempt, job))
+    session.add(attempt)
+    session.flush()
+    for position, ((offer, part), hold_id) in enumerate(zip(drawn, offer_holds, strict=True)):
+        session.add(
+            AttemptDraw(
+                id=new_id(), attempt_id=attempt.id, offer_id=offer.id, position=position, held_ticks=part, hold_id=hold_id
+            )
+        )
+    job.advance(JobStatus.HELD, now)
+    job.waiting_code = job.waiting_reason = job.waiting_since = None
+    audit.record(session, "job.held", job, actor=None, at=now, attempt=attempt.number, pool=pool.slug)
+    tasks.enqueue(session, LaunchAttempt(attempt.id), now=now)
+    session.flush()
+    return attempt
+
+
+def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> executors.LaunchSpec | None:
+    """Mark an attempt as handed over and say what to start; None if there is nothing to start (any more).
+
+    Committed before the executor is called: from here on its answer is looked up, never assumed.
+    """
+    attempt = attempts.locked(session, attempt_id)
+    if attempt.status is AttemptStatus.HELD:
+        attempt.status, attempt.launched_at = AttemptStatus.STARTING, now
+        attempt.job.advance(JobStatus.STARTING, now)
+    elif attempt.status is not AttemptStatus.STARTING or attempt.stop is not None:
+        return None
+    job = attempt.job
+    source: executors.Source = None
+    if job.source is SourceKind.REPOSITORY:
+        assert job.repository is not None
+        assert job.commit_sha is not None
+        source = executors.Repository(job.repository, job.commit_sha)
+    elif job.source is SourceKind.IMAGE:
+        assert job.image is not None
+        source = executors.Image(job.image)
+    return executors.LaunchSpec(
+        attempt_id=attempt.id,
+        job_id=job.id,
+        source=source,
+        command=("sh", "-c", job.command),
+        environment={**job.environment, "PLEDGEWORKS_JOB_ID": str(job.id), "CI": "true"},
+        gpus=attempt.gpus,
+        flavor=job.flavor.slug,
+        wall_seconds=attempt.wall_seconds,
+        memory_bytes=job.memory_bytes,
+        output_bytes_max=policies.OUTPUT_BYTES_MAX,
+        artefact_globs=tuple(job.artefact_globs),
+        artefact_bytes_max=policies.ARTEFACT_BYTES_MAX if job.artefact_globs else 0,
+    )
+
+
+def launch_failed(session: Session, attempt_id: UUID, reason: str, *, now: datetime) -> None:
+    """The executor can't run it, now or ever: nothing was started, everything is credited back."""
+    attempt = attempts.locked(session, attempt_id)
+    if attempt.settled_at is None:
+        end(session, attempt, Ending(AttemptStatus.LOST, FailureCause.INFRASTRUCTURE, reason), now=now)
+
+
+def observe(session: Session, attempt_id: UUID, seen: executors.AttemptStatus, *, now: datetime) -> JobAttempt:
+    """Take over what the executor says of an attempt. Saying it again, or saying something older, changes nothing."""
+    attempt = attempts.locked(session, attempt_id)
+    if attempt.settled_at is not None:
+        return attempt
+    if seen.state.is_final:
+        end(session, attempt, _ending(attempt, seen), now=now)
+        return attempt
+    attempt.output_bytes = max(attempt.output_bytes, seen.output_bytes)
+    if seen.state is executors.AttemptState.RUNNING and attempt.status is AttemptStatus.STARTING:
+        attempt.status, attempt.started_at = AttemptStatus.RUNNING, seen.started_at
+        attempt.job.advance(JobStatus.RUNNING, now)
+        audit.record(session, "job.started", attempt.job, actor=None, at=now, attempt=attempt.number)
+    return attempt
+
+
+def missing(session: Session, attempt_id: UUID, *, now: datetime) -> None:
+    """The executor does not know the attempt. Just after the hand-over that is normal; later it is lost."""
+    attempt = attempts.locked(session, attempt_id)
+    if attempt.settled_at is not None:
+        return
+    assert attempt.launched_at is not None
+    if attempt.status is AttemptStatus.RUNNING or now - attempt.launched_at > LAUNCH_PATIENCE:
+        reason = f"Pool {attempt.pool.name} does not know this attempt (any more)."
+        lost = Ending(AttemptStatus.LOST, FailureCause.INFRASTRUCTURE, reason, started_at=attempt.started_at, ended_at=now)
+        never_began = attempt.stop is not None and attempt.started_at is None
+        end(session, attempt, _stopped(attempt, None, None) if never_began else lost, now=now)
+
+
+def ask_to_stop(session: Session, attempt: JobAttempt, stop: executors.Stop, reason: str, *, now: datetime) -> None:
+    """Have an attempt ended: at once if it was never handed over, else the executor is told until it has happened."""
+    if attempt.settled_at is not None or attempt.stop is not None:
+        return
+    attempt.stop, attempt.stop_reason = stop, reason
+    if attempt.status is AttemptStatus.HELD:
+        end(session, attempt, _stopped(attempt, None, None), now=now)
+
+
+def end(session: Session, attempt: JobAttempt, ending: Ending, *, now: datetime) -> None:
+    """Write the outcome, the usage and the settlement of an attempt in one transaction, once.
+
+    The project pays for what its job used, also when the job failed or was cancelled. A failure of the infrastructure is
+    credited back in full and tried once more; what was burnt then the offers bear, not the grant.
+    """
+    assert attempt.settled_at is None
+    infrastructure = ending.cause is FailureCause.INFRASTRUCTURE
+    seconds = policies.charged_seconds(ending.started_at, ending.ended_at, attempt.wall_seconds)
+    ticks = policies.device_ticks(attempt.gpus, attempt.job.flavor.slices_per_gpu, seconds)
+    reference_ticks = 0 if infrastructure else policies.in_reference(ticks, attempt.rate)
+    for draw, part in zip(attempt.draws, policies.soonest_first(ticks, [draw.held_ticks for draw in attempt.draws]), strict=True):
+        if infrastructure:
+            draw.lost_ticks = part
+        else:
+            draw.used_ticks = part
+    attempt.status, attempt.cause, attempt.reason = ending.status, ending.cause, ending.reason or None
+    attempt.started_at, attempt.ended_at, attempt.exit_code = ending.started_at, ending.ended_at, ending.exit_code
+    attempt.output_bytes = max(attempt.output_bytes, ending.output_bytes)
+    attempt.settled_at = now
+    session.add(
+        UsageRecord(
+            id=new_id(),
+            attempt_id=attempt.id,
+            project_id=attempt.job.project_id,
+            grant_id=attempt.job.grant_id,
+            seconds=seconds,
+            ticks=ticks,
+            reference_ticks=reference_ticks,
+            cause=ending.cause,
+            at=now,
+        )
+    )
+    session.flush()
+    if reference_ticks:
+        books.settle(session, attempt, reference_ticks=reference_ticks, at=now, refs=_refs(attempt, attempt.job))
+    else:
+        books.release(session, attempt, at=now, refs=_refs(attempt, attempt.job))
+    _finish_job(session, attempt, now=now)
+    if attempt.launched_at is not None:
+        tasks.enqueue(session, CollectResults(attempt.id), now=now)
+
+
+def cancel(session: Session, job_id: UUID, *, actor: Person | None, reason: str, now: datetime) -> Job:
+    """Stop a job, wherever it is. What it has used is charged; what it has not is free again. Cancelling twice is fine."""
+    job = jobs.locked(session, job_id)
+    if job.finished:
+        return job
+    said = reason.strip() or f"Cancelled by {actor.name if actor else 'the platform'}."
+    audit.record(session, "job.cancel_requested", job, actor=actor, at=now, reason=said)
+    attempt = attempts.open_of_job(session, job)
+    if attempt is None:
+        job.advance(JobStatus.CANCELLED, now)
+        job.finished_at = now
+        job.waiting_code = job.waiting_reason = job.waiting_since = None
+        audit.record(session, "job.cancelled", job, actor=actor, at=now, reason=said)
+    else:
+        ask_to_stop(session, attempts.locked(session, attempt.id), executors.Stop.CANCELLED, said, now=now)
+    return job
+
+
+def _finish_job(session: Session, attempt: JobAttempt, *, now: datetime) -> None:
+    """The job follows its attempt; after a failure of the infrastructure it goes back into the line once."""
+    job = attempt.job
+    job.advance(JobStatus(attempt.status), now)
+    audit.record(
+        session,
+        f"job.{attempt.status}",
+        job,
+        actor=None,
+        at=now,
+        reason=attempt.reason,
+        attempt=attempt.number,
+        exit_code=attempt.exit_code,
+    )
+    again = attempt.cause is FailureCause.INFRASTRUCTURE and attempt.stop is not executors.Stop.CANCELLED
+    if again and job.retries_left > 0 and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
+        job.retries_left -= 1
+        queue(job, WAITING_FOR_RETRY, f"goes again: attempt {attempt.number} was {job.status}, credited back in full", now=now)
+    else:
+        job.finished_at = now
+    session.flush()
+
+
+def _ending(attempt: JobAttempt, seen: executors.AttemptStatus) -> Ending:
+    if seen.state in {executors.AttemptState.CANCELLED, executors.AttemptState.EVICTED} and attempt.stop is not None:
+        return _stopped(attempt, seen.started_at, seen.ended_at, output_bytes=seen.output_bytes)
+    if seen.infrastructure:
+        cause: FailureCause | None = FailureCause.INFRASTRUCTURE
+    else:
+        cause = {
+            executors.AttemptState.SUCCEEDED: None,
+            executors.AttemptState.TIMED_OUT: FailureCause.LIMIT,
+            executors.AttemptState.CANCELLED: FailureCause.PERSON,
+        }.get(seen.state, FailureCause.TEST)
+    status = _OUTCOMES[seen.state]
+    if cause is FailureCause.INFRASTRUCTURE and status is AttemptStatus.FAILED:
+        status = AttemptStatus.LOST  # it never ran as asked: nothing about the job itself is known
+    return Ending(status, cause, seen.reason, seen.started_at, seen.ended_at, seen.exit_code, seen.output_bytes)
+
+
+def _stopped(attempt: JobAttempt, started_at: datetime | None, ended_at: datetime | None, *, output_bytes: int = 0) -> Ending:
+    reason = attempt.stop_reason or ""
+    if attempt.stop is executors.Stop.EVICTED:
+        status, cause = AttemptStatus.EVICTED, FailureCause.INFRASTRUCTURE
+    else:
+        status, cause = AttemptStatus.CANCELLED, FailureCause.PERSON
+    return Ending(status, cause, reason, started_at, ended_at, output_bytes=output_bytes)
+
+
+def _draw(
+    session: Session, job: Job, pool: Pool, ticks: int, *, now: datetime, ends_by: datetime
+) -> list[tuple[ComputeOffer, int]] | None:
+    """The offers to draw on, soonest end first, with what is left of them now; None if they have too little."""
+    asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
+    offers = {
+        offer.id: offer
+        for offer in session.scalars(
+            select(ComputeOffer)
+            .where(ComputeOffer.pool_id == pool.id, ComputeOffer.status == OfferStatus.ACTIVE)
+            .order_by(ComputeOffer.id)
+            .with_for_update(read=True, of=ComputeOffer)
+            .execution_options(populate_existing=True)
+        )
+        if OfferPolicy.from_json(offer.policy).permits(asked)
+    }
+    left = budget.of_offers(session, offers.values())
+    drawn = scheduling.draw(
+        [snapshot.as_offer(offer, left[offer.id].left) for offer in offers.values()],
+        ticks,
+        starts_at=math.floor(now.timestamp()),
+        ends_by=math.ceil(ends_by.timestamp()),
+    )
+    return None if drawn is None else [(offers[part.offer_id], part.ticks) for part in drawn]
+
+
+def _next_number(session: Session, job: Job) -> int:
+    return len(session.scalars(select(JobAttempt.id).where(JobAttempt.job_id == job.id)).all()) + 1
+
+
+def _refs(attempt: JobAttempt, job: Job) -> dict[str, str]:
+    return {
+        "job": str(job.id),
+        "attempt": str(attempt.id),
+        "compute_grant": str(job.grant_id),
+        "project": str(job.project_id),
+    }

@@ -1,0 +1,141 @@
+"""One turn of the wheel: let time pass, ask the scheduler, carry out what it decided, look at what runs.
+
+Nothing here remembers anything between turns. Every change is a short transaction of its own, so that a process killed at
+any point leaves either the state before a step or the state after it, and the next turn, in whichever process, goes on.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from compute import scheduling
+from compute.executors.base import Executor, ExecutorError, UnknownAttempt
+from compute.models import AttemptStatus, Job, JobAttempt, JobStatus
+from compute.queries import attempts, jobs, snapshot
+from compute.services import attempts as attempt_services
+from compute.services import lifecycle
+from core.ledger import InsufficientFunds
+
+Sessions = Callable[[], AbstractContextManager[Session]]
+"""Makes a session that commits at the end of its block."""
+
+log = structlog.get_logger()
+
+
+def tick(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime) -> None:
+    """One whole turn."""
+    let_time_pass(sessions, now=now)
+    schedule(sessions, now=now)
+    watch(sessions, executors, now=now)
+
+
+def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
+    """Open and end offers and grants, and drain what outlived its window."""
+    with sessions() as session:
+        lifecycle.pass_offers(session, now=now)
+    with sessions() as session:
+        lifecycle.pass_grants(session, now=now)
+    with sessions() as session:
+        lifecycle.drain(session, now=now)
+
+
+def schedule(sessions: Sessions, *, now: datetime) -> scheduling.Plan:
+    """Decide who starts, hold for those, and write down what everybody else waits for."""
+    with sessions() as session:
+        plan = scheduling.plan(snapshot.take(session, now=now))
+    for start in plan.starts:
+        try:
+            with sessions() as session:
+                attempt_services.hold(session, start, now=now)
+        except InsufficientFunds as error:
+            # Another scheduler held these hours a moment ago. Nothing was written; the next turn sees what is left.
+            log.info("compute.start_raced", job=str(start.job_id), reason=error.message)
+    with sessions() as session:
+        for decision in plan.waiting:
+            note_waiting(session, decision, now=now)
+    return plan
+
+
+def note_waiting(session: Session, decision: scheduling.Decision, *, now: datetime) -> None:
+    """Keep a job's current reason. The same reason writes nothing; new numbers keep the since-when of the reason's kind."""
+    job = session.get(Job, decision.job_id)
+    if job is None or job.status is not JobStatus.QUEUED:
+        return
+    if job.waiting_code == decision.reason and job.waiting_reason == decision.detail:
+        return
+    job = jobs.locked(session, decision.job_id)
+    if job.status is not JobStatus.QUEUED:
+        return
+    if job.waiting_code != decision.reason:
+        job.waiting_code, job.waiting_since = str(decision.reason), now
+    job.waiting_reason = decision.detail
+
+
+def watch(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime) -> None:
+    """Ask the executors about everything that was handed to them, and tell them what is to stop."""
+    with sessions() as session:
+        open_attempts = list(attempts.launched(session))
+    for attempt in open_attempts:
+        _look(sessions, executors.get(attempt.pool.executor), attempt, now=now)
+
+
+def _look(sessions: Sessions, executor: Executor | None, attempt: JobAttempt, *, now: datetime) -> None:
+    try:
+        if executor is None:
+            raise UnknownAttempt(attempt.id)
+        if attempt.stop is not None:
+            executor.cancel(attempt.id, reason=attempt.stop_reason or "", stop=attempt.stop)
+        seen = executor.status(attempt.id)
+    except UnknownAttempt:
+        with sessions() as session:
+            attempt_services.missing(session, attempt.id, now=now)
+        return
+    except ExecutorError as error:
+        log.warning("compute.executor_unavailable", attempt=str(attempt.id), reason=error.message)
+        return
+    if not seen.state.is_final and attempt.status is AttemptStatus.RUNNING:
+        return  # still running: nothing to write
+    with sessions() as session:
+        attempt_services.observe(session, attempt.id, seen, now=now)
+
+
+def launch(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID, *, now: datetime, last_try: bool) -> None:
+    """Hand an attempt to its executor: read and mark, call with no transaction open, look at what happened meanwhile.
+
+    Raises:
+        ExecutorError: not now; another try may help.
+    """
+    with sessions() as session:
+        spec = attempt_services.begin_launch(session, attempt_id, now=now)
+        attempt = attempts.locked(session, attempt_id)
+    executor = executors.get(attempt.pool.executor)
+    if executor is None:
+        with sessions() as session:
+            reason = f"Nothing here is connected to pool {attempt.pool.name} (executor “{attempt.pool.executor}”)."
+            attempt_services.launch_failed(session, attempt_id, reason, now=now)
+        return
+    if spec is not None:
+        try:
+            executor.start(spec)
+        except ExecutorError as error:
+            if not error.permanent and not last_try:
+                raise
+            with sessions() as session:
+                attempt_services.launch_failed(session, attempt_id, error.message, now=now)
+    with sessions() as session:
+        attempt = attempts.locked(session, attempt_id)
+    if attempt.settled_at is not None and attempt.launched_at is not None:
+        # This process slept so long that the attempt was given up: it must not run after its settlement.
+        _stop_orphan(executor, attempt)
+
+
+def _stop_orphan(executor: Executor, attempt: JobAttempt) -> None:
+    try:
+        if not executor.status(attempt.id).state.is_final:
+            executor.cancel(attempt.id, reason="This attempt was given up and settled.")
+    except UnknownAttempt:
+        return
