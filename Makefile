@@ -24,7 +24,8 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, djlint, squawk
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/djlint templates --check --lint --quiet
+	$(BIN)/djlint templates --lint --quiet
+	$(BIN)/python -m app db sql > .squawk.sql && $(BIN)/squawk .squawk.sql; status=$$?; rm -f .squawk.sql; exit $$status
 
 bench: $(VENV)/.installed-dev ## Run every benchmark and print its table
 	$(BIN)/python -m bench

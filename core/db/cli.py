@@ -5,7 +5,7 @@ import click
 from core.cli import Commands
 from core.config import settings
 from core.db import engine
-from core.db.migrate import reset, upgrade
+from core.db.migrate import reset, sql, upgrade
 from core.errors import DomainError
 
 
@@ -25,6 +25,12 @@ def upgrade_command() -> None:
     """Bring the database to the newest schema; on a fresh data folder, make an empty, ready installation."""
     upgrade(engine())
     click.echo("The database is up to date.")
+
+
+@db.command("sql")
+def sql_command() -> None:
+    """Print the SQL of all migrations, for review before running them with another tool."""
+    click.echo(sql())
 
 
 @db.command("reset")

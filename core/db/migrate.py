@@ -1,5 +1,6 @@
 """Running Alembic from code: `pledgeworks db upgrade`, the start of `make run`, and the tests."""
 
+import io
 from collections.abc import Callable
 
 from alembic import command
@@ -28,6 +29,14 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str) -> None:
     """Bring the database back to a revision (`base` for empty)."""
     _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def sql() -> str:
+    """The SQL of all migrations, for people and linters."""
+    config = alembic_config()
+    config.output_buffer = io.StringIO()
+    command.upgrade(config, "head", sql=True)
+    return config.output_buffer.getvalue()
 
 
 def _run(engine: Engine, act: Callable[[Config], None]) -> None:
