@@ -44,9 +44,12 @@ APPLICATION_FIELDS: dict[str, tuple[str, int]] = {
     "repository_url": ("the repository's address", 500),
     "summary": ("what the project does", 4000),
     "use_of_funds": ("what the money is for", 8000),
+    "plan": ("what will be done, and by when", 8000),
     "team": ("who will do the work", 4000),
+    "payee_name": ("who would receive the money", 250),
+    "conflicts": ("what connects you with the funder, or that nothing does", 4000),
 }
-REQUIRED_FIELDS = ("project_name", "project_url", "summary", "use_of_funds", "team")
+REQUIRED_FIELDS = ("project_name", "project_url", "summary", "use_of_funds", "plan", "team", "payee_name", "conflicts")
 
 
 def missing_for_submission(application: Application, questions: Sequence[ApplicationQuestion]) -> dict[str, str]:
@@ -54,6 +57,8 @@ def missing_for_submission(application: Application, questions: Sequence[Applica
     missing = {
         name: f"Say {APPLICATION_FIELDS[name][0]}." for name in REQUIRED_FIELDS if not str(getattr(application, name)).strip()
     }
+    if application.payee is None:
+        missing["payee"] = "Choose how the money would be received."
     if application.requested is None:
         missing["requested"] = "Say how much you ask for."
     elif not application.exception_reason and not fits_request_rule(application.requested, application.programme):

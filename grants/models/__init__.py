@@ -6,6 +6,7 @@ from grants.models.applications import (
     ApplicationAttachment,
     ApplicationOutcome,
     ApplicationStatus,
+    PayeeWish,
     ScreeningAnswer,
 )
 from grants.models.grants import (
@@ -24,6 +25,7 @@ from grants.models.grants import (
     Schedule,
     Vote,
 )
+from grants.models.manifests import ManifestOrigin, ManifestReading
 from grants.models.programmes import (
     OPERATED_KINDS,
     ApplicationQuestion,
@@ -73,10 +75,13 @@ __all__ = [
     "Interest",
     "InterestKind",
     "LinkKind",
+    "ManifestOrigin",
+    "ManifestReading",
     "PaperworkItem",
     "PaperworkStatus",
     "PaperworkTemplate",
     "Payee",
+    "PayeeWish",
     "Programme",
     "ProgrammeKind",
     "ProgrammeStatus",

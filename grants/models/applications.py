@@ -2,7 +2,6 @@
 
 import enum
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
@@ -62,6 +61,14 @@ class ApplicationOutcome(enum.StrEnum):
     SCREENED_OUT = "screened_out"  # failed a knock-out check; never reviewed
 
 
+class PayeeWish(enum.StrEnum):
+    """How the applicant would receive the money; settled with the offer."""
+
+    PERSON = "person"  # one person, directly
+    TEAM = "team"  # an organisation of the team's own, directly
+    FISCAL_HOST = "fiscal_host"  # a fiscal host, which takes its fee
+
+
 class Application(Base):
     """A request to one round. While it is a draft, everything but the round and the applicant may be missing."""
 
@@ -106,19 +113,20 @@ class Application(Base):
     summary: Mapped[str] = mapped_column(default="")
     """What the project does and who uses it."""
     use_of_funds: Mapped[str] = mapped_column(default="")
+    plan: Mapped[str] = mapped_column(default="")
+    """What will be done, and by when."""
     team: Mapped[str] = mapped_column(default="")
     """Who will do the work."""
+    payee: Mapped[PayeeWish | None]
+    payee_name: Mapped[ShortText] = mapped_column(default="")
+    conflicts: Mapped[str] = mapped_column(default="")
+    """What connects the applicants with the funder, its staff or its reviewers, in their own words."""
     months: Mapped[int | None]
     """How long the work takes."""
     requested_minor: Mapped[int | None]
     currency: Mapped[CurrencyCode]
     answers: Mapped[JsonObject] = mapped_column(default=dict)
     """Answers to the programme's own questions, by question key."""
-
-    manifest_url: Mapped[str | None]
-    manifest: Mapped[dict[str, Any] | None]
-    """The funding.json the draft was started from, as it was then."""
-    manifest_read_at: Mapped[datetime | None]
 
     exception_reason: Mapped[str | None]
     """Why an officer lets this request be outside the request rule."""

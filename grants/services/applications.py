@@ -20,6 +20,7 @@ from grants.models import (
     ApplicationAttachment,
     ApplicationOutcome,
     ApplicationStatus,
+    PayeeWish,
     Programme,
 )
 
@@ -67,18 +68,14 @@ class Draft:
     licences: tuple[str, ...] = ()
     summary: str = ""
     use_of_funds: str = ""
+    plan: str = ""
     team: str = ""
+    payee: PayeeWish | None = None
+    payee_name: str = ""
+    conflicts: str = ""
     months: int | None = None
     requested: Money | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ManifestSource:
-    """The funding.json a draft is started from; `url` is None for a pasted or uploaded one."""
-
-    content: Mapping[str, Any]
-    url: str | None
 
 
 def start_draft(
@@ -89,7 +86,6 @@ def start_draft(
     now: datetime,
     project_id: UUID | None = None,
     draft: Draft | None = None,
-    manifest: ManifestSource | None = None,
 ) -> Application:
     """Begin an application to an open round, for a project the applicant maintains or for one yet to be registered.
 
@@ -117,9 +113,6 @@ def start_draft(
         application.repository_url, application.licences = project.repository_url or "", list(project.licences)
     session.add(application)
     session.flush()
-    if manifest:
-        application.manifest, application.manifest_url = dict(manifest.content), manifest.url
-        application.manifest_read_at = now
     if draft:
         _write(application, draft)
     audit.record(session, "application.started", application, actor=applicant, at=now)
@@ -263,7 +256,7 @@ def _write(application: Application, draft: Draft) -> None:
     if draft.months is not None and not 1 <= draft.months <= 60:
         raise InvalidInput("The work takes 1 to 60 months.", field="months")
     application.requested_minor = draft.requested.amount_minor if draft.requested else None
-    application.licences, application.months = list(draft.licences), draft.months
+    application.licences, application.months, application.payee = list(draft.licences), draft.months, draft.payee
     application.answers = _answers(application.programme, draft.answers)
 
 

@@ -384,14 +384,27 @@ def upgrade() -> None:
         sa.Column("licences", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("use_of_funds", sa.Text(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
         sa.Column("team", sa.Text(), nullable=False),
+        sa.Column(
+            "payee",
+            sa.Enum(
+                "person",
+                "team",
+                "fiscal_host",
+                name="payeewish",
+                native_enum=False,
+                create_constraint=True,
+                length=40,
+            ),
+            nullable=True,
+        ),
+        sa.Column("payee_name", sa.String(length=250), nullable=False),
+        sa.Column("conflicts", sa.Text(), nullable=False),
         sa.Column("months", sa.BigInteger(), nullable=True),
         sa.Column("requested_minor", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("answers", postgresql.JSONB(), nullable=False),
-        sa.Column("manifest_url", sa.Text(), nullable=True),
-        sa.Column("manifest", postgresql.JSONB(), nullable=True),
-        sa.Column("manifest_read_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("exception_reason", sa.Text(), nullable=True),
         sa.Column("exception_by_id", sa.UUID(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -433,6 +446,39 @@ def upgrade() -> None:
         ["round_id", "project_id"],
         unique=True,
         postgresql_where=sa.text("status IN ('submitted', 'screened', 'in_review', 'shortlisted')"),
+    )
+    op.create_table(
+        "manifest_reading",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("application_id", sa.UUID(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_by_id", sa.UUID(), nullable=False),
+        sa.Column(
+            "origin",
+            sa.Enum(
+                "address",
+                "paste",
+                "upload",
+                name="manifestorigin",
+                native_enum=False,
+                create_constraint=True,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("report", postgresql.JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(["application_id"], ["application.id"], name=op.f("fk_manifest_reading_application_id")),
+        sa.ForeignKeyConstraint(["read_by_id"], ["person.id"], name=op.f("fk_manifest_reading_read_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_manifest_reading")),
+    )
+    op.create_index(
+        op.f("ix_manifest_reading_application_id_read_at"), "manifest_reading", ["application_id", "read_at"], unique=False
+    )
+    op.execute(
+        "CREATE TRIGGER manifest_reading_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON manifest_reading "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
     op.create_table(
         "application_attachment",
@@ -849,6 +895,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_conflict_declaration_application_id"), table_name="conflict_declaration")
     op.drop_table("conflict_declaration")
     op.drop_table("application_attachment")
+    op.drop_table("manifest_reading")
     op.drop_index(
         "uq_application_undecided",
         table_name="application",

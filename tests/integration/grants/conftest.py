@@ -11,7 +11,17 @@ from uuid_utils.compat import uuid7
 
 from core.identity.models import Membership, Organisation, Person, Project, Role
 from core.money import Money
-from grants.models import Application, Criterion, Programme, ProgrammeKind, ProgrammeStatus, Round, RoundStatus, ScreeningCheck
+from grants.models import (
+    Application,
+    Criterion,
+    PayeeWish,
+    Programme,
+    ProgrammeKind,
+    ProgrammeStatus,
+    Round,
+    RoundStatus,
+    ScreeningCheck,
+)
 from grants.services import applications
 
 FROM = date(2026, 1, 1)
@@ -153,7 +163,11 @@ COMPLETE = applications.Draft(
     licences=("MIT",),
     summary="Widget turns cranks. Thousands of companies use it.",
     use_of_funds="Half a year of maintenance.",
+    plan="Two releases, in spring and in summer.",
     team="Mia Maintainer",
+    payee=PayeeWish.PERSON,
+    payee_name="Mia Maintainer",
+    conflicts="None.",
     requested=Money(usd(10_000), "USD"),
 )
 

@@ -36,7 +36,8 @@ def test_submitting_names_everything_that_is_missing(
     with pytest.raises(applications.IncompleteApplication) as refused:
         applications.submit(session, draft.id, person=maintainer, now=now)
     assert set(refused.value.details["fields"]) == {
-        "project_name", "project_url", "summary", "use_of_funds", "team", "requested",
+        "project_name", "project_url", "summary", "use_of_funds", "plan", "team", "payee", "payee_name", "conflicts",
+        "requested",
     }  # fmt: skip
     assert draft.status is ApplicationStatus.DRAFT
 
