@@ -1,1 +1,0 @@
-"""The tables of `pledge` and their status graphs."""

@@ -1,0 +1,290 @@
+"""Reads of the pledge: one member, its year, and the lists behind the dashboard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound
+from core.identity.models import Organisation
+from core.money import Money
+from pledge.models import (
+    AnnualReport,
+    InKindHelp,
+    InstalmentStatus,
+    Pledge,
+    PledgeInstalment,
+    PledgeMember,
+    PledgeMinimum,
+    PledgePayment,
+    Reminder,
+    RenewalRule,
+)
+from pledge.policies.membership import Renewal, renewal, rule_on
+from pledge.policies.standing import Concentration, Standing, concentration
+
+
+def minimums(session: Session) -> Sequence[PledgeMinimum]:
+    """The dated table of minimums, oldest first."""
+    return session.scalars(select(PledgeMinimum).order_by(PledgeMinimum.currency, PledgeMinimum.valid_from)).all()
+
+
+def renewal_rules(session: Session) -> Sequence[RenewalRule]:
+    """The dated renewal rules, oldest first."""
+    return session.scalars(select(RenewalRule).order_by(RenewalRule.valid_from)).all()
+
+
+def member_by_slug(session: Session, slug: str) -> PledgeMember:
+    """The member whose organisation has this slug.
+
+    Raises:
+        NotFound: no such organisation, or it never pledged.
+    """
+    found = session.scalars(select(PledgeMember).join(PledgeMember.organisation).where(Organisation.slug == slug)).first()
+    if found is None:
+        raise NotFound(f"There is no company “{slug}” in the pledge; /pledges lists those there are.")
+    return found
+
+
+def member_of_organisation(session: Session, organisation_id: UUID) -> PledgeMember | None:
+    """The membership of an organisation, if it ever pledged."""
+    return session.scalars(select(PledgeMember).where(PledgeMember.organisation_id == organisation_id)).first()
+
+
+def locked_member(session: Session, member_id: UUID) -> PledgeMember:
+    """The member, locked until the end of the transaction: everything that moves its state goes through here.
+
+    Raises:
+        NotFound: no such member.
+    """
+    found = session.get(PledgeMember, member_id, with_for_update={"of": PledgeMember}, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such member.")
+    return found
+
+
+def locked_pledge(session: Session, pledge_id: UUID) -> Pledge:
+    """The pledge, locked: its payments and its report change one at a time.
+
+    Raises:
+        NotFound: no such pledge.
+    """
+    found = session.get(Pledge, pledge_id, with_for_update={"of": Pledge}, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such period.")
+    return found
+
+
+def pledges_of(session: Session, member: PledgeMember) -> Sequence[Pledge]:
+    """The periods of a member, newest first."""
+    return session.scalars(
+        select(Pledge).where(Pledge.member_id == member.id).order_by(Pledge.ends_on.desc(), Pledge.id.desc())
+    ).all()
+
+
+def pledge_by_label(session: Session, member: PledgeMember, label: str) -> Pledge:
+    """A member's period by its label.
+
+    Raises:
+        NotFound: the member has no such period.
+    """
+    found = session.scalars(select(Pledge).where(Pledge.member_id == member.id, Pledge.label == label)).first()
+    if found is None:
+        raise NotFound(f"{member.name} has entered no period “{label}”.")
+    return found
+
+
+def reports_of(session: Session, member: PledgeMember) -> Sequence[AnnualReport]:
+    """The reports of a member that stand, newest first."""
+    return session.scalars(
+        select(AnnualReport)
+        .where(AnnualReport.member_id == member.id, AnnualReport.superseded_at.is_(None))
+        .order_by(AnnualReport.report_on.desc(), AnnualReport.year.desc())
+    ).all()
+
+
+def reports_of_year(session: Session, member: PledgeMember, year: str) -> Sequence[AnnualReport]:
+    """The reports under one year's label, newest first, corrected ones included; the first that stands is the one to show.
+
+    Raises:
+        NotFound: nothing was published under this label.
+    """
+    found = session.scalars(
+        select(AnnualReport)
+        .where(AnnualReport.member_id == member.id, AnnualReport.year == year)
+        .order_by(AnnualReport.superseded_at.is_not(None), AnnualReport.report_on.desc(), AnnualReport.published_at.desc())
+    ).all()
+    if not found:
+        raise NotFound(f"{member.name} has published no report for {year}.")
+    return found
+
+
+def report_of_pledge(session: Session, pledge: Pledge) -> AnnualReport | None:
+    """The report that stands for a period."""
+    return session.scalars(
+        select(AnnualReport).where(AnnualReport.pledge_id == pledge.id, AnnualReport.superseded_at.is_(None))
+    ).first()
+
+
+def renewal_of(session: Session, member: PledgeMember, *, on: date) -> Renewal | None:
+    """The renewal dates of a member as of a day, with its exception for the coming due day; none without a report."""
+    latest = session.scalar(
+        select(func.max(AnnualReport.report_on)).where(
+            AnnualReport.member_id == member.id, AnnualReport.superseded_at.is_(None), AnnualReport.report_on <= on
+        )
+    )
+    return renewal_from(member, latest, renewal_rules(session)) if latest else None
+
+
+def renewal_from(member: PledgeMember, latest: date, rules: Sequence[RenewalRule]) -> Renewal:
+    """The renewal dates that follow from a latest report, exceptions considered."""
+    rule = rule_on(rules, latest)
+    plain = renewal(latest, rule)
+    until = max((row.until_on for row in member.exceptions if row.due_on == plain.due_on), default=None)
+    return renewal(latest, rule, exception_until=until) if until else plain
+
+
+@dataclass(frozen=True, slots=True)
+class YearFigures:
+    """What a period amounts to."""
+
+    standing: Standing
+    not_counted: Money
+    """Payments that were entered and don't count, in the pledge's currency where they had a rate."""
+    payments: int
+    counting: int
+    concentration: Concentration | None
+
+
+def year_figures(session: Session, pledge: Pledge) -> YearFigures:
+    """The sums of a period from its payments that stand."""
+    stands = (PledgePayment.pledge_id == pledge.id, PledgePayment.superseded_at.is_(None))
+    by_payee = session.execute(
+        select(PledgePayment.payee, func.sum(PledgePayment.counted_minor))
+        .where(*stands, PledgePayment.eligible)
+        .group_by(PledgePayment.payee)
+        .order_by(PledgePayment.payee)
+    ).all()
+    rest, count, counting = session.execute(
+        select(
+            func.coalesce(
+                func.sum(PledgePayment.amount_minor).filter(~PledgePayment.eligible, PledgePayment.currency == pledge.currency),
+                0,
+            ),
+            func.count(),
+            func.count().filter(PledgePayment.eligible),
+        ).where(*stands)
+    ).one()
+    paid = Money(sum(int(amount) for _, amount in by_payee), pledge.currency)
+    return YearFigures(
+        standing=Standing(pledge.developers, pledge.minimum, paid),
+        not_counted=Money(int(rest), pledge.currency),
+        payments=count,
+        counting=counting,
+        concentration=concentration((payee, Money(int(amount), pledge.currency)) for payee, amount in by_payee),
+    )
+
+
+def payments_of(
+    session: Session, pledge: Pledge, *, after: tuple[date, UUID] | None = None, limit: int = 50
+) -> Sequence[PledgePayment]:
+    """The payments of a period that stand, newest first, `limit` after the key of the last one shown."""
+    query = select(PledgePayment).where(PledgePayment.pledge_id == pledge.id, PledgePayment.superseded_at.is_(None))
+    if after is not None:
+        query = query.where(tuple_(PledgePayment.paid_on, PledgePayment.id) < tuple_(*after))
+    return session.scalars(query.order_by(PledgePayment.paid_on.desc(), PledgePayment.id.desc()).limit(limit)).all()
+
+
+def superseded_payments(session: Session, pledge: Pledge, *, limit: int = 50) -> Sequence[PledgePayment]:
+    """Payments that were corrected or struck out, newest first."""
+    return session.scalars(
+        select(PledgePayment)
+        .where(PledgePayment.pledge_id == pledge.id, PledgePayment.superseded_at.is_not(None))
+        .order_by(PledgePayment.superseded_at.desc())
+        .limit(limit)
+    ).all()
+
+
+def payment(session: Session, pledge: Pledge, payment_id: UUID) -> PledgePayment:
+    """One payment of a period that stands.
+
+    Raises:
+        NotFound: no such payment, or it was corrected meanwhile.
+    """
+    found = session.get(PledgePayment, payment_id)
+    if found is None or found.pledge_id != pledge.id or found.superseded_at is not None:
+        raise NotFound("This payment is not there any more: somebody corrected it. Open the year again.")
+    return found
+
+
+def in_kind_of(session: Session, member: PledgeMember, year: str) -> Sequence[InKindHelp]:
+    """The help in kind of a year that stands, in the order it was entered."""
+    return session.scalars(
+        select(InKindHelp)
+        .where(InKindHelp.member_id == member.id, InKindHelp.year == year, InKindHelp.superseded_at.is_(None))
+        .order_by(InKindHelp.entered_at, InKindHelp.id)
+    ).all()
+
+
+def instalments_of(session: Session, pledge: Pledge) -> Sequence[PledgeInstalment]:
+    """The instalments of a period, newest first."""
+    return session.scalars(
+        select(PledgeInstalment).where(PledgeInstalment.pledge_id == pledge.id).order_by(PledgeInstalment.entered_at.desc())
+    ).all()
+
+
+def pay_ins(session: Session, *statuses: InstalmentStatus, limit: int = 100) -> Sequence[PledgeInstalment]:
+    """Pay-ins in these states, longest waiting first."""
+    return session.scalars(
+        select(PledgeInstalment).where(PledgeInstalment.status.in_(statuses)).order_by(PledgeInstalment.entered_at).limit(limit)
+    ).all()
+
+
+def settled_instalments(session: Session, *, limit: int = 50) -> Sequence[PledgeInstalment]:
+    """What finance has dealt with, newest first."""
+    done = (InstalmentStatus.SETTLED, InstalmentStatus.FAILED)
+    return session.scalars(
+        select(PledgeInstalment)
+        .where(PledgeInstalment.status.in_(done))
+        .order_by(func.coalesce(PledgeInstalment.confirmed_at, PledgeInstalment.entered_at).desc())
+        .limit(limit)
+    ).all()
+
+
+def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
+    """The instalment, locked: it is confirmed once.
+
+    Raises:
+        NotFound: no such instalment.
+    """
+    found = session.get(PledgeInstalment, instalment_id, with_for_update={"of": PledgeInstalment}, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such instalment.")
+    return found
+
+
+def open_reminders(session: Session, member: PledgeMember) -> Sequence[Reminder]:
+    """Notices nobody has set aside, newest first."""
+    return session.scalars(
+        select(Reminder)
+        .where(Reminder.member_id == member.id, Reminder.dismissed_at.is_(None))
+        .order_by(Reminder.created_at.desc())
+    ).all()
+
+
+def members_by_status(session: Session, *conditions: ColumnElement[bool]) -> Sequence[PledgeMember]:
+    """Members under some condition, in the order in which they came."""
+    return session.scalars(select(PledgeMember).where(*conditions).order_by(PledgeMember.created_at, PledgeMember.id)).all()
+
+
+def latest_reports(session: Session, *, on: date) -> dict[UUID, date]:
+    """Every member's latest report day, as of a day."""
+    rows = session.execute(
+        select(AnnualReport.member_id, func.max(AnnualReport.report_on))
+        .where(AnnualReport.superseded_at.is_(None), AnnualReport.report_on <= on)
+        .group_by(AnnualReport.member_id)
+    ).all()
+    return {row[0]: row[1] for row in rows}

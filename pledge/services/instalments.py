@@ -1,0 +1,221 @@
+"""Paying an instalment of a pledge through us, recorded by hand: the company says it paid, finance sees it on the bank.
+
+Card and bank debits will come through a payment provider with the same states; here every step has a person and evidence.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core import audit, ledger
+from core.db import new_id
+from core.errors import DomainError, InvalidInput
+from core.files import StoredFile
+from core.identity import access
+from core.identity.models import Person, Role
+from core.ledger import Guard, Leg, Side
+from core.money import Money
+from pledge import queries
+from pledge.models import (
+    InstalmentStatus,
+    PaymentChannel,
+    Pledge,
+    PledgeInstalment,
+    PledgeRule,
+)
+from pledge.policies.payments import require_paid
+from pledge.services.payments import EvidenceNeeded, PaymentInput, make
+
+OPEN_PLEDGE_FUND = "open-pledge"
+
+
+class SelfConfirmation(DomainError):
+    """Who says that money was sent does not also say that it arrived."""
+
+    code = "self_confirmation"
+
+
+@dataclass(frozen=True, slots=True)
+class FundAccounts:
+    """Where a pay-in lands in the ledger."""
+
+    bank: str
+    fund: str
+
+
+def announce(
+    session: Session, pledge: Pledge, *, money: Money, fund: str = OPEN_PLEDGE_FUND, actor: Person, now: datetime
+) -> PledgeInstalment:
+    """Plan an instalment; it gets the reference that the company writes on its bank transfer.
+
+    Raises:
+        InvalidInput: nothing to pay, or another currency than the pledge's.
+    """
+    access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
+    if money.amount_minor <= 0:
+        raise InvalidInput("Enter an amount above zero.", field="amount")
+    if money.currency != pledge.currency:
+        raise InvalidInput(f"Pay in {pledge.currency}, like the pledge.", field="currency")
+    instalment_id = new_id()
+    instalment = PledgeInstalment(
+        id=instalment_id,
+        pledge=pledge,
+        fund=fund,
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        status=InstalmentStatus.DRAFT,
+        reference=f"PW-{instalment_id.hex[-10:].upper()}",
+        entered_by_id=actor.id,
+        entered_at=now,
+    )
+    instalment.advance(InstalmentStatus.AWAITING_PAYMENT)
+    session.add(instalment)
+    session.flush()
+    audit.record(session, "instalment.announced", instalment, actor=actor, at=now, amount=str(money), fund=fund)
+    return instalment
+
+
+def say_sent(
+    session: Session,
+    instalment_id: UUID,
+    *,
+    sent_on: date,
+    evidence_url: str | None = None,
+    evidence_file: StoredFile | None = None,
+    actor: Person,
+    now: datetime,
+) -> PledgeInstalment:
+    """Say that the company paid, with evidence. Finance looks for it on the bank statement next.
+
+    Raises:
+        Promised: the day lies in the future.
+        EvidenceNeeded: neither a link nor a file shows it.
+        IllegalTransition: it is not waiting for a payment.
+    """
+    instalment = queries.locked_instalment(session, instalment_id)
+    pledge = instalment.pledge
+    access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
+    require_paid(sent_on, on=now.date())
+    if not pledge.starts_on <= sent_on <= pledge.ends_on:
+        raise InvalidInput(
+            f"{sent_on} lies outside of the period {pledge.label} ({pledge.starts_on} to {pledge.ends_on}).", field="sent_on"
+        )
+    if not evidence_url and evidence_file is None:
+        raise EvidenceNeeded(
+            "Give a link or a file that shows the transfer, such as the bank's confirmation.", field="evidence_url"
+        )
+    instalment.advance(InstalmentStatus.PROCESSING)
+    instalment.sent_on, instalment.evidence_url, instalment.evidence_file = sent_on, evidence_url, evidence_file
+    # Whoever vouches for the payment is the first pair of eyes, even if somebody else planned it.
+    instalment.entered_by_id = actor.id
+    audit.record(session, "instalment.sent", instalment, actor=actor, at=now, sent_on=str(sent_on))
+    return instalment
+
+
+def confirm(
+    session: Session, instalment_id: UUID, *, received_on: date, bank_reference: str, actor: Person, now: datetime
+) -> PledgeInstalment:
+    """Confirm that the money is on our account: post it, settle it, and count it as a payment of the pledge.
+
+    Raises:
+        NotAllowed: the actor is not in finance.
+        SelfConfirmation: the actor is who said that it was sent.
+        InvalidInput: no line of the bank statement is named, or a day in the future.
+        IllegalTransition: it is not being processed (confirmed already, say).
+    """
+    access.require_role(session, actor, Role.FINANCE, on=now.date())
+    instalment = queries.locked_instalment(session, instalment_id)
+    if instalment.entered_by_id == actor.id:
+        raise SelfConfirmation("You said that this was sent, so somebody else in finance confirms that it arrived.")
+    if not bank_reference.strip():
+        raise InvalidInput("Name the line of the bank statement you found it on.", field="bank_reference")
+    require_paid(received_on, on=now.date())
+    instalment.advance(InstalmentStatus.PAID)
+    instalment.received_on, instalment.bank_reference = received_on, bank_reference.strip()
+    instalment.confirmed_by_id, instalment.confirmed_at = actor.id, now
+    audit.record(session, "instalment.paid", instalment, actor=actor, at=now, bank_reference=bank_reference.strip())
+    # Cash on our own bank account can't be called back like a card payment: paid is settled in the same breath.
+    _settle(session, instalment, now=now)
+    audit.record(session, "instalment.settled", instalment, actor=actor, at=now, amount=str(instalment.money))
+    return instalment
+
+
+def fail(session: Session, instalment_id: UUID, *, reason: str, actor: Person, now: datetime) -> PledgeInstalment:
+    """Say that the money did not come. The company sees why and can pay again.
+
+    Raises:
+        NotAllowed: the actor is not in finance.
+        InvalidInput: no reason.
+        IllegalTransition: it settled already.
+    """
+    access.require_role(session, actor, Role.FINANCE, on=now.date())
+    if not reason.strip():
+        raise InvalidInput("Say what is wrong, so that the company can put it right.", field="reason")
+    instalment = queries.locked_instalment(session, instalment_id)
+    instalment.advance(InstalmentStatus.FAILED)
+    instalment.failure_reason = reason.strip()
+    audit.record(session, "instalment.failed", instalment, actor=actor, at=now, reason=reason.strip())
+    return instalment
+
+
+def try_again(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PledgeInstalment:
+    """Wait for the payment once more after it failed.
+
+    Raises:
+        IllegalTransition: it did not fail.
+    """
+    instalment = queries.locked_instalment(session, instalment_id)
+    access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=instalment.member.organisation_id, on=now.date())
+    instalment.advance(InstalmentStatus.AWAITING_PAYMENT)
+    instalment.failure_reason = instalment.sent_on = instalment.evidence_url = instalment.evidence_file = None
+    audit.record(session, "instalment.reopened", instalment, actor=actor, at=now)
+    return instalment
+
+
+def accounts(instalment: PledgeInstalment) -> FundAccounts:
+    """The two accounts of a pay-in."""
+    currency = instalment.currency.lower()
+    return FundAccounts(bank=f"assets:bank:{currency}", fund=f"liabilities:fund:{instalment.fund}:{currency}")
+
+
+def _settle(session: Session, instalment: PledgeInstalment, *, now: datetime) -> None:
+    codes = accounts(instalment)
+    ledger.ensure_account(
+        session, codes.bank, instalment.currency, normal=Side.DEBIT, guard=Guard.DEBIT, name=f"Bank, {instalment.currency}"
+    )
+    ledger.ensure_account(
+        session, codes.fund, instalment.currency, normal=Side.CREDIT, guard=Guard.CREDIT, name=f"Fund {instalment.fund}"
+    )
+    ledger.post(
+        session,
+        key=f"pledge-instalment:{instalment.id}",
+        kind="pledge.pay_in",
+        legs=[Leg(debit=codes.bank, credit=codes.fund, amount=instalment.amount_minor)],
+        at=now,
+        memo=f"Pay-in of {instalment.member.name}, {instalment.reference}",
+        refs={"pledge_instalment": str(instalment.id), "organisation": str(instalment.member.organisation_id)},
+    )
+    instalment.advance(InstalmentStatus.SETTLED)
+    assert instalment.sent_on is not None, "a CHECK ties processing to the day of sending"
+    session.add(
+        make(
+            instalment.pledge,
+            PaymentInput(
+                payee=f"Pledgeworks fund {instalment.fund}",
+                project="Open-source projects, by the fund's programmes",
+                money=instalment.money,
+                paid_on=instalment.sent_on,
+                channel=PaymentChannel.PLEDGEWORKS,
+                rule=PledgeRule.FOUNDATION,
+                reason=f"Arrived on our account on {instalment.received_on}, reference {instalment.reference}.",
+                evidence_url=instalment.evidence_url,
+                evidence_file=instalment.evidence_file,
+            ),
+            entered_by_id=instalment.entered_by_id,
+            instalment_id=instalment.id,
+            now=now,
+        )
+    )
+    session.flush()
