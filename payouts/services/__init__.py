@@ -1,13 +1,6 @@
-"""The verbs of `payouts`. Other domains use `request`, `withdraw` and `PayoutChanged`."""
+"""The verbs of `payouts`. Other domains use `request`, `cancel` and `PayoutChanged`."""
 
-from payouts.services.requests import (
-    NotSameRequest,
-    PayoutChanged,
-    request,
-)
+from payouts.services.requests import NotSameRequest, PayoutChanged, open_payout, request
+from payouts.services.withdrawals import MayStillBePaid, cancel
 
-__all__ = [
-    "NotSameRequest",
-    "PayoutChanged",
-    "request",
-]
+__all__ = ["MayStillBePaid", "NotSameRequest", "PayoutChanged", "cancel", "open_payout", "request"]

@@ -17,8 +17,6 @@ from payouts.models import Alarm, Payout, PayoutRule, PayoutStatus, RailSwitch, 
 from payouts.policies import Usage
 
 MONTH = timedelta(days=30)
-TAKEN = (PayoutStatus.RESERVED, PayoutStatus.PAID, PayoutStatus.RETURNED, PayoutStatus.REVERSED)
-"""What counts against limits by time. Money that came back still left on that day."""
 
 
 class RailStopped(DomainError):
@@ -194,8 +192,9 @@ def run_total(session: Session, run_id: UUID, currency: str) -> Money:
 def _taken(
     session: Session, currency: str, *, since: datetime, recipient_id: UUID | None = None, rail: str | None = None
 ) -> Money:
+    """What was reserved since then. Money that came back still left; what was taken back before it left has no time."""
     query = select(func.coalesce(func.sum(Payout.amount_minor), 0)).where(
-        Payout.currency == currency, Payout.reserved_at >= since, Payout.status.in_(TAKEN)
+        Payout.currency == currency, Payout.reserved_at >= since
     )
     if recipient_id is not None:
         query = query.where(Payout.recipient_id == recipient_id)

@@ -22,7 +22,7 @@ from core.errors import DomainError
 from payouts.models import Payout
 from payouts.policies import Rules, Step
 from payouts.rails.base import NetworkRail, Rail
-from payouts.services import claims, records, runs
+from payouts.services import claims, records, sending
 from payouts.services.claims import Claim, Wait
 from payouts.services.controls import RailStopped
 
@@ -121,7 +121,7 @@ class Engine:
         """Open the way for the payouts that wait for this one, and come back soon if there is more to do about it."""
         now = self.clock()
         with self.sessions() as session:
-            return runs.after_step(session, claimed.payout_id, rails=self.rails, rules=self.rules, now=now)
+            return sending.after_step(session, claimed.payout_id, rails=self.rails, rules=self.rules, now=now)
 
     def _blocked(self, payout_id: UUID, error: DomainError) -> Wait:
         """Show people why it could not go; come back later, because most reasons pass."""

@@ -3,22 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from core import audit, tasks
+from core import audit
 from core.db import new_id
 from core.errors import DomainError, NotFound
 from core.identity.models import Person
 from core.money import Money
 from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, RunApproval, RunStatus
-from payouts.policies import Rules, Usage, content_hash, line_hash, next_step
+from payouts.policies import Usage, content_hash, line_hash
 from payouts.rails.base import Rail
 from payouts.services import controls
-from payouts.services.claims import Wait, known
 
 LINES_MAX = 2_000
 
@@ -51,14 +49,6 @@ class AlreadyApproved(DomainError):
     """One person counts once."""
 
     code = "already_approved"
-
-
-@dataclass(frozen=True)
-class SendPayout(tasks.Task):
-    """Take a payout as far as it goes now."""
-
-    kind: ClassVar[str] = "payouts.send"
-    payout_id: UUID
 
 
 @dataclass(frozen=True)
@@ -173,7 +163,6 @@ def remove_line(session: Session, run_id: UUID, payout_id: UUID, *, actor: Perso
         raise NotFound(f"{run.name} has no such line.")
     _void_approvals(session, run, actor=actor, now=now, reason="A line was taken out.")
     _leave(payout)
-    run.payouts.remove(payout)
     audit.record(session, "payout.left_run", payout, actor=actor, at=now, run=str(run.id))
     if run.payouts:
         run.content_hash = content_hash(run.payouts)
@@ -192,7 +181,6 @@ def cancel(session: Session, run_id: UUID, *, actor: Person, now: datetime, reas
     _void_approvals(session, run, actor=actor, now=now, reason="The run was given up.")
     for payout in list(run.payouts):
         _leave(payout)
-    run.payouts.clear()
     run.advance(RunStatus.CANCELLED)
     run.finished_at = now
     audit.record(session, "run.cancelled", run, actor=actor, at=now, reason=reason)
@@ -246,9 +234,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
         run.advance(RunStatus.APPROVED)
         run.approved_at = now
         for payout in run.payouts:
-            payout.advance(PayoutStatus.APPROVED)
-            payout.approved_by_id, payout.approved_at = approver.id, now
-            payout.approved_line_hash, payout.attempts_allowed = line_hash(payout), len(payout.attempts) + 1
+            _mark_approved(payout, approver, now=now)
             audit.record(session, "payout.approved", payout, actor=approver, at=now)
         audit.record(session, "run.approved", run, actor=approver, at=now, content_hash=content)
     session.flush()
@@ -269,77 +255,6 @@ def withdraw_approval(session: Session, run_id: UUID, *, actor: Person, now: dat
 def current_approvals(run: Run) -> list[RunApproval]:
     """Those of exactly what the run holds now."""
     return [approval for approval in run.approvals if approval.voided_at is None and approval.content_hash == run.content_hash]
-
-
-# ------------------------------------------------------------------------------------------------ sending
-
-
-def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, Rail], now: datetime) -> Run:
-    """Let an approved run go: its first payout on each automatic rail alone, the others once that one is accepted.
-
-    Raises:
-        IllegalTransition: the run is not approved.
-    """
-    run = locked(session, run_id)
-    run.advance(RunStatus.SENDING)
-    run.sent_by_id, run.sent_at = sender.id, now
-    audit.record(session, "run.sending", run, actor=sender, at=now, lines=len(run.payouts))
-    release_lines(session, run, rails=rails, now=now)
-    return run
-
-
-def release_lines(session: Session, run: Run, *, rails: Mapping[str, Rail], now: datetime) -> None:
-    """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm."""
-    waiting = [payout for payout in run.payouts if payout.status is PayoutStatus.APPROVED]
-    for name in {payout.rail or "" for payout in waiting}:
-        lines = [payout for payout in run.payouts if payout.rail == name]
-        mine = [payout for payout in waiting if payout.rail == name]
-        rail = rails.get(name)
-        if rail is None or not rail.capabilities.needs_person:
-            canary = next((payout for payout in lines if payout.is_canary), None)
-            if canary is None:
-                # The smallest amount goes first: it is the least to lose if the rail is wired up wrongly.
-                canary = min(mine, key=lambda payout: (payout.amount_minor, payout.obligation))
-                canary.is_canary = True
-                session.flush()
-            if canary.paid_at is None:
-                mine = [canary] if canary in mine else []
-        for payout in mine:
-            tasks.enqueue(session, SendPayout(payout.id), now=now, dedupe_key=str(payout.id))
-
-
-def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Wait:
-    """After a step about a payout: release the others if it was their canary, close the run, say when to come back."""
-    payout = session.get_one(Payout, payout_id, populate_existing=True)
-    if payout.run_id is not None and payout.is_canary and payout.paid_at is not None:
-        release_lines(session, locked(session, payout.run_id), rails=rails, now=now)
-    if payout.run_id is not None:
-        close_if_finished(session, payout.run_id, now=now)
-    attempt = payout.live_attempt
-    if payout.status is not PayoutStatus.RESERVED:
-        return Wait(None, f"It is {payout.status}.")
-    if attempt is None:
-        again = len(payout.attempts) < payout.attempts_allowed
-        return Wait(now if again else None, "The last attempt failed.")
-    rail = rails.get(attempt.rail)
-    if rail is None or rail.capabilities.needs_person:
-        return Wait(None, "Waits for people.")
-    todo = next_step(known(attempt), rail.capabilities, rules, now)
-    return Wait(None if todo.step in {"nothing", "people"} else todo.until or now, "There is more to do.")
-
-
-def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
-    """A run is done when none of its lines is on its way."""
-    unfinished = select(Payout.id).where(
-        Payout.run_id == run_id, Payout.status.in_([PayoutStatus.APPROVED, PayoutStatus.RESERVED])
-    )
-    if session.scalar(unfinished.limit(1)) is not None:
-        return
-    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run)).one()
-    if run.status is RunStatus.SENDING and session.scalar(unfinished.limit(1)) is None:
-        run.advance(RunStatus.DONE)
-        run.finished_at = now
-        audit.record(session, "run.done", run, actor=None, at=now)
 
 
 def locked(session: Session, run_id: UUID) -> Run:
@@ -388,13 +303,23 @@ def _void_approvals(session: Session, run: Run, *, actor: Person, now: datetime,
         run.advance(RunStatus.DRAFT)
         run.approved_at = None
         for payout in run.payouts:
-            payout.advance(PayoutStatus.DRAFT)
-            clear_approval(payout)
+            back_to_draft(payout)
 
 
-def clear_approval(payout: Payout) -> None:
+def _mark_approved(payout: Payout, approver: Person, *, now: datetime) -> None:
+    # Read before the first write: a lazy load in between would flush half an approval.
+    approved_line, attempts = line_hash(payout), len(payout.attempts)
+    payout.advance(PayoutStatus.APPROVED)
+    payout.approved_by_id, payout.approved_at = approver.id, now
+    payout.approved_line_hash, payout.attempts_allowed = approved_line, attempts + 1
+
+
+def back_to_draft(payout: Payout) -> None:
+    """Without its approval."""
+    attempts = len(payout.attempts)
+    payout.advance(PayoutStatus.DRAFT)
     payout.approved_by_id = payout.approved_at = payout.approved_line_hash = None
-    payout.attempts_allowed = len(payout.attempts)
+    payout.attempts_allowed = attempts
 
 
 def _leave(payout: Payout) -> None:

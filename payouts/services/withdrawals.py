@@ -6,13 +6,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import audit, ledger, tasks
+from core import audit, ledger
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from payouts.models import AttemptFailure, AttemptState, Payout, PayoutAttempt, PayoutStatus, RunStatus
-from payouts.services import records, runs
+from payouts.services import records, runs, sending
 from payouts.services.requests import tell
-from payouts.services.runs import SendPayout, clear_approval
+from payouts.services.runs import back_to_draft
 
 
 class MayStillBePaid(DomainError):
@@ -35,12 +35,12 @@ def cancel(session: Session, payout_id: UUID, *, actor: Person, reason: str, now
     _leave_unsent_run(session, payout, actor=actor, now=now)
     _void_hold(session, payout, now=now)
     payout.advance(PayoutStatus.CANCELLED)
-    payout.is_canary, payout.blocked_reason = False, None
+    payout.is_canary, payout.blocked_reason, payout.reserved_at = False, None, None
     session.flush()
     audit.record(session, "payout.cancelled", payout, actor=actor, at=now, reason=reason.strip())
     tell(session, payout, now=now)
     if payout.run_id is not None:
-        runs.close_if_finished(session, payout.run_id, now=now)
+        sending.close_if_finished(session, payout.run_id, now=now)
     return payout
 
 
@@ -59,15 +59,14 @@ def take_back(session: Session, payout_id: UUID, *, actor: Person, reason: str, 
     _leave_unsent_run(session, payout, actor=actor, now=now)
     if payout.status is not PayoutStatus.DRAFT:
         _void_hold(session, payout, now=now)
-        payout.advance(PayoutStatus.DRAFT)
-        clear_approval(payout)
+        back_to_draft(payout)
         payout.run_id = payout.destination_id = payout.rail = payout.blocked_reason = payout.reserved_at = None
         payout.is_canary = False
         session.flush()
         session.expire(payout, ["run", "destination"])
     audit.record(session, "payout.taken_back", payout, actor=actor, at=now, reason=reason.strip(), run=str(run_id))
     if run_id is not None:
-        runs.close_if_finished(session, run_id, now=now)
+        sending.close_if_finished(session, run_id, now=now)
     return payout
 
 
@@ -85,7 +84,7 @@ def try_again(session: Session, payout_id: UUID, *, actor: Person, reason: str, 
         raise MayStillBePaid("Only a payout whose last attempt failed for certain is tried again.")
     payout.attempts_allowed = len(payout.attempts) + 1
     audit.record(session, "payout.retried", payout, actor=actor, at=now, reason=reason.strip())
-    tasks.enqueue(session, SendPayout(payout.id), now=now, dedupe_key=str(payout.id))
+    sending.wake(session, [payout], now=now)
     return payout
 
 

@@ -17,7 +17,7 @@ from core.money import Money
 from payouts import services
 from payouts.models import Payout, Recipient, RecipientKind, Run
 from payouts.rails.base import Rail
-from payouts.services import recipients, runs
+from payouts.services import recipients, runs, sending
 
 FUND = "liabilities:grant:1:usd"
 BANK = "assets:bank:usd"
@@ -102,7 +102,7 @@ def approved_run(session: Session, people: Cast, *, rails: Mapping[str, Rail], n
 
 def sent_run(session: Session, people: Cast, *, rails: Mapping[str, Rail], now: datetime) -> Run:
     run = approved_run(session, people, rails=rails, now=now)
-    runs.send(session, run.id, sender=people.finance, rails=rails, now=now)
+    sending.send(session, run.id, sender=people.finance, rails=rails, now=now)
     return run
 
 

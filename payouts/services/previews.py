@@ -1,0 +1,196 @@
+"""A run before it is sent, and after: what stands in its way, and what it came to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.errors import DomainError
+from core.money import Money
+from payouts import queries
+from payouts.models import AttemptState, Payout, PayoutStatus, RuleKind, Run, RunStatus
+from payouts.policies import Usage, content_hash
+from payouts.rails.base import NetworkRail, Rail
+from payouts.services import claims, controls, runs
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a run and what an approver should notice about it."""
+
+    payout: Payout
+    first_time: bool
+    """Nothing was ever paid to this destination."""
+    changed: bool
+    """It replaced another one."""
+    problem: str | None
+    """Why it could not be sent now."""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Whether a fund can pay its lines of the run."""
+
+    account: str
+    wanted: Money
+    available: Money
+
+    @property
+    def short_by(self) -> Money | None:
+        return self.wanted - self.available if self.wanted > self.available else None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Everything an approver decides on. The hash names exactly these lines."""
+
+    run: Run
+    content_hash: str
+    lines: list[Line]
+    total: Money
+    by_rail: Mapping[str, tuple[Money, int]]
+    cover: list[Cover]
+    limits: list[Usage]
+    approvals_needed: int
+    approvals_given: int
+
+    @property
+    def problems(self) -> list[str]:
+        """What stands in the way, in sentences."""
+        found = [f"{cover.account} lacks {cover.short_by}." for cover in self.cover if cover.short_by]
+        found += [f"The limit for {usage.what} is {usage.limit}." for usage in self.limits if not usage.kept]
+        return found + sorted({line.problem for line in self.lines if line.problem})
+
+
+def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> Preview:
+    """What the run would do. Reads only."""
+    run = queries.run(session, run_id)
+    numbers = controls.limits(session, now=now)
+    nothing = Money(0, run.currency)
+    new_places = queries.first_time(session, run.payouts)
+    by_rail: dict[str, tuple[Money, int]] = {}
+    wanted: dict[str, Money] = {}
+    lines = []
+    switches = queries.switches(session)
+    counted = [payout for payout in run.payouts if payout.status is not PayoutStatus.CANCELLED]
+    for payout in counted:
+        total, count = by_rail.get(payout.rail or "", (nothing, 0))
+        by_rail[payout.rail or ""] = (total + payout.money, count + 1)
+        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED}:
+            wanted[payout.fund_account] = wanted.get(payout.fund_account, nothing) + payout.money
+    for payout in run.payouts:
+        place = payout.destination
+        switch = switches.get(payout.rail or "")
+        problem = payout.blocked_reason
+        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED} and place is not None:
+            if place.retired_at is not None:
+                problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
+            elif switch is not None and switch.stopped:
+                problem = f"The rail “{payout.rail}” is stopped: {switch.reason}"
+            else:
+                problem = runs.why_unready(payout, place, rails, now=now) or problem
+        lines.append(Line(payout, payout.id in new_places, bool(place and place.replaces_id), problem))
+    total = sum((payout.money for payout in counted), nothing)
+    cover = [Cover(code, need, _available(session, code, run.currency)) for code, need in sorted(wanted.items())]
+    return Preview(
+        run=run,
+        content_hash=content_hash(run.payouts) if run.payouts else run.content_hash,
+        lines=lines,
+        total=total,
+        by_rail=by_rail,
+        cover=cover,
+        limits=_limits(session, run, counted, total, numbers, now=now),
+        approvals_needed=numbers.approvals_needed(total),
+        approvals_given=len(runs.current_approvals(run)),
+    )
+
+
+@dataclass(frozen=True)
+class DryLine:
+    """What would happen to a line if it were its turn now."""
+
+    payout: Payout
+    refusal: str | None
+
+
+def dry_run(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> list[DryLine]:
+    """Reserve every line that is not on its way with the engine's own code, note what it says, and undo all of it."""
+    run = runs.locked(session, run_id)
+    todo = [payout for payout in run.payouts if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED}]
+    found: list[tuple[UUID, str | None]] = []
+    undone = session.begin_nested()
+    try:
+        for payout in todo:
+            single = session.begin_nested()
+            try:
+                claims.reserve(session, payout, rails=rails, now=now)
+                session.flush()
+            except DomainError as error:
+                single.rollback()
+                found.append((payout.id, error.message))
+            else:
+                single.commit()
+                found.append((payout.id, None))
+    finally:
+        undone.rollback()
+        session.expire_all()
+    by_id = {payout.id: payout for payout in session.scalars(select(Payout).where(Payout.run_id == run_id))}
+    return [DryLine(by_id[payout_id], refusal) for payout_id, refusal in found]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A line for which rail and ledger don't say the same."""
+
+    payout: Payout
+    message: str
+
+
+def compare_with_rails(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> list[Difference]:
+    """Look every paid line of a run up at its rail: exactly one payment, of this name and amount. Raises alarms."""
+    found: list[Difference] = []
+    for payout in queries.run(session, run_id).payouts:
+        rail = rails.get(payout.rail or "")
+        if not isinstance(rail, NetworkRail):
+            continue
+        for attempt in payout.attempts:
+            receipts = rail.look_up(attempt.idem_key)
+            expected = [(attempt.remote_id, payout.money)] if attempt.state is AttemptState.ACCEPTED else []
+            if attempt.state in {AttemptState.ACCEPTED, AttemptState.FAILED} and expected != [
+                (receipt.remote_id, receipt.money) for receipt in receipts
+            ]:
+                listed = ", ".join(f"{receipt.remote_id} ({receipt.money})" for receipt in receipts) or "nothing"
+                message = f"Attempt {attempt.no} is {attempt.state} here, and the rail knows {listed} under {attempt.idem_key}."
+                controls.raise_alarm(session, payout, message, now=now)
+                found.append(Difference(payout, message))
+    return found
+
+
+def _available(session: Session, account: str, currency: str) -> Money:
+    try:
+        return Money(ledger.balance(session, account).available, currency)
+    except ledger.UnknownAccount:
+        return Money(0, currency)  # nothing was ever committed to it
+
+
+def _limits(
+    session: Session, run: Run, counted: list[Payout], total: Money, numbers: controls.Limits, *, now: datetime
+) -> list[Usage]:
+    """The limits this run counts against, with what was paid already."""
+    nothing = Money(0, run.currency)
+    if not counted or run.status in {RunStatus.DONE, RunStatus.CANCELLED}:
+        return []
+    found = []
+    largest = max(counted, key=lambda payout: payout.amount_minor)
+    waiting = [payout for payout in counted if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED}]
+    left = sum((payout.money for payout in waiting), nothing)
+    for usage in controls.usages(session, largest, now=now, known=numbers):
+        if usage.kind in {RuleKind.PAYOUT_MAX, RuleKind.RUN_MAX}:
+            found.append(usage)
+        elif usage.kind is RuleKind.DAY_MAX:
+            found.append(Usage(usage.kind, usage.what, usage.limit, usage.used, left))
+    return found

@@ -1,0 +1,132 @@
+"""A run on its way: canary first, then the others, and done when the last line ended."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import audit, tasks
+from core.identity.models import Person
+from core.tasks import TaskRow, TaskStatus
+from payouts.models import AttemptState, Payout, PayoutStatus, Run, RunStatus
+from payouts.policies import Rules, Step, next_step
+from payouts.rails.base import Rail
+from payouts.services.claims import Wait, known
+from payouts.services.runs import locked
+
+
+@dataclass(frozen=True)
+class SendPayout(tasks.Task):
+    """Take a payout as far as it goes now."""
+
+    kind: ClassVar[str] = "payouts.send"
+    payout_id: UUID
+
+
+def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, Rail], now: datetime) -> Run:
+    """Let an approved run go: its first payout on each automatic rail alone, the others once that one is accepted.
+
+    Raises:
+        IllegalTransition: the run is not approved.
+    """
+    run = locked(session, run_id)
+    run.advance(RunStatus.SENDING)
+    run.sent_by_id, run.sent_at = sender.id, now
+    audit.record(session, "run.sending", run, actor=sender, at=now, lines=len(run.payouts))
+    release_lines(session, run, rails=rails, now=now)
+    return run
+
+
+def release_lines(session: Session, run: Run, *, rails: Mapping[str, Rail], now: datetime) -> None:
+    """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm."""
+    waiting = [payout for payout in run.payouts if payout.status is PayoutStatus.APPROVED]
+    for name in {payout.rail or "" for payout in waiting}:
+        lines = [payout for payout in run.payouts if payout.rail == name]
+        mine = [payout for payout in waiting if payout.rail == name]
+        rail = rails.get(name)
+        if rail is None or not rail.capabilities.needs_person:
+            canary = next((payout for payout in lines if payout.is_canary), None)
+            if canary is None:
+                # The smallest amount goes first: it is the least to lose if the rail is wired up wrongly.
+                canary = min(mine, key=lambda payout: (payout.amount_minor, payout.obligation))
+                canary.is_canary = True
+                session.flush()
+            if canary.paid_at is None:
+                mine = [canary] if canary in mine else []
+        wake(session, mine, now=now)
+
+
+def look_after(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> None:
+    """Put a task behind every line that a machine can carry further, and close the run if there is none left."""
+    run = locked(session, run_id)
+    if run.status is not RunStatus.SENDING:
+        return
+    release_lines(session, run, rails=rails, now=now)
+    stranded = []
+    for payout in run.payouts:
+        attempt = payout.live_attempt
+        by_machine = attempt is not None and attempt.state in {AttemptState.SENDING, AttemptState.UNKNOWN}
+        another = attempt is None and len(payout.attempts) < payout.attempts_allowed
+        rail = rails.get(payout.rail or "")
+        if payout.status is PayoutStatus.RESERVED and rail and not rail.capabilities.needs_person and (by_machine or another):
+            stranded.append(payout)
+    wake(session, stranded, now=now)
+    close_if_finished(session, run_id, now=now)
+
+
+def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Wait:
+    """After a step about a payout: release the others if it was their canary, close the run, say when to come back."""
+    payout = session.get_one(Payout, payout_id, populate_existing=True)
+    if payout.run_id is not None and payout.is_canary and payout.paid_at is not None:
+        release_lines(session, locked(session, payout.run_id), rails=rails, now=now)
+    if payout.run_id is not None:
+        close_if_finished(session, payout.run_id, now=now)
+    attempt = payout.live_attempt
+    if payout.status is not PayoutStatus.RESERVED:
+        return Wait(None, f"It is {payout.status}.")
+    if attempt is None:
+        again = len(payout.attempts) < payout.attempts_allowed
+        return Wait(now if again else None, "The last attempt failed.")
+    rail = rails.get(attempt.rail)
+    if rail is None or rail.capabilities.needs_person:
+        return Wait(None, "Waits for people.")
+    todo = next_step(known(attempt), rail.capabilities, rules, now)
+    return Wait(None if todo.step in {Step.NOTHING, Step.PEOPLE} else todo.until or now, "There is more to do.")
+
+
+def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
+    """A run is done when none of its lines is on its way."""
+    unfinished = select(Payout.id).where(
+        Payout.run_id == run_id, Payout.status.in_([PayoutStatus.APPROVED, PayoutStatus.RESERVED])
+    )
+    if session.scalar(unfinished.limit(1)) is not None:
+        return
+    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run)).one()
+    if run.status is RunStatus.SENDING and session.scalar(unfinished.limit(1)) is None:
+        run.advance(RunStatus.DONE)
+        run.finished_at = now
+        audit.record(session, "run.done", run, actor=None, at=now)
+
+
+def wake(session: Session, payouts: Iterable[Payout], *, now: datetime) -> None:
+    """Put a task behind each of these payouts that has none. A second one would do no harm, only noise."""
+    ids = [str(payout.id) for payout in payouts]
+    if not ids:
+        return
+    payout_id = TaskRow.arguments["payout_id"].astext
+    cared_for = set(
+        session.scalars(
+            select(payout_id).where(
+                TaskRow.kind == SendPayout.kind,
+                TaskRow.status.in_([TaskStatus.READY, TaskStatus.RUNNING]),
+                payout_id.in_(ids),
+            )
+        )
+    )
+    for each in ids:
+        if each not in cared_for:
+            tasks.enqueue(session, SendPayout(UUID(each)), now=now, dedupe_key=each)
