@@ -6,13 +6,15 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+from babel import Locale
 from babel.numbers import format_currency, format_decimal
-from flask import Flask, request
+from flask import Flask, render_template, request
 from markupsafe import Markup, escape
 
 from core.clock import utc_now
 from core.money import Money, exponent
 from core.units import format_gpu_hours, format_seconds
+from core.web.hooks import Section
 
 LOCALE = "en_US"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -114,6 +116,40 @@ def paragraphs(text: str | None) -> Markup:
                              for block in blocks)  # fmt: skip
 
 
+def link(url: str) -> Markup:
+    """A link to another site, shown without its scheme; only http and https become links at all."""
+    if not url.startswith(("https://", "http://")):
+        return escape(url)
+    shown = url.split("://", 1)[1].rstrip("/")
+    return Markup('<a class="break" href="{}" rel="nofollow noopener">{}</a>').format(url, shown)
+
+
+def browser(user_agent: str) -> str:
+    """`Firefox on Linux`, as well as a user agent tells."""
+    names = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari", "curl/": "curl"}
+    systems = {
+        "Android": "Android",
+        "iPhone": "iPhone",
+        "iPad": "iPad",
+        "Windows": "Windows",
+        "Mac OS": "macOS",
+        "Linux": "Linux",
+    }
+    name = next((words for mark, words in names.items() if mark in user_agent), "Unknown browser")
+    system = next((words for mark, words in systems.items() if mark in user_agent), None)
+    return f"{name} on {system}" if system else name
+
+
+def country(code: str) -> str:
+    """`Germany` for DE."""
+    return str(Locale.parse(LOCALE).territories.get(code, code))
+
+
+def render_section(section: Section) -> Markup:
+    """A domain's part of a shared page."""
+    return Markup(render_template(section.template, **section.context))  # noqa: S704 - our own template, escaped there
+
+
 def with_query(**changes: str | None) -> str:
     """This page's address with some parameters changed; none removes one."""
     kept = {name: value for name, value in request.args.items() if name not in changes}
@@ -125,9 +161,12 @@ def register(app: Flask) -> None:
     """Make them available in every template."""
     filters: dict[str, Any] = {
         "ago": ago,
+        "browser": browser,
+        "country": country,
         "day": day,
         "duration": format_seconds,
         "gpu_hours": format_gpu_hours,
+        "link": link,
         "money": money,
         "number": number,
         "paragraphs": paragraphs,
@@ -136,4 +175,4 @@ def register(app: Flask) -> None:
         "words": words,
     }
     app.jinja_env.filters.update(filters)
-    app.jinja_env.globals.update(percent=percent, with_query=with_query)
+    app.jinja_env.globals.update(percent=percent, render_section=render_section, with_query=with_query)

@@ -229,7 +229,7 @@ def _strip(value: str | None) -> str | None:
 
 def _focus_id(field: Field) -> str:
     """Groups of radio buttons or boxes take the focus at their first choice."""
-    return f"{field.id}-0" if isinstance(field, RadioField) else str(field.id)
+    return f"{field.id}-0" if isinstance(field, RadioField | SelectMultipleField) else str(field.id)
 
 
 def _sentences(errors: Any) -> list[str]:

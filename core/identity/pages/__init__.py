@@ -4,6 +4,7 @@ from flask import Blueprint
 
 bp = Blueprint("identity", __name__)
 
-from core.identity.pages import signing_in  # noqa: E402 - they register themselves on the blueprint above
+# They register themselves on the blueprint above.
+from core.identity.pages import account, administration, public, roles, set_up, signing_in  # noqa: E402
 
-__all__ = ["bp", "signing_in"]
+__all__ = ["account", "administration", "bp", "public", "roles", "set_up", "signing_in"]

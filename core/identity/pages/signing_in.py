@@ -59,7 +59,7 @@ def sign_in_page() -> ResponseReturnValue:
             refused(form, error)
         else:
             if person.totp_secret is None:
-                return _let_in(person, target, second_factor_given=False)
+                return let_in(person, target, second_factor_given=False)
             cookie["between_factors"] = [str(person.id), utc_now().timestamp()]
             return redirect(url_for("identity.sign_in_code", next=target), code=303)
     return page("identity/sign_in.html", form=form, target=target)
@@ -79,7 +79,7 @@ def sign_in_code() -> ResponseReturnValue:
         except DomainError as error:
             refused(form, error)
         else:
-            return _let_in(person, target, second_factor_given=True)
+            return let_in(person, target, second_factor_given=True)
     return page("identity/sign_in_code.html", form=form, target=target)
 
 
@@ -108,7 +108,8 @@ def confirm_presence() -> ResponseReturnValue:
     return redirect(target, code=303)
 
 
-def _let_in(person: Person, target: str, *, second_factor_given: bool) -> ResponseReturnValue:
+def let_in(person: Person, target: str, *, second_factor_given: bool) -> ResponseReturnValue:
+    """Open a session for a person who has proved to be it, in place of the one this browser had, and go on."""
     here = visitor()
     if here is not None and here.session is not None:
         sign_in.revoke(db(), here.person, here.session.id, now=utc_now())

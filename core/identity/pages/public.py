@@ -1,0 +1,64 @@
+"""The public pages of projects and organisations. Domains fill them with sections (core.web.hooks)."""
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, or_, select
+
+from core.clock import today
+from core.identity import memberships, organisations
+from core.identity.memberships import Scope
+from core.identity.models import Organisation, Project
+from core.identity.pages import bp
+from core.identity.roles import ORGANISATION_WORDS
+from core.web import db, hooks, visitor
+from core.web.pagination import paginate
+
+
+@bp.get("/projects")
+def projects() -> ResponseReturnValue:
+    """Every project, by name."""
+    words = request.args.get("q", "").strip()
+    statement = select(Project)
+    if words:
+        statement = statement.where(
+            or_(
+                func.lower(Project.name).contains(words.lower(), autoescape=True),
+                func.lower(Project.summary).contains(words.lower(), autoescape=True),
+            )
+        )
+    found = paginate(db(), statement, by=[Project.name, Project.id], descending=False, cursor=request.args.get("cursor"), size=60)
+    return render_template("identity/projects.html", projects=found, words=words)
+
+
+@bp.get("/projects/<slug>")
+def project(slug: str) -> ResponseReturnValue:
+    """One project: what it is, and what every domain knows of it."""
+    session = db()
+    found = organisations.project_by_slug(session, slug)
+    parent = session.get(Organisation, found.parent_id) if found.parent_id else None
+    sections = [section for provider in hooks.project_section.providers if (section := provider(session, found))]
+    return render_template(
+        "identity/project.html", project=found, parent=parent, sections=sections, manages=_manages(Scope(project=found))
+    )
+
+
+@bp.get("/organisations/<slug>")
+def organisation(slug: str) -> ResponseReturnValue:
+    """One organisation: what it does here, its projects, and what every domain knows of it."""
+    session = db()
+    found = organisations.by_slug(session, slug)
+    own = session.scalars(select(Project).where(Project.parent_id == found.id).order_by(Project.name)).all()
+    sections = [section for provider in hooks.organisation_section.providers if (section := provider(session, found))]
+    return render_template(
+        "identity/organisation.html",
+        organisation=found,
+        roles=[ORGANISATION_WORDS[role] for role in organisations.current_roles(found, on=today())],
+        projects=own,
+        sections=sections,
+        manages=_manages(Scope(organisation=found)),
+    )
+
+
+def _manages(scope: Scope) -> bool:
+    here = visitor()
+    return here is not None and memberships.may_manage(db(), here.person, scope, on=today())
