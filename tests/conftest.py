@@ -8,7 +8,9 @@ import os
 import tempfile
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -85,6 +87,24 @@ def session(engine: Engine) -> Iterator[Session]:
 
 
 @pytest.fixture
+def app(session: Session) -> Iterator[Any]:
+    """The web application on this test's rolled-back connection."""
+    made = _application()
+    made.bind = session.get_bind()
+    made.extensions.pop("has_people", None)
+    yield made
+    made.bind = None
+
+
+@pytest.fixture
+def client(app: Any, session: Session) -> Any:
+    """A client that checks every page it fetches; see web_client.py."""
+    from web_client import Client
+
+    return Client(app, session)
+
+
+@pytest.fixture
 def fresh_database(database_server: str, template_database: str) -> Iterator[str]:
     """The address of a migrated database of this test's own, for tests with several connections or processes."""
     with _copy(database_server, template_database) as url:
@@ -122,6 +142,16 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@cache
+def _application() -> Any:
+    """One for the run: building it costs more than most tests."""
+    from app import create_app
+
+    made = create_app()
+    made.testing = True
+    return made
 
 
 class _copy:  # noqa: N801 - a context manager, used like a function

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
+import wtforms
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, MultipleFileField
 from wtforms import (
@@ -15,14 +16,13 @@ from wtforms import (
     HiddenField,
     IntegerField,
     PasswordField,
-    RadioField,
-    SelectField,
-    SelectMultipleField,
+    SelectChoice,
     StringField,
     TextAreaField,
     URLField,
     validators,
 )
+from wtforms.fields.choices import SelectFieldBase
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 from wtforms.widgets import TextInput
 
@@ -207,6 +207,33 @@ class DateTimeField(Field):  # type: ignore[misc]
                 raise ValueError("Enter a date and a time, such as 2026-11-02 09:30.") from None
 
 
+class _Choices(SelectFieldBase):  # type: ignore[misc]
+    """Choices as pairs of value and label; WTForms has its own class for them."""
+
+    def __init__(self, label: str | None = None, validators: Sequence[Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(label, validators, **{**kwargs, "choices": _options(kwargs.get("choices"))})
+
+    @property
+    def choices(self) -> Any:
+        return super().choices
+
+    @choices.setter
+    def choices(self, options: Iterable[tuple[str, str]] | None) -> None:
+        wtforms.SelectField.choices.fset(self, _options(options))
+
+
+class SelectField(_Choices, wtforms.SelectField):  # type: ignore[misc]
+    """One of a list."""
+
+
+class SelectMultipleField(_Choices, wtforms.SelectMultipleField):  # type: ignore[misc]
+    """Any of a list, drawn as boxes to tick."""
+
+
+class RadioField(_Choices, wtforms.RadioField):  # type: ignore[misc]
+    """One of a few, all in sight."""
+
+
 def choices(options: Iterable[Any], *, label: Callable[[Any], str] = str, empty: str | None = None) -> list[tuple[str, str]]:
     """Choices of a select: (value, label) of enums, rows with an id, or pairs; `empty` heads the list as “nothing chosen”."""
     first = [("", empty)] if empty is not None else []
@@ -221,6 +248,12 @@ def on_or_before(limit: Callable[[], date], sentence: str) -> Callable[[Form, Fi
             raise ValidationError(sentence)
 
     return check
+
+
+def _options(pairs: Iterable[Any] | None) -> list[SelectChoice] | None:
+    if pairs is None:
+        return None
+    return [pair if isinstance(pair, SelectChoice) else SelectChoice(*pair) for pair in pairs]
 
 
 def _strip(value: str | None) -> str | None:

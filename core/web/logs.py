@@ -6,6 +6,8 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 
+from core.logging import configure_logging
+
 QUIET = {"static", "web.healthz", "web.readyz"}
 
 log = structlog.get_logger("pledgeworks.request")
@@ -13,6 +15,7 @@ log = structlog.get_logger("pledgeworks.request")
 
 def register(app: Flask) -> None:
     """Give every request an id and, at its end, a line."""
+    configure_logging()
 
     @app.before_request
     def begin() -> None:
