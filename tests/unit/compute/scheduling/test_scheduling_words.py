@@ -1,0 +1,96 @@
+"""What people read while they wait."""
+
+import pytest
+from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
+
+from compute.scheduling import Limit, Rules, Snapshot, decayed, plan
+
+CASES = {
+    "needs 8 × H100, 3 free in pool berlin; next in line, expected at 14:20 UTC at the latest": snapshot(
+        job("a", 8), running=(running("r", 5, 2 + 1 / 3),)
+    ),
+    "needs 8 × H100, 7 free in pool berlin; next in line, expected at 20 Nov 12:00 UTC at the latest": snapshot(
+        job("a", 8), running=(running("r", 1, 48),)
+    ),
+    "needs 8 × H100, 7 free in pool berlin; next in line, expected at 7 Jan 2027 12:00 UTC at the latest": snapshot(
+        job("a", 8), running=(running("r", 1, 24 * 50),)
+    ),
+    "needs 16 × H100; no open pool it may use has more than 8": snapshot(job("a", 16)),
+    "needs 1 × H100; no open pool it may use has any": snapshot(job("a", 1), pools=()),
+    "needs 1 × H100; pool berlin closes at 12:30 UTC, before this job could end": snapshot(
+        job("a", 1), pools=(pool(open_until=NOON + HOUR // 2),)
+    ),
+    "may use 16.00 reference GPU-hours; its compute grant has 1.50 left that no other job holds, 14.50 short": snapshot(
+        job("a", 8, 2, grant="g"), grants=(grant("g", 1.5),)
+    ),
+    "its compute grant starts at 19 Nov 12:00 UTC": snapshot(
+        job("a", grant="g"), grants=(grant("g", 9, opens=NOON + 24 * HOUR),)
+    ),
+    "its compute grant ended at 11:30 UTC": snapshot(job("a", grant="g"), grants=(grant("g", 9, closes=NOON - HOUR // 2),)),
+    "its compute grant ends at 12:30 UTC, before this job could end": snapshot(
+        job("a", grant="g"), grants=(grant("g", 9, closes=NOON + HOUR // 2),)
+    ),
+    "may use 8.00 H100 GPU-hours; the offers it may use in pool berlin have 2.00 left": snapshot(
+        job("a", 8, offers=["o"]), offers=(offer("o", 2),)
+    ),
+    "the last offer it may use in pool berlin closes at 12:30 UTC, before this job could end": snapshot(
+        job("a", offers=["o"]), offers=(offer("o", 9, closes=NOON + HOUR // 2),)
+    ),
+    "the next offer it may use in pool berlin opens at 13:00 UTC": snapshot(
+        job("a", offers=["o"]), offers=(offer("o", 9, opens=NOON + HOUR),)
+    ),
+    "no offer it may use in pool berlin has any H100 time left": snapshot(job("a", offers=["o"]), offers=(offer("o", 0),)),
+    "its project may run 1 job at a time and has 1 running or about to start": snapshot(
+        job("a"), projects=(project(limit=Limit(jobs=1)),), running=(running("r", 1, 1),)
+    ),
+    "its project may use 4 GPUs at a time: 3 in use or promised, 2 more needed": snapshot(
+        job("a", 2), projects=(project(limit=Limit(gpus=4)),), running=(running("r", 3, 1),)
+    ),
+    "its project may use 4 GPUs at a time: 8 needed": snapshot(job("a", 8), projects=(project(limit=Limit(gpus=4)),)),
+    "its submitter may run 2 jobs at a time and has 2 running or about to start": snapshot(
+        job("a", by="ada"),
+        running=(running("r", 1, 1, by="ada"), running("s", 1, 1, by="ada")),
+        submitter_limits={uid("ada"): Limit(jobs=2)},
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", CASES)
+def test_a_waiting_job_says_what_it_waits_for(sentence: str) -> None:
+    (wait,) = plan(CASES[sentence]).waiting
+
+    assert wait.detail == sentence
+
+
+def test_jobs_behind_the_next_in_line_say_so() -> None:
+    given = snapshot(
+        job("a", 8, 2, project="a"),
+        job("b", 8, 2, project="b", minute=1),
+        job("c", 2, 9, project="c", minute=2),
+        running=(running("r", 4, 1, project="d"),),
+    )
+
+    _, second, third = plan(given).waiting
+
+    assert second.detail == "needs 8 × H100, 4 free in pool berlin; number 2 in line"
+    assert third.detail == (
+        "needs 2 × H100, 4 free in pool berlin; starting it now would delay the job that is next in line, "
+        "which is expected at 13:00 UTC at the latest"
+    )
+
+
+def test_past_use_halves_with_every_half_life_whatever_the_order() -> None:
+    records = [(1000, NOON), (1000, NOON - 100), (1000, NOON - 200), (7, NOON - 3)]
+
+    assert decayed(records[:3], now=NOON, half_life_seconds=100) == 1750
+    assert decayed(records, now=NOON, half_life_seconds=33) == decayed(records[::-1], now=NOON, half_life_seconds=33)
+    assert decayed([(1000, NOON + 50)], now=NOON, half_life_seconds=100) == 1000, "a clock a little ahead adds nothing"
+
+
+def test_the_numbers_of_the_sentence_are_fields() -> None:
+    given: Snapshot = snapshot(job("a", 8, 2, grant="g"), grants=(grant("g", 1.5),), rules=Rules())
+
+    (wait,) = plan(given).waiting
+
+    assert (wait.ticks_needed, wait.ticks_available) == (given.queued[0].cost_ticks, given.grants[0].available_ticks)
+    assert (wait.place, wait.gpus_needed, wait.flavor) == (1, 8, "H100")
