@@ -15,6 +15,7 @@ from core.identity.models import Person, Project
 from core.money import Money
 from grants.models.applications import Application
 from grants.models.programmes import FiscalHost, Programme, Round
+from payouts.models import Payout, Recipient
 
 
 class Decision(Base):
@@ -161,7 +162,7 @@ class Grant(Base):
     fiscal_host_id: Mapped[UUID | None] = mapped_column(ForeignKey("fiscal_host.id"))
     host_fee_percent: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
     """The host's fee as it was at acceptance."""
-    recipient_id: Mapped[UUID | None]
+    recipient_id: Mapped[UUID | None] = mapped_column(ForeignKey("recipient.id"))
     """The payouts recipient that is paid."""
 
     schedule: Mapped[Schedule]
@@ -187,6 +188,7 @@ class Grant(Base):
     application: Mapped[Application | None] = relationship()
     decision: Mapped[Decision | None] = relationship()
     fiscal_host: Mapped[FiscalHost | None] = relationship(lazy="joined")
+    recipient: Mapped[Recipient | None] = relationship()
     instalments: Mapped[list["Instalment"]] = relationship(back_populates="grant", order_by="Instalment.number")
     paperwork: Mapped[list["PaperworkItem"]] = relationship(back_populates="grant", order_by="PaperworkItem.position")
     reports: Mapped[list["Report"]] = relationship(back_populates="grant", order_by="Report.submitted_at")
@@ -199,11 +201,6 @@ class Grant(Base):
     def account(self) -> str:
         """The money committed to this grant, in the ledger."""
         return f"liabilities:grant:{self.id}:{self.currency.lower()}"
-
-    @property
-    def hold_key(self) -> str:
-        """The ledger entry that holds the offered amount."""
-        return f"grant:{self.id}:offer"
 
     def advance(self, to: GrantStatus) -> None:
         if to not in GRANT_NEXT[self.status]:
@@ -244,7 +241,7 @@ class Instalment(Base):
     __table_args__ = (
         UniqueConstraint("grant_id", "number"),
         CheckConstraint("amount_minor > 0", name="amount_positive"),
-        CheckConstraint("payouts_asked >= 0", name="payouts_asked"),
+        CheckConstraint("status <> 'in_payout' OR payout_id IS NOT NULL", name="in_payout_with_payout"),
         Index("ix_instalment_due", "due_on", postgresql_where="status = 'planned'"),
     )
 
@@ -259,19 +256,23 @@ class Instalment(Base):
     gated: Mapped[bool] = mapped_column(default=False)
     """Waits for an accepted report."""
     status: Mapped[InstalmentStatus] = mapped_column(default=InstalmentStatus.PLANNED)
-    obligation: Mapped[str | None] = mapped_column(unique=True)
-    """The reason under which payouts was asked last; a payment that came back is asked for under a new one."""
-    payout_id: Mapped[UUID | None]
-    payouts_asked: Mapped[int] = mapped_column(default=0)
+    payout_id: Mapped[UUID | None] = mapped_column(ForeignKey("payout.id"), index=True)
+    """The payout asked for last; one that came back is asked for again as the obligation's next round."""
     approved_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     approved_at: Mapped[datetime | None]
     paid_at: Mapped[datetime | None]
 
     grant: Mapped[Grant] = relationship(back_populates="instalments")
+    payout: Mapped[Payout | None] = relationship()
 
     @property
     def money(self) -> Money:
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def obligation(self) -> str:
+        """The reason under which payouts is asked for it."""
+        return f"grant-instalment:{self.id}"
 
     def advance(self, to: InstalmentStatus) -> None:
         if to not in INSTALMENT_NEXT[self.status]:

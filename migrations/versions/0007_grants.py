@@ -56,7 +56,13 @@ DECLARE
     parts bigint;
     of_grant uuid;
 BEGIN
-    of_grant := CASE WHEN TG_TABLE_NAME = 'grant' THEN NEW.id WHEN TG_OP = 'DELETE' THEN OLD.grant_id ELSE NEW.grant_id END;
+    IF TG_TABLE_NAME = 'grant' THEN
+        of_grant := NEW.id;
+    ELSIF TG_OP = 'DELETE' THEN
+        of_grant := OLD.grant_id;
+    ELSE
+        of_grant := NEW.grant_id;
+    END IF;
     SELECT amount_minor INTO whole FROM "grant" WHERE id = of_grant;
     SELECT coalesce(sum(amount_minor), 0) INTO parts FROM instalment WHERE grant_id = of_grant;
     IF whole <> parts THEN
@@ -98,7 +104,7 @@ TRIGGERS = (
     """CREATE TRIGGER recused_do_not_vote BEFORE INSERT ON decision_vote
     FOR EACH ROW EXECUTE FUNCTION recused_do_not_vote()""",
 )
-APPEND_ONLY = ("decision", "decision_vote", "conflict_declaration")
+APPEND_ONLY = ("decision", "decision_vote", "conflict_declaration", "manifest_reading")
 
 
 def upgrade() -> None:
@@ -388,15 +394,7 @@ def upgrade() -> None:
         sa.Column("team", sa.Text(), nullable=False),
         sa.Column(
             "payee",
-            sa.Enum(
-                "person",
-                "team",
-                "fiscal_host",
-                name="payeewish",
-                native_enum=False,
-                create_constraint=True,
-                length=40,
-            ),
+            sa.Enum("person", "team", "fiscal_host", name="payeewish", native_enum=False, create_constraint=True, length=40),
             nullable=True,
         ),
         sa.Column("payee_name", sa.String(length=250), nullable=False),
@@ -446,39 +444,6 @@ def upgrade() -> None:
         ["round_id", "project_id"],
         unique=True,
         postgresql_where=sa.text("status IN ('submitted', 'screened', 'in_review', 'shortlisted')"),
-    )
-    op.create_table(
-        "manifest_reading",
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("application_id", sa.UUID(), nullable=False),
-        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("read_by_id", sa.UUID(), nullable=False),
-        sa.Column(
-            "origin",
-            sa.Enum(
-                "address",
-                "paste",
-                "upload",
-                name="manifestorigin",
-                native_enum=False,
-                create_constraint=True,
-                length=40,
-            ),
-            nullable=False,
-        ),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("report", postgresql.JSONB(), nullable=False),
-        sa.ForeignKeyConstraint(["application_id"], ["application.id"], name=op.f("fk_manifest_reading_application_id")),
-        sa.ForeignKeyConstraint(["read_by_id"], ["person.id"], name=op.f("fk_manifest_reading_read_by_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_manifest_reading")),
-    )
-    op.create_index(
-        op.f("ix_manifest_reading_application_id_read_at"), "manifest_reading", ["application_id", "read_at"], unique=False
-    )
-    op.execute(
-        "CREATE TRIGGER manifest_reading_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON manifest_reading "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
     op.create_table(
         "application_attachment",
@@ -558,6 +523,27 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["recorded_by_id"], ["person.id"], name=op.f("fk_decision_recorded_by_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decision")),
         sa.UniqueConstraint("application_id", name=op.f("uq_decision_application_id")),
+    )
+    op.create_table(
+        "manifest_reading",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("application_id", sa.UUID(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_by_id", sa.UUID(), nullable=False),
+        sa.Column(
+            "origin",
+            sa.Enum("address", "paste", "upload", name="manifestorigin", native_enum=False, create_constraint=True, length=40),
+            nullable=False,
+        ),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("report", postgresql.JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(["application_id"], ["application.id"], name=op.f("fk_manifest_reading_application_id")),
+        sa.ForeignKeyConstraint(["read_by_id"], ["person.id"], name=op.f("fk_manifest_reading_read_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_manifest_reading")),
+    )
+    op.create_index(
+        op.f("ix_manifest_reading_application_id_read_at"), "manifest_reading", ["application_id", "read_at"], unique=False
     )
     op.create_table(
         "review",
@@ -718,6 +704,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["fiscal_host_id"], ["fiscal_host.id"], name=op.f("fk_grant_fiscal_host_id")),
         sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_grant_programme_id")),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_grant_project_id")),
+        sa.ForeignKeyConstraint(["recipient_id"], ["recipient.id"], name=op.f("fk_grant_recipient_id")),
         sa.ForeignKeyConstraint(
             ["round_id", "programme_id"], ["round.id", "round.programme_id"], name=op.f("fk_grant_round_id_programme_id")
         ),
@@ -774,21 +761,20 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
-        sa.Column("obligation", sa.Text(), nullable=True),
         sa.Column("payout_id", sa.UUID(), nullable=True),
-        sa.Column("payouts_asked", sa.BigInteger(), nullable=False),
         sa.Column("approved_by_id", sa.UUID(), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status <> 'in_payout' OR payout_id IS NOT NULL", name=op.f("ck_instalment_in_payout_with_payout")),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_instalment_amount_positive")),
-        sa.CheckConstraint("payouts_asked >= 0", name=op.f("ck_instalment_payouts_asked")),
         sa.ForeignKeyConstraint(["approved_by_id"], ["person.id"], name=op.f("fk_instalment_approved_by_id")),
         sa.ForeignKeyConstraint(["grant_id"], ["grant.id"], name=op.f("fk_instalment_grant_id")),
+        sa.ForeignKeyConstraint(["payout_id"], ["payout.id"], name=op.f("fk_instalment_payout_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instalment")),
         sa.UniqueConstraint("grant_id", "number", name=op.f("uq_instalment_grant_id_number")),
-        sa.UniqueConstraint("obligation", name=op.f("uq_instalment_obligation")),
     )
     op.create_index("ix_instalment_due", "instalment", ["due_on"], unique=False, postgresql_where=sa.text("status = 'planned'"))
+    op.create_index(op.f("ix_instalment_payout_id"), "instalment", ["payout_id"], unique=False)
     op.create_table(
         "paperwork_item",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -877,6 +863,7 @@ def downgrade() -> None:
     op.drop_table("report")
     op.drop_index(op.f("ix_paperwork_item_grant_id"), table_name="paperwork_item")
     op.drop_table("paperwork_item")
+    op.drop_index(op.f("ix_instalment_payout_id"), table_name="instalment")
     op.drop_index("ix_instalment_due", table_name="instalment", postgresql_where=sa.text("status = 'planned'"))
     op.drop_table("instalment")
     op.drop_table("review_score")
@@ -889,13 +876,14 @@ def downgrade() -> None:
     op.drop_table("screening_answer")
     op.drop_index(op.f("ix_review_reviewer_id"), table_name="review")
     op.drop_table("review")
+    op.drop_index(op.f("ix_manifest_reading_application_id_read_at"), table_name="manifest_reading")
+    op.drop_table("manifest_reading")
     op.drop_table("decision")
     op.drop_table("conflict_flag")
     op.drop_index("ix_conflict_declaration_person", table_name="conflict_declaration")
     op.drop_index(op.f("ix_conflict_declaration_application_id"), table_name="conflict_declaration")
     op.drop_table("conflict_declaration")
     op.drop_table("application_attachment")
-    op.drop_table("manifest_reading")
     op.drop_index(
         "uq_application_undecided",
         table_name="application",

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.errors import IllegalTransition, InvalidInput, NotAllowed, NotFound
 from core.identity.models import Membership, Person, Role
-from core.money import Money
 from grants.models import Application, ApplicationStatus, Round, RoundStatus
 from grants.services import applications
-from tests.integration.grants.conftest import COMPLETE, Funder, make_programme, make_round, person, project, submit, usd
+from tests.integration.grants.builders import COMPLETE, Funder, person, programme, project, round_of, submit, usd
 
 
 def test_a_draft_may_be_incomplete_and_only_its_applicant_sees_it(
@@ -92,14 +91,14 @@ def test_outside_its_dates_a_round_takes_nothing(
 
 
 def test_a_rolling_round_has_no_last_day(session: Session, funder: Funder, maintainer: Person, now: datetime) -> None:
-    rolling = make_round(session, make_programme(session, funder), closes_on=None, decides_on=None)
+    rolling = round_of(session, programme(session, funder), closes_on=None, decides_on=None)
     assert submit(session, rolling, maintainer, now + timedelta(days=900)).status is ApplicationStatus.SUBMITTED
 
 
 def test_a_closed_round_takes_nothing_even_before_its_last_day(
     session: Session, funder: Funder, maintainer: Person, now: datetime
 ) -> None:
-    closed = make_round(session, make_programme(session, funder), status=RoundStatus.CLOSED, closes_on=date(2026, 11, 30))
+    closed = round_of(session, programme(session, funder), status=RoundStatus.CLOSED, closes_on=date(2026, 11, 30))
     with pytest.raises(applications.RoundNotOpen):
         applications.start_draft(session, round_id=closed.id, applicant=maintainer, now=now)
 
@@ -108,11 +107,9 @@ def test_a_closed_round_takes_nothing_even_before_its_last_day(
 def test_a_request_outside_the_rule_needs_an_officers_exception(
     session: Session, funder: Funder, maintainer: Person, now: datetime, amount: int, fits: bool
 ) -> None:
-    floss = make_programme(
-        session, funder, request_min_minor=usd(10_000), request_step_minor=usd(25_000), request_max_minor=usd(100_000)
-    )
-    wish = dataclasses.replace(COMPLETE, requested=Money(usd(amount), "USD"))
-    draft = applications.start_draft(session, round_id=make_round(session, floss).id, applicant=maintainer, draft=wish, now=now)
+    floss = programme(session, funder, request_min_minor=1_000_000, request_step_minor=2_500_000, request_max_minor=10_000_000)
+    wish = dataclasses.replace(COMPLETE, requested=usd(amount))
+    draft = applications.start_draft(session, round_id=round_of(session, floss).id, applicant=maintainer, draft=wish, now=now)
     if not fits:
         with pytest.raises(applications.IncompleteApplication, match="outside this programme's rule"):
             applications.submit(session, draft.id, person=maintainer, now=now)

@@ -1,17 +1,9 @@
-"""The rules of granting: pure functions over plain values, no database, no clock."""
+"""What may be asked for, and what an application must say."""
 
-from collections.abc import Iterable, Sequence
-from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
+from collections.abc import Sequence
 
 from core.money import Money
 from grants.models import Application, ApplicationQuestion, Programme
-
-
-def programme_year(first_month: int, on: date) -> int:
-    """The programme year a day belongs to, named for the calendar year it begins in."""
-    return on.year if on.month >= first_month else on.year - 1
 
 
 def fits_request_rule(amount: Money, programme: Programme) -> bool:
@@ -69,28 +61,3 @@ def missing_for_submission(application: Application, questions: Sequence[Applica
         if question.required and not str(application.answers.get(question.key, "")).strip():
             missing[f"answers.{question.key}"] = f"Answer “{question.label}”."
     return missing
-
-
-def review_score(points: Iterable[tuple[int, int, int]]) -> Fraction:
-    """One review as an exact share of what could be had, times 100: Σ weight · points/points_max ÷ Σ weight.
-
-    Takes (weight, points, points_max) for every criterion of the rubric.
-    """
-    rows = list(points)
-    weights = sum(weight for weight, _, _ in rows)
-    assert weights > 0, "a rubric has at least one criterion, each with a positive weight"
-    return 100 * sum((Fraction(weight * given, most) for weight, given, most in rows), Fraction(0)) / weights
-
-
-def mean_score(scores: Iterable[Fraction]) -> Fraction | None:
-    """The exact mean of the reviews that count; None without any."""
-    counted = list(scores)
-    return sum(counted, Fraction(0)) / len(counted) if counted else None
-
-
-def shown_score(score: Fraction | None) -> str:
-    """A score rounded half up to one decimal, for people; sorting and deciding use the exact one."""
-    if score is None:
-        return "–"
-    tenths = (Decimal(score.numerator * 10) / Decimal(score.denominator)).quantize(Decimal(1), ROUND_HALF_UP)
-    return str(tenths / 10) if tenths % 10 else f"{tenths / 10:.1f}"
