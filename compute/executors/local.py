@@ -302,8 +302,7 @@ def _launch(folder: RunDir, inherited: list[int]) -> None:
 def _bury(folder: RunDir, attempt_id: UUID) -> Result:
     """The supervisor is gone without a result: end what it left and write down that the attempt is lost."""
     progress = folder.progress()
-    session_id = progress.session_id if progress and progress.boot == processes.boot() else None
-    left = processes.kill_orphans(f"{MARKER}={attempt_id}", session_id)
+    left = processes.kill_orphans(f"{MARKER}={attempt_id}", progress.session if progress else None)
     reason = "The process that watched over it was killed, or the machine stopped; nobody knows how it ended."
     if left:
         reason += f" {left} of its processes could not be ended."

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -32,9 +33,18 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def boot() -> str:
-    """Which start of the machine, and which space of process ids, numbers of processes belong to."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() + os.readlink("/proc/self/ns/pid")
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """One process for ever: its number alone is given to others after it."""
+
+    pid: int
+    start_ticks: int  # since the machine started
+    boot: str  # which start of the machine, and which space of process ids
+
+
+def leader(pid: int) -> Leader:
+    """Name a living process, the leader of a session, so that it is known again."""
+    return Leader(pid, _start_ticks(pid), _boot())
 
 
 def descendants() -> list[psutil.Process]:
@@ -88,23 +98,24 @@ def memory_bytes(processes: Iterable[psutil.Process], enough: int) -> int:
     return resident if resident <= enough else sum(_measure(process, "pss") for process in processes)
 
 
-def orphans(marker: str, session_id: int | None) -> list[psutil.Process]:
+def orphans(marker: str, session: Leader | None) -> list[psutil.Process]:
     """Processes that an attempt left behind when its supervisor was killed.
 
     Known by the marker in the environment they were started with, or by the session of their command. (A process that
     changed both is not found: the local executor does not confine.)
     """
+    session = session if session is not None and session.boot == _boot() else None
     return [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _alive(process) and _belongs(process, marker.encode(), session_id)
+        if process.pid != os.getpid() and _alive(process) and _belongs(process, marker.encode(), session)
     ]
 
 
-def kill_orphans(marker: str, session_id: int | None, deadline_seconds: float = 10.0) -> int:
+def kill_orphans(marker: str, session: Leader | None, deadline_seconds: float = 10.0) -> int:
     """Kill what `orphans` finds until it finds nothing. Returns how many are left."""
     deadline = time.monotonic() + deadline_seconds
-    while left := orphans(marker, session_id):
+    while left := orphans(marker, session):
         _send(left, signal.SIGSTOP)
         _send(left, signal.SIGKILL)
         if time.monotonic() > deadline:
@@ -113,20 +124,33 @@ def kill_orphans(marker: str, session_id: int | None, deadline_seconds: float = 
     return 0
 
 
-def _belongs(process: psutil.Process, marker: bytes, session_id: int | None) -> bool:
+def _belongs(process: psutil.Process, marker: bytes, session: Leader | None) -> bool:
     try:
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-        if marker in environment:
+        if marker in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
             return True
-        # A session id alone may have been given to somebody else since: the leader must be gone or be marked.
-        return session_id is not None and os.getsid(process.pid) == session_id and not _is_foreign(session_id, marker)
-    except (OSError, psutil.Error):
+        return session is not None and os.getsid(process.pid) == session.pid and not _is_another(session)
+    except OSError:
         return False  # it ended, or is another user's and so none of ours
 
 
-def _is_foreign(session_id: int, marker: bytes) -> bool:
-    leader = Path(f"/proc/{session_id}/environ")
-    return leader.exists() and marker not in leader.read_bytes().split(b"\0")
+def _is_another(session: Leader) -> bool:
+    """Whether the leader's number was given to a later process, whose session is no concern of ours.
+
+    While a session has members its leader's number is given to nobody, so a leader that is gone is the one we mean.
+    """
+    try:
+        return _start_ticks(session.pid) != session.start_ticks
+    except FileNotFoundError:
+        return False
+
+
+def _start_ticks(pid: int) -> int:
+    # The 22nd field; the second holds the program's name in brackets and may itself hold spaces and brackets.
+    return int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() + os.readlink("/proc/self/ns/pid")
 
 
 def _alive(process: psutil.Process) -> bool:

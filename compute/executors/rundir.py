@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from compute.executors.base import Artefact, AttemptState, Image, LaunchSpec, Repository, Source, Stop
+from compute.executors.processes import Leader
 
 MARKER = "PLEDGEWORKS_ATTEMPT_ID"
 """In the environment of every process of an attempt; how orphans are found when their supervisor is gone."""
@@ -89,8 +90,7 @@ class Progress:
     state: AttemptState
     devices: tuple[str, ...] = ()
     started_at: datetime | None = None
-    session_id: int | None = None  # of the command: its leader's process id
-    boot: str = ""  # which start of the machine that number belongs to
+    session: Leader | None = None  # of the command
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"started_at": self.started_at.isoformat() if self.started_at else None}
@@ -101,8 +101,7 @@ class Progress:
             AttemptState(data["state"]),
             tuple(data["devices"]),
             _moment(data["started_at"]),
-            data["session_id"],
-            data["boot"],
+            Leader(**data["session"]) if data["session"] else None,
         )
 
 

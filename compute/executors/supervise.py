@@ -35,7 +35,7 @@ class Supervisor:
         self._device_files = device_files
         self._output = Output(folder.output, orders.spec.output_bytes_max)
         self._watch = Watch(folder, self._output, orders.limits, orders.spec.memory_bytes, self._stop_asked)
-        self._progress = Progress(AttemptState.STARTING, orders.devices, boot=processes.boot())
+        self._progress = Progress(AttemptState.STARTING, orders.devices)
         self._began: float | None = None  # monotonic: a change of the wall clock must not change what a job is charged
         self._shutdown = False
 
@@ -120,7 +120,9 @@ class Supervisor:
 
     def _command_began(self, leader: int) -> None:
         self._began = time.monotonic()
-        self._progress = replace(self._progress, state=AttemptState.RUNNING, started_at=datetime.now(UTC), session_id=leader)
+        self._progress = replace(
+            self._progress, state=AttemptState.RUNNING, started_at=datetime.now(UTC), session=processes.leader(leader)
+        )
         self._folder.write_progress(self._progress)
 
     def _conclude(self, ending: Ending, elapsed: float | None) -> None:
