@@ -2,4 +2,7 @@
 
 from flask import Blueprint
 
+import grants.applications.views
+
 bp = Blueprint("grants", __name__)
+bp.register_blueprint(grants.applications.views.bp)

@@ -128,7 +128,7 @@ def save_draft(session: Session, application_id: UUID, *, person: Person, draft:
         InvalidInput: a text is longer than its field, or the amount is in another currency.
     """
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
-    _require_draft(application)
+    require_draft(application)
     _write(application, draft)
     application.updated_at = now
     session.flush()
@@ -146,7 +146,7 @@ def attach(
         InvalidInput: the file is empty, too large or of a kind that isn't taken.
     """
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
-    _require_draft(application)
+    require_draft(application)
     if len(application.attachments) >= ATTACHMENTS_MAX:
         raise TooManyAttachments(f"An application takes {ATTACHMENTS_MAX} files; remove one first.", field="file")
     stored = files.store(session, stream, name=name, uploaded_by_id=person.id, now=now)
@@ -165,7 +165,7 @@ def detach(session: Session, application_id: UUID, attachment_id: UUID, *, perso
         NotADraft: it was submitted or withdrawn.
     """
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
-    _require_draft(application)
+    require_draft(application)
     attachment = next((a for a in application.attachments if a.id == attachment_id), None)
     if attachment is None:
         raise NotFound("This application has no such file.")
@@ -185,7 +185,7 @@ def allow_exception(session: Session, application_id: UUID, *, officer: Person, 
     """
     application = queries.locked_application(session, application_id)
     queries.require_officer(session, application.programme, officer, on=now.date())
-    _require_draft(application)
+    require_draft(application)
     if not reason.strip():
         raise InvalidInput("Say why this request may be outside the rule; the reason is published with a grant.", field="reason")
     application.exception_reason, application.exception_by_id = reason.strip(), officer.id
@@ -205,7 +205,7 @@ def submit(session: Session, application_id: UUID, *, person: Person, now: datet
         AlreadyApplied: an earlier request of this project to this round is still undecided.
     """
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
-    _require_draft(application)
+    require_draft(application)
     if not application.round.takes_applications(now.date()):
         raise RoundNotOpen(_why_closed(application.round, now), round=application.round.name)
     missing = policies.missing_for_submission(application, application.programme.questions) | _bad_addresses(application)
@@ -243,6 +243,18 @@ def close_undecided(application: Application, outcome: ApplicationOutcome, now: 
     application.outcome, application.decided_at, application.updated_at = outcome, now, now
 
 
+def draft_of(application: Application) -> Draft:
+    """What an application says now, to be changed in part."""
+    return Draft(
+        **{name: getattr(application, name) for name in policies.APPLICATION_FIELDS},
+        licences=tuple(application.licences),
+        payee=application.payee,
+        months=application.months,
+        requested=application.requested,
+        answers=dict(application.answers),
+    )
+
+
 def _write(application: Application, draft: Draft) -> None:
     for name, (words, longest) in policies.APPLICATION_FIELDS.items():
         text = str(getattr(draft, name)).replace("\0", "").strip()
@@ -275,7 +287,12 @@ def _answers(programme: Programme, given: Mapping[str, str]) -> dict[str, str]:
     return answers
 
 
-def _require_draft(application: Application) -> None:
+def require_draft(application: Application) -> None:
+    """Refuse to write to what is with the programme.
+
+    Raises:
+        NotADraft: it was submitted or withdrawn.
+    """
     if application.status is not ApplicationStatus.DRAFT:
         raise NotADraft(
             f"This application is {application.status.replace('_', ' ')} and can't be changed any more.",
