@@ -55,7 +55,7 @@ class LongTextField(TextAreaField):  # type: ignore[misc]
 class StartForm(Form):
     """Where to start from: an empty form, or a funding.json by address, paste or upload."""
 
-    project_id = SelectField("Which project is it for?")
+    project_id = SelectField("Which project is it for?", [Optional()])
     manifest_url = TextField("Address of the funding.json", length_max=1024)
     manifest_text = TextAreaField("Text of the funding.json", render_kw={"rows": 8, "spellcheck": "false"})
     manifest_file = FileField("File")
