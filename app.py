@@ -8,6 +8,7 @@ import compute.cli
 import compute.tasks
 import compute.views
 import core.identity.demo
+import core.ledger.tasks
 import grants.api
 import grants.cli
 import grants.tasks

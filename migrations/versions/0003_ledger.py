@@ -98,11 +98,15 @@ REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger_apply_
 """,
 )
 
-# A repair takes no numbers from outside: it recomputes the account from its transfers.
+RECOMPUTED = f"CREATE VIEW ledger_recomputed AS {SUMS.format(transfers='ledger_transfer')}"
+
+# A repair takes no numbers from outside: it recomputes the account from its transfers, with the account locked, so that a
+# transfer that is being written counts once.
 REPAIR = (
     f"""
 CREATE FUNCTION ledger_repair_account() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM 1 FROM ledger_account WHERE id = NEW.account_id FOR NO KEY UPDATE;
     UPDATE ledger_account AS account SET
         debits_posted = coalesce(truth.debits_posted, 0), debits_pending = coalesce(truth.debits_pending, 0),
         credits_posted = coalesce(truth.credits_posted, 0), credits_pending = coalesce(truth.credits_pending, 0)
@@ -490,11 +494,12 @@ def upgrade() -> None:
     )
     for table in APPEND_ONLY_TABLES:
         op.execute(APPEND_ONLY.format(table=table))
-    for statement in (*ACCOUNT_TRIGGERS, *APPLY_TRANSFERS, *REPAIR, POST, END_HOLDS):
+    for statement in (*ACCOUNT_TRIGGERS, *APPLY_TRANSFERS, RECOMPUTED, *REPAIR, POST, END_HOLDS):
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW ledger_recomputed")
     op.drop_index("uq_ledger_transfer_hold", table_name="ledger_transfer", postgresql_where=sa.text("hold_entry_id IS NOT NULL"))
     op.drop_index(
         "ix_ledger_transfer_expires_at", table_name="ledger_transfer", postgresql_where=sa.text("expires_at IS NOT NULL")
