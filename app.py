@@ -5,6 +5,7 @@ from apiflask import APIFlask
 
 import compute.api
 import compute.cli
+import compute.demo
 import compute.tasks
 import compute.views
 import core.identity.demo
@@ -63,7 +64,8 @@ def load_demo() -> list[str]:
     """Load every domain's part of the demo in one transaction, once; say who can sign in."""
     now = utc_now()
     with session_scope() as session:
-        core.identity.demo.load(session, now=now)
+        people = core.identity.demo.load(session, now=now)
+        compute.demo.load(session, now=now, people=people)
     return core.identity.demo.welcome()
 
 

@@ -1,5 +1,131 @@
-"""The JSON face of `compute`, under /api/v1."""
+"""Jobs under /api/v1: submit, list, show, follow the log, cancel, explain."""
+
+from uuid import UUID
 
 from apiflask import APIBlueprint
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
 
-bp = APIBlueprint("compute_api", __name__, url_prefix="/api/v1")
+from compute import schemas
+from compute.models import Job, JobStatus
+from compute.queries import explain as explaining
+from compute.queries import jobs
+from compute.runtime import executors, local_repositories
+from compute.services import attempts, results, submit
+from core.clock import utc_now
+from core.web import current_person, db
+from core.web.api import Paging, api_token, authenticated, idempotent, require_project, scope
+from core.web.pagination import paginate
+
+bp = APIBlueprint("compute_api", __name__, url_prefix="/api/v1", tag="Jobs")
+
+READ = scope("jobs:read", "See jobs, their logs and their cost")
+WRITE = scope("jobs:write", "Submit and cancel jobs")
+
+LOG_BYTES = 200_000
+
+
+class JobQuery(Paging):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: str | None = Field(default=None, max_length=250, description="Only this project's jobs (its slug).")
+    status: JobStatus | None = Field(default=None, description="Only jobs in this state.")
+
+
+class LogQuery(BaseModel):
+    """Which part of the log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    offset: int = Field(default=0, ge=0, le=2**40, description="`next_offset` of the part before; 0 for the beginning.")
+    attempt: int | None = Field(default=None, ge=1, le=1000, description="Which attempt; none: the newest.")
+
+
+@bp.post("/jobs")
+@bp.input(schemas.JobIn)
+@bp.output(schemas.JobOut, status_code=201)
+@authenticated(WRITE)
+@idempotent
+def create_job(json_data: schemas.JobIn) -> schemas.JobOut:
+    """Submit a job.
+
+    It is refused before anything is written if no pool, no offer or no budget could ever carry it; the problem's `detail`
+    names what is missing.
+    """
+    project = submit.project_named(db(), json_data.project)
+    require_project(project.id)
+    job = submit.submit(
+        db(),
+        project,
+        json_data.to_new_job(),
+        submitter=current_person(),
+        now=utc_now(),
+        local_roots=local_repositories(),
+    )
+    return schemas.JobOut.of(job)
+
+
+@bp.get("/jobs")
+@bp.input(JobQuery, location="query")
+@bp.output(schemas.JobPage)
+@authenticated(READ)
+def list_jobs(query_data: JobQuery) -> schemas.JobPage:
+    """List jobs, newest first."""
+    statement = select(Job)
+    if (limited_to := api_token().project_id) is not None:
+        statement = statement.where(Job.project_id == limited_to)
+    if query_data.project is not None:
+        project = submit.project_named(db(), query_data.project)
+        require_project(project.id)
+        statement = statement.where(Job.project_id == project.id)
+    if query_data.status is not None:
+        statement = statement.where(Job.status == query_data.status)
+    page = paginate(db(), statement, by=[Job.id], cursor=query_data.cursor, size=query_data.limit)
+    return schemas.JobPage(jobs=[schemas.JobOut.of(job) for job in page.items], next_cursor=page.next_cursor)
+
+
+@bp.get("/jobs/<uuid:job_id>")
+@bp.output(schemas.JobDetail)
+@authenticated(READ)
+def show_job(job_id: UUID) -> schemas.JobDetail:
+    """Show a job with its attempts and what they cost."""
+    return schemas.JobDetail.of(_job(job_id))
+
+
+@bp.get("/jobs/<uuid:job_id>/log")
+@bp.input(LogQuery, location="query")
+@bp.output(schemas.LogOut)
+@authenticated(READ)
+def show_log(job_id: UUID, query_data: LogQuery) -> schemas.LogOut:
+    """Read a part of a job's output, as plain text."""
+    return schemas.LogOut.of(
+        results.job_log(_job(job_id), executors(), number=query_data.attempt, offset=query_data.offset, limit=LOG_BYTES)
+    )
+
+
+@bp.post("/jobs/<uuid:job_id>/cancellation")
+@bp.input(schemas.CancelIn)
+@bp.output(schemas.JobOut, status_code=202)
+@authenticated(WRITE)
+@idempotent
+def create_cancellation(job_id: UUID, json_data: schemas.CancelIn) -> schemas.JobOut:
+    """Cancel a job. What it used is charged; a job that has ended keeps its ending."""
+    _job(job_id)
+    job = attempts.cancel(db(), job_id, actor=current_person(), reason=json_data.reason, now=utc_now())
+    return schemas.JobOut.of(job)
+
+
+@bp.get("/jobs/<uuid:job_id>/explanation")
+@bp.output(schemas.ExplanationOut)
+@authenticated(READ)
+def show_explanation(job_id: UUID) -> schemas.ExplanationOut:
+    """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
+    return schemas.ExplanationOut.of(explaining.explain(db(), _job(job_id), now=utc_now()))
+
+
+def _job(job_id: UUID) -> Job:
+    job = jobs.get(db(), job_id)
+    require_project(job.project_id)
+    return job

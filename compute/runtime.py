@@ -1,37 +1,45 @@
-"""The executors this process can reach, made once from the settings."""
+"""The executors this process can reach, and what they may use."""
 
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from compute.executors.base import Executor
 from compute.executors.local import LocalExecutor
+from compute.models import Flavor, Pool, PoolStatus
 from core.config import ROOT, Environment, settings
-from core.errors import InvalidInput
+from core.db import session_scope
 
 
-@cache
 def executors() -> Mapping[str, Executor]:
     """Every executor by its name. The local one is left out where it refuses to work (production, unless told so)."""
-    local = LocalExecutor(slots=local_slots(), repositories=local_repositories())
-    return {} if local.refusal() else {local.name: local}
+    with session_scope() as session:
+        declared = session.execute(
+            select(Flavor.slug, func.sum(Pool.devices))
+            .join(Pool, Pool.flavor_id == Flavor.id)
+            .where(Pool.executor == LocalExecutor.name, Pool.status != PoolStatus.CLOSED)
+            .group_by(Flavor.slug)
+        )
+        slots = frozenset((flavor, int(devices)) for flavor, devices in declared)
+    return _made(slots, settings().data_folder)
 
 
-def local_slots() -> dict[str, int]:
-    """Declared slots of this machine by flavor, from PLEDGEWORKS_LOCAL_SLOTS (`cpu=2`, several with commas).
-
-    Raises:
-        InvalidInput: not of that form.
-    """
-    slots = {}
-    for part in filter(None, (part.strip() for part in settings().pledgeworks_local_slots.split(","))):
-        flavor, _, count = part.partition("=")
-        if not flavor or not count.isdigit():
-            raise InvalidInput(f"PLEDGEWORKS_LOCAL_SLOTS has “{part}”; write flavor=number, such as cpu=2.")
-        slots[flavor] = int(count)
-    return slots
+def detected_gpus() -> Mapping[str, int]:
+    """The GPUs of this machine by flavor, as nvidia-smi names them; empty where there is none."""
+    return LocalExecutor(slots={}).capacity().gpus
 
 
 def local_repositories() -> tuple[Path, ...]:
     """Folders whose Git repositories jobs may read by path: this project in development, none in production."""
     return (ROOT,) if settings().pledgeworks_env is Environment.DEVELOPMENT else ()
+
+
+@cache
+def _made(slots: frozenset[tuple[str, int]], _data_folder: Path) -> Mapping[str, Executor]:
+    """Made again when a pool is added: slots of this machine are declared by its pools' rows."""
+    found = detected_gpus()
+    declared = {flavor: devices for flavor, devices in slots if flavor not in found}
+    local = LocalExecutor(slots=declared, repositories=local_repositories())
+    return {} if local.refusal() else {local.name: local}

@@ -46,11 +46,6 @@ class Settings(BaseSettings):
         description="Let the local executor, which does not confine untrusted code, start in production too.",
     )
 
-    pledgeworks_local_slots: str = Field(
-        default="cpu=2",
-        description="Slots of this machine the local executor may use beside the GPUs it finds: `flavor=number`, with commas.",
-    )
-
     @property
     def base_url(self) -> str:
         return self.pledgeworks_base_url or f"http://127.0.0.1:{self.port}"

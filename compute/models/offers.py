@@ -148,7 +148,7 @@ class ComputeOffer(Base):
     __table_args__ = (
         CheckConstraint("devices > 0", name="devices"),
         CheckConstraint("given_ticks > 0", name="given"),
-        CheckConstraint("closes_at > opens_at", name="window"),
+        CheckConstraint("closes_at > opens_at AND closes_at <= declared_closes_at", name="window"),
         CheckConstraint("status NOT IN ('accepted', 'active', 'draining') OR pool_id IS NOT NULL", name="pool_when_accepted"),
         Index("ix_compute_offer_drawable", "pool_id", "closes_at", postgresql_where="status = 'active'"),
     )
@@ -167,6 +167,8 @@ class ComputeOffer(Base):
     opens_at: Mapped[Utc]
     closes_at: Mapped[Utc]
     """Work drawn on this offer must end before this moment."""
+    declared_closes_at: Mapped[Utc]
+    """When the window was to close at first; later than `closes_at` if the donor took the offer back early."""
     policy: Mapped[JsonObject] = mapped_column(default=dict)
     """compute.policies.OfferPolicy as JSON: for which projects, hosts, kinds and refs."""
     source: Mapped[str | None]

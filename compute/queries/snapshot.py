@@ -25,6 +25,9 @@ from compute.queries import attempts, budget, jobs
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
 
+COMING = (OfferStatus.ACCEPTED, OfferStatus.ACTIVE)
+"""Offers that can be drawn, now or when their window opens."""
+
 RULES = scheduling.Rules(overhead_seconds=int(policies.OVERHEAD.total_seconds()))
 
 
@@ -36,9 +39,7 @@ def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
     ).all()
     pools = session.scalars(select(Pool).where(Pool.status != PoolStatus.CLOSED).order_by(Pool.id)).all()
     offers = session.scalars(
-        select(ComputeOffer)
-        .where(ComputeOffer.status.in_([OfferStatus.ACCEPTED, OfferStatus.ACTIVE]), ComputeOffer.pool_id.is_not(None))
-        .order_by(ComputeOffer.id)
+        select(ComputeOffer).where(ComputeOffer.status.in_(COMING), ComputeOffer.pool_id.is_not(None)).order_by(ComputeOffer.id)
     ).all()
     grants = {job.grant_id: job.grant for job in queued}
     return scheduling.Snapshot(
@@ -94,11 +95,17 @@ def _queued(
             grant_id=job.grant_id,
             offer_ticks=ticks,
             offers=frozenset(offer.id for offer, policy in rules if policy.permits(asked)),
-            pools=frozenset(pool.id for pool in pools if _fits(pool, job)),
+            pools=frozenset(pool.id for pool in pools if fits(pool, job)),
         )
 
 
-def _fits(pool: Pool, job: Job) -> bool:
+def ends_by(job: Job, now: datetime) -> datetime:
+    """When a job that starts now is over at the latest."""
+    return now + timedelta(seconds=job.wall_seconds) + policies.OVERHEAD
+
+
+def fits(pool: Pool, job: Job) -> bool:
+    """Whether a pool's executor and limits take this job."""
     return (
         str(job.source) in pool.runs and job.wall_seconds <= pool.wall_seconds_max and job.memory_bytes <= pool.memory_bytes_max
     )

@@ -31,7 +31,7 @@ from compute.models import (
 from compute.policies import OfferPolicy, Request
 from compute.queries import attempts, budget, jobs, snapshot
 from compute.services import books
-from compute.services.submit import queue
+from compute.services.submit import queue, require_submitter
 from core import audit, tasks
 from core.db import new_id
 from core.identity.models import Person
@@ -98,7 +98,7 @@ def hold(session: Session, start: scheduling.Start, *, now: datetime) -> JobAtte
         return None
     if attempts.devices_in_use(session, pool) + job.gpus > pool.devices:
         return None
-    ends_by = now + timedelta(seconds=job.wall_seconds) + policies.OVERHEAD
+    ends_by = snapshot.ends_by(job, now)
     rate = budget.rate_at(session, job.flavor, now)
     ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(session, job, pool, ticks, now=now, ends_by=ends_by)
@@ -264,8 +264,15 @@ def end(session: Session, attempt: JobAttempt, ending: Ending, *, now: datetime)
 
 
 def cancel(session: Session, job_id: UUID, *, actor: Person | None, reason: str, now: datetime) -> Job:
-    """Stop a job, wherever it is. What it has used is charged; what it has not is free again. Cancelling twice is fine."""
+    """Stop a job, wherever it is. What it has used is charged; what it has not is free again. Cancelling twice is fine.
+
+    Raises:
+        NotFound: there is no such job.
+        NotAllowed: the person may not cancel jobs of this project.
+    """
     job = jobs.locked(session, job_id)
+    if actor is not None:
+        require_submitter(session, actor, job.project, on=now.date())
     if job.finished:
         return job
     said = reason.strip() or f"Cancelled by {actor.name if actor else 'the platform'}."

@@ -25,9 +25,9 @@ from compute.models import ComputeGrant, ComputeOffer, Flavor, JobAttempt
 from core import ledger
 from core.ledger import Guard, Leg, Side
 
-REFERENCE = "GPU.REF"
+REFERENCE = ledger.GPU_REFERENCE
 PROMISED = "equity:gpu:promised"
-TRADING_REFERENCE = "equity:trading:gpu:ref"
+TRADING_REFERENCE = ledger.trading_account(REFERENCE)
 
 
 def record_gift(session: Session, offer: ComputeOffer, *, at: datetime) -> None:
@@ -36,8 +36,9 @@ def record_gift(session: Session, offer: ComputeOffer, *, at: datetime) -> None:
     given = f"income:gpu:given:{offer.donor.slug}:{offer.flavor.slug}"
     ledger.ensure_account(session, offer.ledger_account, commodity, normal=Side.DEBIT, guard=Guard.DEBIT, name=offer.name)
     ledger.ensure_account(session, given, commodity, normal=Side.CREDIT, name=f"{offer.flavor.name} given by {offer.donor.name}")
-    for code in (_trading(offer.flavor), _lost(offer.flavor), _unused(offer.flavor)):
-        ledger.ensure_account(session, code, commodity, normal=Side.DEBIT)
+    ledger.ensure_account(session, _trading(offer.flavor), commodity, normal=Side.CREDIT, name=f"Trading {commodity}")
+    for code, name in ((_lost(offer.flavor), "lost by failures"), (_unused(offer.flavor), "unused when its offer ended")):
+        ledger.ensure_account(session, code, commodity, normal=Side.DEBIT, name=f"{offer.flavor.name} time {name}")
     ledger.post(
         session,
         key=f"compute.gift:{offer.id}",
@@ -53,7 +54,7 @@ def record_promise(session: Session, grant: ComputeGrant, *, at: datetime) -> No
     """The grant is active: jobs may draw on it."""
     assert grant.granted_ticks is not None
     ledger.ensure_account(session, PROMISED, REFERENCE, normal=Side.DEBIT, name="GPU time promised to projects and not yet used")
-    ledger.ensure_account(session, TRADING_REFERENCE, REFERENCE, normal=Side.CREDIT, name="Reference GPU time exchanged")
+    ledger.ensure_account(session, TRADING_REFERENCE, REFERENCE, normal=Side.CREDIT, name=f"Trading {REFERENCE}")
     ledger.ensure_account(session, grant.ledger_account, REFERENCE, normal=Side.CREDIT, guard=Guard.CREDIT, name=grant.title)
     ledger.ensure_account(
         session, _used(grant), REFERENCE, normal=Side.DEBIT, name=f"Reference GPU time used by {grant.project.name}"
@@ -95,7 +96,7 @@ def hold(
         ],
         at=at,
         memo=f"Wall time of job {attempt.job_id}, attempt {attempt.number}",
-        refs=dict(refs),
+        refs={**refs, "rate": f"{attempt.rate_numerator}/{attempt.rate_denominator}", "rounding": "up"},
     )
     return [transfer.id for transfer in entry.transfers]
 
@@ -162,7 +163,7 @@ def return_promise(session: Session, grant: ComputeGrant, ticks: int, *, at: dat
 
 
 def _trading(flavor: Flavor) -> str:
-    return f"equity:trading:gpu:{flavor.slug}"
+    return ledger.trading_account(ledger.gpu_commodity(flavor.slug))
 
 
 def _lost(flavor: Flavor) -> str:

@@ -76,6 +76,7 @@ def propose(session: Session, donor: Organisation, new: NewOffer, *, actor: Pers
         region=new.region,
         opens_at=new.opens_at,
         closes_at=new.closes_at,
+        declared_closes_at=new.closes_at,
         policy=new.policy.to_json(),
         source=new.source,
         price_note=new.price_note,

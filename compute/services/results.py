@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from compute.executors.base import Executor, ExecutorError, UnknownAttempt
-from compute.models import Artefact, JobAttempt
+from compute.models import Artefact, Job, JobAttempt
 from compute.policies import output
 from compute.policies.junit import NotJUnit, TestSummary, summarise
 from compute.queries import attempts
@@ -72,6 +73,26 @@ def read_output(attempt: JobAttempt, executors: Mapping[str, Executor], *, offse
         return output.Window("", offset, offset, offset, complete=False)
     # Until it is collected the end may still lie with the executor only, whatever the row says.
     return output.window(raw, offset=offset, total_bytes=total, ended=ended)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """A part of a job's output, and of which attempt it is."""
+
+    attempt: JobAttempt | None
+    window: output.Window
+    complete: bool
+    """Whether nothing follows and nothing will, in this attempt or another."""
+
+
+def job_log(job: Job, executors: Mapping[str, Executor], *, number: int | None, offset: int, limit: int) -> JobLog:
+    """A part of the output of a job's newest attempt, or of attempt `number`."""
+    chosen = [attempt for attempt in job.attempts if number in {None, attempt.number}]
+    if not chosen:
+        return JobLog(None, output.Window("", offset, offset, 0, complete=job.finished), complete=job.finished)
+    window = read_output(chosen[-1], executors, offset=offset, limit=limit)
+    # An attempt that has ended is complete, but while the job goes again its newest log is still to come.
+    return JobLog(chosen[-1], window, complete=window.complete and (job.finished or number is not None))
 
 
 def artefact_bytes(artefact: Artefact) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
@@ -16,8 +16,9 @@ from compute.policies import OfferPolicy, Request
 from compute.queries import budget, jobs
 from core import audit
 from core.db import new_id
-from core.errors import DomainError, InvalidInput, NotFound
-from core.identity.models import Person, Project
+from core.errors import DomainError, InvalidInput, NotAllowed, NotFound
+from core.identity import access
+from core.identity.models import Person, Project, Role
 from core.units import format_seconds
 
 WALL_SECONDS_MIN = 1
@@ -106,10 +107,13 @@ def submit(
     """Queue a job. Nothing is held yet: that happens when it starts.
 
     Raises:
+        NotAllowed: the person may not submit for this project.
         InvalidInput: malformed, see compute.policies.submission.
         NoPoolForJob, NoOfferForJob, NoGrant: nothing here could run it.
         BudgetTooSmall: the declared time is more than its grant has left; the message names the shortfall.
     """
+    if submitter is not None:
+        require_submitter(session, submitter, project, on=now.date())
     if new.job_id is not None and (known := session.get(Job, new.job_id)) is not None:
         if known.project_id != project.id:
             raise InvalidInput("This id belongs to another job.", field="id")
@@ -152,6 +156,25 @@ def submit(
     session.flush()
     audit.record(session, "job.submitted", job, actor=submitter, at=now)
     return job
+
+
+def may_submit(session: Session, person: Person, project: Project, *, on: date) -> bool:
+    """Maintainers of a project and whom they named as submitters run and cancel its jobs."""
+    return any(
+        access.has_role(session, person, role, project_id=project.id, on=on) for role in (Role.COMPUTE_SUBMITTER, Role.MAINTAINER)
+    )
+
+
+def require_submitter(session: Session, person: Person, project: Project, *, on: date) -> None:
+    """Refuse whoever may not run jobs for a project.
+
+    Raises:
+        NotAllowed: neither a maintainer of it nor named as a submitter.
+    """
+    if not may_submit(session, person, project, on=on):
+        raise NotAllowed(
+            f"{person.name} may not submit jobs for {project.name}. Its maintainers can give the role “compute submitter”."
+        )
 
 
 def queue(job: Job, code: str, reason: str, *, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -101,7 +101,8 @@ def enqueue(
             tries=0,
             tries_max=task.tries_max,
         )
-        .on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=TaskRow.status == TaskStatus.READY)
+        # Words, not a parameter: once the driver prepares the statement, the server can't match a parameter to the index.
+        .on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text("status = 'ready'"))
     )
     return task_id
 

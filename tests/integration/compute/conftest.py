@@ -19,7 +19,7 @@ from compute.services import catalogue, compute_grants, lifecycle, offers, submi
 from compute.services.offers import NewOffer
 from compute.services.submit import NewJob
 from core.db import new_id
-from core.identity.models import Organisation, Person, Project
+from core.identity.models import Membership, Organisation, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR
 
 HOUR = timedelta(hours=1)
@@ -110,6 +110,15 @@ class World:
     def project(self, slug: str, host: Organisation | None = None) -> Project:
         made = Project(id=new_id(), slug=slug, name=slug.title(), parent_id=host.id if host else None, created_at=self.now)
         self.session.add(made)
+        self.session.flush()
+        return made
+
+    def maintainer(self, project: Project, name: str = "Mo") -> Person:
+        """Somebody who may submit and cancel for a project."""
+        made = self.person(name)
+        self.session.add(
+            Membership(id=new_id(), person_id=made.id, project_id=project.id, role=Role.MAINTAINER, from_on=self.now.date())
+        )
         self.session.flush()
         return made
 

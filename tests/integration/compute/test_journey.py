@@ -188,7 +188,8 @@ def test_a_report_that_comes_again_changes_nothing(world: World) -> None:
 
 
 def test_cancelling_a_waiting_job_costs_nothing_a_running_one_what_it_used(world: World) -> None:
-    project, maintainer = world.project("vllm"), world.person("Mo")
+    project = world.project("vllm")
+    maintainer = world.maintainer(project)
     world.offer(world.organisation("aws"), ticks=100 * G)
     grant = world.grant(project, ticks=10 * G)
     waiting = world.job(project)

@@ -141,3 +141,10 @@ def test_a_kind_this_worker_does_not_know_is_left_for_another(own_engine: Engine
     put(own_engine, "Ada")
     monkeypatch.setattr(queue, "_handlers", {})
     assert not run_one(own_engine, now=NOW)
+
+
+def test_enqueuing_outlives_the_driver_preparing_its_statement(session: Session) -> None:
+    """The driver prepares what it repeats, and the server then plans without the parameters: none may name the index."""
+    for number in range(40):
+        tasks.enqueue(session, Greet(f"guest {number}"), now=NOW, dedupe_key=f"guest {number % 4}")
+    assert len(session.scalars(select(TaskRow).where(TaskRow.kind == Greet.kind)).all()) == 4

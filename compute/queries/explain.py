@@ -1,0 +1,95 @@
+"""Why a job waits, in full: the reason it has, and every fact the reason came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from compute import scheduling
+from compute.models import ComputeOffer, Job, JobStatus, Pool
+from compute.policies import OfferPolicy, Request
+from compute.queries import attempts, budget, overview, snapshot
+from compute.queries.budget import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFact:
+    """A pool as the job meets it."""
+
+    pool: Pool
+    free: int
+    fits: bool
+    """Whether the job could run there at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFact:
+    """An offer as the job meets it."""
+
+    offer: ComputeOffer
+    left: int
+    permits: bool
+    opens_later: bool
+    closes_too_soon: bool
+    """Whether its window closes before the job could end if it started now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that decides when a job starts."""
+
+    job: Job
+    code: str | None
+    reason: str | None
+    since: datetime | None
+    place: int | None
+    """1 is the first in line."""
+    would_start_now: bool
+    needed_reference: int
+    grant: Budget
+    pools: Sequence[PoolFact]
+    offers: Sequence[OfferFact]
+
+
+def explain(session: Session, job: Job, *, now: datetime) -> Explanation:
+    """Ask the scheduler about this moment and lay open what it saw. Nothing is changed."""
+    state = snapshot.take(session, now=now)
+    seen = next((queued for queued in state.queued if queued.id == job.id), None)
+    code, reason, place, would_start = job.waiting_code, job.waiting_reason, None, False
+    if seen is not None:
+        plan = scheduling.plan(state)
+        would_start = any(start.job_id == job.id for start in plan.starts)
+        decision = next((waiting for waiting in plan.waiting if waiting.job_id == job.id), None)
+        if decision is not None:
+            code, reason, place = str(decision.reason), decision.detail, decision.place
+    asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
+    ends_by = snapshot.ends_by(job, now)
+    offers = overview.offers(session, statuses=snapshot.COMING)
+    left = budget.of_offers(session, offers)
+    return Explanation(
+        job=job,
+        code=code,
+        reason=reason,
+        since=job.waiting_since if job.status is JobStatus.QUEUED else None,
+        place=place,
+        would_start_now=would_start,
+        needed_reference=seen.cost_ticks if seen else 0,
+        grant=budget.of_grant(session, job.grant),
+        pools=[
+            PoolFact(pool, pool.devices - attempts.devices_in_use(session, pool), snapshot.fits(pool, job))
+            for pool in overview.pools(session)
+            if pool.flavor_id == job.flavor_id
+        ],
+        offers=[
+            OfferFact(
+                offer,
+                left[offer.id].left,
+                OfferPolicy.from_json(offer.policy).permits(asked),
+                offer.opens_at > now,
+                offer.closes_at < ends_by,
+            )
+            for offer in offers
+            if offer.flavor_id == job.flavor_id
+        ],
+    )

@@ -1,0 +1,167 @@
+"""The whole of compute at a glance: donors, pools, what runs and what waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from compute.models import (
+    ComputeGrant,
+    ComputeOffer,
+    ExchangeRate,
+    ExpiryReminder,
+    Flavor,
+    Job,
+    JobAttempt,
+    JobStatus,
+    OfferStatus,
+    Pool,
+    PoolStatus,
+    UsageRecord,
+)
+from compute.queries import attempts
+from core.errors import NotFound
+from core.identity.models import Organisation, Project
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """A pool and how busy it is."""
+
+    pool: Pool
+    in_use: int
+    used_share: float
+    """Device-seconds taken of those there were in the last seven days, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class DonorLine:
+    """A donor and its offers that can be drawn or will be."""
+
+    donor: Organisation
+    offers: Sequence[ComputeOffer]
+
+
+def pools(session: Session) -> Sequence[Pool]:
+    """Every pool that is not closed, by name."""
+    return session.scalars(select(Pool).where(Pool.status != PoolStatus.CLOSED).order_by(Pool.name)).all()
+
+
+def pool_use(session: Session, *, now: datetime) -> list[PoolUse]:
+    """How busy the pools are now and were over the last week."""
+    week = timedelta(days=7)
+    seconds = {
+        pool_id: int(taken)
+        for pool_id, taken in session.execute(
+            select(JobAttempt.pool_id, func.sum(UsageRecord.seconds * JobAttempt.gpus))
+            .join(UsageRecord, UsageRecord.attempt_id == JobAttempt.id)
+            .where(UsageRecord.at > now - week)
+            .group_by(JobAttempt.pool_id)
+        )
+    }
+    lines = []
+    for pool in pools(session):
+        there_for = min(week, now - pool.created_at).total_seconds()
+        share = seconds.get(pool.id, 0) / (pool.devices * there_for) if there_for > 0 else 0.0
+        lines.append(PoolUse(pool, attempts.devices_in_use(session, pool), min(1.0, share)))
+    return lines
+
+
+def offers(
+    session: Session, *, statuses: Sequence[OfferStatus] | None = None, donor_ids: Sequence[UUID] | None = None
+) -> Sequence[ComputeOffer]:
+    """Offers, soonest end first."""
+    query = select(ComputeOffer).order_by(ComputeOffer.closes_at, ComputeOffer.id)
+    if statuses is not None:
+        query = query.where(ComputeOffer.status.in_(statuses))
+    if donor_ids is not None:
+        query = query.where(ComputeOffer.donor_id.in_(donor_ids))
+    return session.scalars(query).all()
+
+
+def offer(session: Session, offer_id: UUID) -> ComputeOffer:
+    """One offer.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    found = session.get(ComputeOffer, offer_id)
+    if found is None:
+        raise NotFound(f"There is no offer {offer_id}.")
+    return found
+
+
+def grant(session: Session, grant_id: UUID) -> ComputeGrant:
+    """One compute grant.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    found = session.get(ComputeGrant, grant_id)
+    if found is None:
+        raise NotFound(f"There is no compute grant {grant_id}.")
+    return found
+
+
+def grants_of(session: Session, project: Project) -> Sequence[ComputeGrant]:
+    """A project's compute grants, newest first."""
+    return session.scalars(
+        select(ComputeGrant).where(ComputeGrant.project_id == project.id).order_by(ComputeGrant.id.desc())
+    ).all()
+
+
+def donors(session: Session) -> list[DonorLine]:
+    """Who gives now or soon, by name."""
+    found: dict[UUID, list[ComputeOffer]] = {}
+    by_id: dict[UUID, Organisation] = {}
+    for each in offers(session, statuses=(OfferStatus.ACCEPTED, OfferStatus.ACTIVE, OfferStatus.DRAINING)):
+        found.setdefault(each.donor_id, []).append(each)
+        by_id[each.donor_id] = each.donor
+    return [DonorLine(by_id[key], found[key]) for key in sorted(found, key=lambda key: by_id[key].name.lower())]
+
+
+def waiting(session: Session, *, limit: int = 50) -> Sequence[Job]:
+    """The queue, longest-waiting first."""
+    return session.scalars(
+        select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.submitted_at, Job.id).limit(limit)
+    ).all()
+
+
+def running(session: Session, *, limit: int = 50) -> Sequence[Job]:
+    """What has its devices now, newest first."""
+    busy = (JobStatus.HELD, JobStatus.STARTING, JobStatus.RUNNING)
+    return session.scalars(select(Job).where(Job.status.in_(busy)).order_by(Job.id.desc()).limit(limit)).all()
+
+
+def count(session: Session, *statuses: JobStatus) -> int:
+    """How many jobs are in one of these states."""
+    return session.scalar(select(func.count(Job.id)).where(Job.status.in_(statuses))) or 0
+
+
+def reference_used(session: Session, *, since: datetime | None = None) -> int:
+    """Reference ticks charged, over all projects."""
+    query = select(func.coalesce(func.sum(UsageRecord.reference_ticks), 0))
+    return int(session.scalar(query if since is None else query.where(UsageRecord.at > since)) or 0)
+
+
+def rates(session: Session) -> Sequence[ExchangeRate]:
+    """The exchange table, newest first."""
+    return session.scalars(select(ExchangeRate).order_by(ExchangeRate.valid_from.desc(), ExchangeRate.id.desc())).all()
+
+
+def flavors(session: Session) -> Sequence[Flavor]:
+    """Every kind of accelerator, by name."""
+    return session.scalars(select(Flavor).order_by(Flavor.name)).all()
+
+
+def reminders(session: Session, *, grant_id: UUID | None = None, offer_id: UUID | None = None) -> Sequence[ExpiryReminder]:
+    """The reminders of one grant or offer, newest first."""
+    query = select(ExpiryReminder).order_by(ExpiryReminder.at.desc())
+    if grant_id is not None:
+        query = query.where(ExpiryReminder.grant_id == grant_id)
+    if offer_id is not None:
+        query = query.where(ExpiryReminder.offer_id == offer_id)
+    return session.scalars(query).all()

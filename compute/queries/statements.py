@@ -1,0 +1,257 @@
+"""What became of a donor's gift, month by month: given, used, idle, lost, for whom, and what it produced."""
+
+import calendar
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Select, cast, distinct, func, select
+from sqlalchemy.orm import Session
+
+from compute.models import (
+    Artefact,
+    AttemptDraw,
+    AttemptStatus,
+    ComputeOffer,
+    Flavor,
+    Job,
+    JobAttempt,
+    OfferStatus,
+    UsageRecord,
+)
+from core.errors import InvalidInput, NotFound
+from core.identity.models import Organisation, Project
+
+GIVEN = (OfferStatus.ACTIVE, OfferStatus.DRAINING, OfferStatus.EXPIRED, OfferStatus.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferLine:
+    """One offer in a month, in flavor ticks. given + ahead = used + lost + idle."""
+
+    offer: ComputeOffer
+    given: int
+    """The part of the gift whose time fell into the month: the window's share, so that months add up to the gift."""
+    used: int
+    lost: int
+
+    @property
+    def idle(self) -> int:
+        """Given in the month and neither used nor lost."""
+        return max(0, self.given - self.used - self.lost)
+
+    @property
+    def ahead(self) -> int:
+        """Drawn in the month beyond its share: hours of the window's later (or earlier, idle) days."""
+        return max(0, self.used + self.lost - self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectLine:
+    """What one project did with one flavor of the donor's time."""
+
+    project: Project
+    flavor: Flavor
+    used: int
+    lost: int
+    reference: int
+    """Reference ticks the project was charged for attempts that drew on the donor, its other donors' parts included."""
+    jobs: int
+    succeeded: int
+    failed: int
+    tests_passed: int
+    artefacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A donor's month."""
+
+    donor: Organisation
+    first: date
+    until: datetime
+    """The end of the month, or now if it isn't over."""
+    offers: Sequence[OfferLine]
+    projects: Sequence[ProjectLine]
+    jobs: Sequence[Job]
+    """The newest jobs that drew on the donor."""
+
+    @property
+    def month(self) -> str:
+        return f"{self.first:%Y-%m}"
+
+    @property
+    def title(self) -> str:
+        return f"{calendar.month_name[self.first.month]} {self.first.year}"
+
+    @property
+    def flavors(self) -> list["FlavorTotal"]:
+        """Totals per kind of accelerator: hours of different kinds are never added up."""
+        totals: dict[str, FlavorTotal] = {}
+        for line in self.offers:
+            total = totals.setdefault(line.offer.flavor.slug, FlavorTotal(line.offer.flavor))
+            total.given += line.given
+            total.used += line.used
+            total.lost += line.lost
+            total.idle += line.idle
+            total.ahead += line.ahead
+        return [totals[slug] for slug in sorted(totals)]
+
+
+@dataclass(slots=True)
+class FlavorTotal:
+    """All of a donor's offers of one flavor in a month."""
+
+    flavor: Flavor
+    given: int = 0
+    used: int = 0
+    lost: int = 0
+    idle: int = 0
+    ahead: int = 0
+
+
+def donor_named(session: Session, slug: str) -> Organisation:
+    """An organisation that gave or offered GPU time.
+
+    Raises:
+        NotFound: there is none of this name, or it never offered any.
+    """
+    donor = session.scalars(
+        select(Organisation).where(
+            Organisation.slug == slug, select(ComputeOffer.id).where(ComputeOffer.donor_id == Organisation.id).exists()
+        )
+    ).first()
+    if donor is None:
+        raise NotFound(f"No compute donor is called “{slug}”.")
+    return donor
+
+
+def parse_month(text: str) -> date:
+    """The first day of a month written `2026-11`.
+
+    Raises:
+        InvalidInput: not written like that.
+    """
+    found = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", text)
+    if found is None:
+        raise InvalidInput(f"“{text[:20]}” is not a month; write it like 2026-11.", field="month")
+    return date(int(found[1]), int(found[2]), 1)
+
+
+def months(session: Session, donor: Organisation, *, now: datetime) -> list[date]:
+    """The months there is a statement for, newest first."""
+    first = session.scalar(
+        select(func.min(ComputeOffer.opens_at)).where(ComputeOffer.donor_id == donor.id, ComputeOffer.status.in_(GIVEN))
+    )
+    if first is None or first > now:
+        return []
+    found = []
+    month = now.date().replace(day=1)
+    while month >= first.date().replace(day=1):
+        found.append(month)
+        month = (month - timedelta(days=1)).replace(day=1)
+    return found
+
+
+def statement(session: Session, donor: Organisation, first: date, *, now: datetime) -> Statement:
+    """A donor's month. Usage counts in the month it was settled in."""
+    begin = datetime(first.year, first.month, 1, tzinfo=UTC)
+    end = (begin + timedelta(days=32)).replace(day=1)
+    until = max(begin, min(end, now))
+    return Statement(
+        donor=donor,
+        first=first,
+        until=until,
+        offers=_offer_lines(session, donor, begin, until),
+        projects=_project_lines(session, donor, begin, end),
+        jobs=session.scalars(
+            select(Job).where(Job.id.in_(_jobs_drawing(donor, begin, end))).order_by(Job.id.desc()).limit(20)
+        ).all(),
+    )
+
+
+def given_until(offer: ComputeOffer, moment: datetime) -> int:
+    """The part of a gift whose time has passed by a moment, in ticks: its window's share, rounded down."""
+    window = _microseconds(offer.declared_closes_at - offer.opens_at)
+    passed = _microseconds(min(moment, offer.closes_at) - offer.opens_at)
+    return offer.given_ticks * max(0, min(passed, window)) // window
+
+
+def _offer_lines(session: Session, donor: Organisation, begin: datetime, until: datetime) -> list[OfferLine]:
+    drawn = {
+        offer_id: (int(used), int(lost))
+        for offer_id, used, lost in session.execute(
+            select(AttemptDraw.offer_id, func.sum(AttemptDraw.used_ticks), func.sum(AttemptDraw.lost_ticks))
+            .join(UsageRecord, UsageRecord.attempt_id == AttemptDraw.attempt_id)
+            .where(UsageRecord.at >= begin, UsageRecord.at < until + timedelta(microseconds=1))
+            .group_by(AttemptDraw.offer_id)
+        )
+    }
+    offers = session.scalars(
+        select(ComputeOffer)
+        .where(ComputeOffer.donor_id == donor.id, ComputeOffer.status.in_(GIVEN))
+        .order_by(ComputeOffer.closes_at, ComputeOffer.id)
+    ).all()
+    lines = []
+    for offer in offers:
+        used, lost = drawn.get(offer.id, (0, 0))
+        given = given_until(offer, until) - given_until(offer, begin)
+        if given or used or lost:
+            lines.append(OfferLine(offer, given, used, lost))
+    return lines
+
+
+def _project_lines(session: Session, donor: Organisation, begin: datetime, end: datetime) -> list[ProjectLine]:
+    tests = cast(JobAttempt.test_summary["passed"].astext, BigInteger)
+    per_attempt = (
+        select(
+            AttemptDraw.attempt_id,
+            func.sum(AttemptDraw.used_ticks).label("used"),
+            func.sum(AttemptDraw.lost_ticks).label("lost"),
+        )
+        .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
+        .where(ComputeOffer.donor_id == donor.id)
+        .group_by(AttemptDraw.attempt_id)
+        .subquery()
+    )
+    kept = select(func.count(Artefact.id)).where(Artefact.attempt_id == JobAttempt.id).correlate(JobAttempt).scalar_subquery()
+    rows = session.execute(
+        select(
+            Job.project_id,
+            Job.flavor_id,
+            func.sum(per_attempt.c.used),
+            func.sum(per_attempt.c.lost),
+            func.sum(UsageRecord.reference_ticks),
+            func.count(distinct(Job.id)),
+            func.count().filter(JobAttempt.status == AttemptStatus.SUCCEEDED),
+            func.count().filter(JobAttempt.status.in_([AttemptStatus.FAILED, AttemptStatus.TIMED_OUT])),
+            func.coalesce(func.sum(tests), 0),
+            func.coalesce(func.sum(kept), 0),
+        )
+        .select_from(per_attempt)
+        .join(JobAttempt, JobAttempt.id == per_attempt.c.attempt_id)
+        .join(UsageRecord, UsageRecord.attempt_id == JobAttempt.id)
+        .join(Job, Job.id == JobAttempt.job_id)
+        .where(UsageRecord.at >= begin, UsageRecord.at < end)
+        .group_by(Job.project_id, Job.flavor_id)
+    ).all()
+    projects = {p.id: p for p in session.scalars(select(Project).where(Project.id.in_([row[0] for row in rows])))}
+    flavors = {f.id: f for f in session.scalars(select(Flavor).where(Flavor.id.in_([row[1] for row in rows])))}
+    lines = [ProjectLine(projects[row[0]], flavors[row[1]], *(int(value) for value in row[2:])) for row in rows]
+    return sorted(lines, key=lambda line: (-line.used, line.project.name, line.flavor.slug))
+
+
+def _jobs_drawing(donor: Organisation, begin: datetime, end: datetime) -> Select[UUID]:
+    return (
+        select(JobAttempt.job_id)
+        .join(AttemptDraw, AttemptDraw.attempt_id == JobAttempt.id)
+        .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
+        .join(UsageRecord, UsageRecord.attempt_id == JobAttempt.id)
+        .where(ComputeOffer.donor_id == donor.id, UsageRecord.at >= begin, UsageRecord.at < end)
+    )
+
+
+def _microseconds(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)

@@ -1,0 +1,438 @@
+"""Jobs as JSON: what /api/v1 takes and gives, and what the command line prints."""
+
+import csv
+import io
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
+from compute.queries.explain import Explanation
+from compute.queries.statements import Statement
+from compute.services.results import JobLog
+from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
+from core.units import TICKS_PER_GPU_HOUR
+
+WALL_SECONDS_MAX = 31 * 24 * 3600
+GPUS_MAX = 4096
+MIB = 2**20
+
+Plain = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
+
+
+class JobIn(BaseModel):
+    """A job to submit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: Plain = Field(description="The project's slug.", examples=["vllm"])
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00]*$")] = ""
+    kind: JobKind = JobKind.CI
+    command: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=r"^[^\x00]*$")] = Field(
+        description="Shell text, run in the checkout or in an empty folder.", examples=["make test"]
+    )
+    repository: Plain | None = Field(default=None, description="https address of a Git repository.")
+    commit: Plain | None = Field(default=None, description="The exact commit, 40 hexadecimal digits.")
+    ref: Plain | None = Field(default=None, description="The branch or tag it is on, such as refs/heads/main.")
+    image: Plain | None = Field(default=None, description="A container image, for pools that run images.")
+    flavor: Plain = Field(description="Kind of accelerator.", examples=["h100"])
+    gpus: int = Field(default=1, ge=1, le=GPUS_MAX, description="GPUs, or slices where the flavor is cut; all at once.")
+    wall_seconds: int = Field(ge=1, le=WALL_SECONDS_MAX, description="How long it may run at most; this much is held.")
+    memory_mib: int = Field(default=MEMORY_BYTES_DEFAULT // MIB, ge=16, le=4_194_304)
+    environment: dict[str, str] = Field(default_factory=dict, max_length=32, description="Public variables; no secrets.")
+    artefacts: list[str] = Field(default_factory=list, max_length=16, description="Files to keep, such as reports/*.xml.")
+    grant: UUID | None = Field(default=None, description="The compute grant that pays; none: the one that ends first.")
+
+    @property
+    def source(self) -> SourceKind:
+        """A repository or an image makes the source; else it is the command alone."""
+        if self.repository or self.commit:
+            return SourceKind.REPOSITORY
+        return SourceKind.IMAGE if self.image else SourceKind.COMMAND
+
+    def to_new_job(self, *, job_id: UUID | None = None) -> NewJob:
+        """As the service takes it."""
+        return NewJob(
+            name=self.name,
+            kind=self.kind,
+            source=self.source,
+            command=self.command,
+            flavor=self.flavor,
+            gpus=self.gpus,
+            wall_seconds=self.wall_seconds,
+            repository=self.repository or None,
+            commit=self.commit or None,
+            ref=self.ref or None,
+            image=self.image or None,
+            environment=self.environment,
+            artefacts=tuple(self.artefacts),
+            memory_bytes=self.memory_mib * MIB,
+            grant_id=self.grant,
+            job_id=job_id,
+        )
+
+
+class CancelIn(BaseModel):
+    """Why a job is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")] = ""
+
+
+class WaitingOut(BaseModel):
+    """Why a job waits."""
+
+    code: str
+    reason: str
+    since: datetime
+
+
+class DrawOut(BaseModel):
+    """A share of an attempt's time on one offer, in GPU-hours of the flavor."""
+
+    offer: UUID
+    donor: str
+    held_gpu_hours: Decimal
+    used_gpu_hours: Decimal
+    lost_gpu_hours: Decimal
+
+
+class AttemptOut(BaseModel):
+    """One try at running a job."""
+
+    id: UUID
+    number: int
+    pool: str
+    status: AttemptStatus
+    cause: FailureCause | None
+    reason: str | None
+    exit_code: int | None
+    held_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    settled_at: datetime | None
+    seconds: int | None = Field(description="Whole seconds charged or lost; none before the end.")
+    rate: str = Field(description="Reference GPU-hours per GPU-hour, an exact fraction.")
+    held_reference_gpu_hours: Decimal
+    used_reference_gpu_hours: Decimal | None
+    draws: list[DrawOut]
+    output_bytes: int
+    tests: dict[str, Any] | None
+    artefacts: list["ArtefactOut"]
+
+    @classmethod
+    def of(cls, attempt: JobAttempt) -> Self:
+        usage = attempt.usage
+        return cls(
+            id=attempt.id,
+            number=attempt.number,
+            pool=attempt.pool.slug,
+            status=attempt.status,
+            cause=attempt.cause,
+            reason=attempt.reason,
+            exit_code=attempt.exit_code,
+            held_at=attempt.held_at,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            settled_at=attempt.settled_at,
+            seconds=usage.seconds if usage else None,
+            rate=str(attempt.rate),
+            held_reference_gpu_hours=hours(attempt.held_reference_ticks),
+            used_reference_gpu_hours=hours(usage.reference_ticks) if usage else None,
+            draws=[
+                DrawOut(
+                    offer=draw.offer_id,
+                    donor=draw.offer.donor.slug,
+                    held_gpu_hours=hours(draw.held_ticks),
+                    used_gpu_hours=hours(draw.used_ticks),
+                    lost_gpu_hours=hours(draw.lost_ticks),
+                )
+                for draw in attempt.draws
+            ],
+            output_bytes=attempt.output_bytes,
+            tests=attempt.test_summary,
+            artefacts=[
+                ArtefactOut(id=kept.id, name=kept.name, size_bytes=kept.size_bytes, sha256=kept.sha256)
+                for kept in attempt.artefacts
+            ],
+        )
+
+
+class ArtefactOut(BaseModel):
+    """A file a job left."""
+
+    id: UUID
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class JobOut(BaseModel):
+    """A job in short."""
+
+    id: UUID
+    project: str
+    grant: UUID
+    name: str
+    kind: JobKind
+    source: SourceKind
+    command: str
+    repository: str | None
+    commit: str | None
+    ref: str | None
+    image: str | None
+    flavor: str
+    gpus: int
+    wall_seconds: int
+    memory_mib: int
+    environment: dict[str, str]
+    artefact_patterns: list[str]
+    status: JobStatus
+    finished: bool
+    waiting: WaitingOut | None
+    submitted_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def fields_of(cls, job: Job) -> dict[str, Any]:
+        waiting = None
+        if job.waiting_code is not None and job.waiting_reason is not None and job.waiting_since is not None:
+            waiting = WaitingOut(code=job.waiting_code, reason=job.waiting_reason, since=job.waiting_since)
+        return {
+            "id": job.id,
+            "project": job.project.slug,
+            "grant": job.grant_id,
+            "name": job.name,
+            "kind": job.kind,
+            "source": job.source,
+            "command": job.command,
+            "repository": job.repository,
+            "commit": job.commit_sha,
+            "ref": job.ref,
+            "image": job.image,
+            "flavor": job.flavor.slug,
+            "gpus": job.gpus,
+            "wall_seconds": job.wall_seconds,
+            "memory_mib": job.memory_bytes // MIB,
+            "environment": job.environment,
+            "artefact_patterns": job.artefact_globs,
+            "status": job.status,
+            "finished": job.finished,
+            "waiting": waiting,
+            "submitted_at": job.submitted_at,
+            "finished_at": job.finished_at,
+        }
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        return cls(**cls.fields_of(job))
+
+
+class JobDetail(JobOut):
+    """A job with its attempts: what happened, who is to blame, what it cost."""
+
+    cause: FailureCause | None
+    exit_code: int | None
+    used_reference_gpu_hours: Decimal
+    attempts: list[AttemptOut]
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        last = job.attempts[-1] if job.attempts else None
+        used = sum(attempt.usage.reference_ticks for attempt in job.attempts if attempt.usage)
+        return cls(
+            **cls.fields_of(job),
+            cause=last.cause if last else None,
+            exit_code=last.exit_code if last else None,
+            used_reference_gpu_hours=hours(used),
+            attempts=[AttemptOut.of(attempt) for attempt in job.attempts],
+        )
+
+
+class JobPage(BaseModel):
+    """Newest jobs first."""
+
+    jobs: list[JobOut]
+    next_cursor: str | None
+
+
+class LogOut(BaseModel):
+    """A part of the output of a job's newest attempt, or of the one asked for."""
+
+    attempt: int | None
+    text: str
+    offset: int
+    next_offset: int = Field(description="Ask from here for what comes next.")
+    total_bytes: int
+    complete: bool = Field(description="Whether nothing follows and nothing will.")
+
+    @classmethod
+    def of(cls, log: JobLog) -> Self:
+        return cls(
+            attempt=log.attempt.number if log.attempt else None,
+            text=log.window.text,
+            offset=log.window.offset,
+            next_offset=log.window.next_offset,
+            total_bytes=log.window.total_bytes,
+            complete=log.complete,
+        )
+
+
+class PoolOut(BaseModel):
+    """A pool as the job meets it."""
+
+    pool: str
+    status: str
+    devices: int
+    free: int
+    fits: bool
+
+
+class OfferOut(BaseModel):
+    """An offer as the job meets it."""
+
+    offer: UUID
+    donor: str
+    name: str
+    left_gpu_hours: Decimal
+    permits: bool
+    opens_at: datetime
+    closes_at: datetime
+    closes_too_soon: bool
+
+
+class ExplanationOut(BaseModel):
+    """Why a job waits, and everything that decides it."""
+
+    id: UUID
+    status: JobStatus
+    code: str | None
+    reason: str | None
+    since: datetime | None
+    place: int | None
+    would_start_now: bool
+    needed_reference_gpu_hours: Decimal
+    grant_left_gpu_hours: Decimal
+    grant_held_gpu_hours: Decimal
+    pools: list[PoolOut]
+    offers: list[OfferOut]
+
+    @classmethod
+    def of(cls, found: Explanation) -> Self:
+        return cls(
+            id=found.job.id,
+            status=found.job.status,
+            code=found.code,
+            reason=found.reason,
+            since=found.since,
+            place=found.place,
+            would_start_now=found.would_start_now,
+            needed_reference_gpu_hours=hours(found.needed_reference),
+            grant_left_gpu_hours=hours(found.grant.left),
+            grant_held_gpu_hours=hours(found.grant.held),
+            pools=[
+                PoolOut(pool=fact.pool.slug, status=fact.pool.status, devices=fact.pool.devices, free=fact.free, fits=fact.fits)
+                for fact in found.pools
+            ],
+            offers=[
+                OfferOut(
+                    offer=fact.offer.id,
+                    donor=fact.offer.donor.slug,
+                    name=fact.offer.name,
+                    left_gpu_hours=hours(fact.left),
+                    permits=fact.permits,
+                    opens_at=fact.offer.opens_at,
+                    closes_at=fact.offer.closes_at,
+                    closes_too_soon=fact.closes_too_soon,
+                )
+                for fact in found.offers
+            ],
+        )
+
+
+class StatementOut(BaseModel):
+    """A donor's month, in GPU-hours of each flavor."""
+
+    donor: str
+    month: str
+    until: datetime
+    flavors: list[dict[str, Any]]
+    offers: list[dict[str, Any]]
+    projects: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, found: Statement) -> Self:
+        return cls(
+            donor=found.donor.slug,
+            month=found.month,
+            until=found.until,
+            flavors=[
+                {
+                    "flavor": total.flavor.slug,
+                    "given": hours(total.given),
+                    "ahead": hours(total.ahead),
+                    "used": hours(total.used),
+                    "lost": hours(total.lost),
+                    "idle": hours(total.idle),
+                }
+                for total in found.flavors
+            ],
+            offers=[
+                {
+                    "offer": line.offer.id,
+                    "name": line.offer.name,
+                    "flavor": line.offer.flavor.slug,
+                    "given": hours(line.given),
+                    "ahead": hours(line.ahead),
+                    "used": hours(line.used),
+                    "lost": hours(line.lost),
+                    "idle": hours(line.idle),
+                }
+                for line in found.offers
+            ],
+            projects=[
+                {
+                    "project": line.project.slug,
+                    "flavor": line.flavor.slug,
+                    "used": hours(line.used),
+                    "lost": hours(line.lost),
+                    "jobs": line.jobs,
+                    "succeeded": line.succeeded,
+                    "failed": line.failed,
+                    "tests_passed": line.tests_passed,
+                    "artefacts": line.artefacts,
+                }
+                for line in found.projects
+            ],
+        )
+
+
+STATEMENT_COLUMNS = ("donor", "month", "row", "name", "flavor", "given", "ahead", "used", "lost", "idle", "jobs", "succeeded",
+                     "failed", "tests_passed", "artefacts")  # fmt: skip
+
+
+def statement_csv(found: Statement) -> str:
+    """The statement as CSV: a row per offer, then a row per project. Hours with six places."""
+    made = StatementOut.of(found)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, STATEMENT_COLUMNS, restval="", extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    for kind, rows in (("offer", made.offers), ("project", made.projects)):
+        for row in rows:
+            name = _spreadsheet_safe(str(row["name"] if kind == "offer" else row["project"]))
+            writer.writerow({**row, "donor": made.donor, "month": made.month, "row": kind, "name": name})
+    return out.getvalue()
+
+
+def _spreadsheet_safe(text: str) -> str:
+    """Spreadsheets run cells that begin like a formula; an apostrophe keeps them text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def hours(ticks: int) -> Decimal:
+    """GPU-hours as a decimal of six places, for programs; exact ticks are in the ledger's export."""
+    return (Decimal(ticks) / TICKS_PER_GPU_HOUR).quantize(Decimal("0.000001"))
