@@ -56,8 +56,8 @@ class StartForm(Form):
     """Where to start from: an empty form, or a funding.json by address, paste or upload."""
 
     project_id = SelectField("Which project is it for?", [Optional()])
-    manifest_url = TextField("Address of the funding.json", length_max=1024)
-    manifest_text = TextAreaField("Text of the funding.json", render_kw={"rows": 8, "spellcheck": "false"})
+    manifest_url = TextField("Address of the funding.json", [Asked()], length_max=1024)
+    manifest_text = TextAreaField("Text of the funding.json", render_kw={"rows": 8, "spellcheck": "false", "class": "mono"})
     manifest_file = FileField("File")
 
 
@@ -65,7 +65,7 @@ class ManifestForm(Form):
     """Another text for an application that was begun."""
 
     manifest_url = TextField("Address of the funding.json", [required("Say where it is published.")], length_max=1024)
-    manifest_text = TextAreaField("Text of the funding.json", render_kw={"rows": 8, "spellcheck": "false"})
+    manifest_text = TextAreaField("Text of the funding.json", render_kw={"rows": 8, "spellcheck": "false", "class": "mono"})
     manifest_file = FileField("File")
 
 

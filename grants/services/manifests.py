@@ -47,7 +47,7 @@ def require_valid(report: Report) -> None:
     if not report.is_valid:
         count = len(report.errors)
         what = "an error" if count == 1 else f"{count} errors"
-        raise ManifestRefused(f"The manifest has {what}. Correct it where it is published, or start with an empty form.")
+        raise ManifestRefused(f"The funding.json has {what}, named below. Correct it and have it read again.")
 
 
 def keep(

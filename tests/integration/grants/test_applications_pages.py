@@ -247,7 +247,7 @@ def test_a_manifest_with_errors_is_refused_with_every_path_and_nothing_is_lost(
     page = mia.get(f"/programmes/{call.slug}/apply")
     refused = mia.submit(page, "Read it and start", manifest_url=HOME, manifest_text=body)
     assert refused.status == 422
-    assert refused.problems == ["The manifest has 2 errors. Correct it where it is published, or start with an empty form."]
+    assert refused.problems == ["The funding.json has 2 errors, named below. Correct it and have it read again."]
     assert "entity.type" in refused.words
     assert "funding.plans[0].channels[0]" in refused.words
     [area] = refused.all("textarea", id="manifest_text")
@@ -308,8 +308,7 @@ def test_the_assistant_shows_the_file_and_check_again_sees_it(
     shown = mia.get(f"/applications/{only(session).id}/manifest")
     assert "1 of 5 addresses are not proven yet." in shown.words
     assert "The list does not name https://example.org/funding.json; add it on a line of its own." in shown.words
-    pres = [(pre.text or "").strip() for pre in shown.all("pre")]
-    assert pres == [HOME, LIST]
+    assert [(pre.text or "").strip() for pre in shown.all("pre")] == [HOME, LIST]
     web[LIST] += f"{HOME}\n"
     again = mia.submit(shown, "Check again", follow=True)
     assert "Read again: every address is proven." in again.text
