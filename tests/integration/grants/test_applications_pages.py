@@ -17,7 +17,6 @@ from core.clock import utc_now
 from core.errors import InvalidInput
 from core.identity import tokens
 from core.identity.models import Person
-from core.money import Money
 from grants.manifests import fetching
 from grants.models import (
     Application,
@@ -30,8 +29,8 @@ from grants.models import (
     RoundStatus,
 )
 from grants.services import applications, manifests
-from tests.integration.grants.conftest import make_programme, make_round, project, usd
-from tests.integration.grants.conftest import person as make_person
+from tests.integration.grants import builders
+from tests.integration.grants.builders import Funder, usd
 
 LIST = "https://code.other.org/.well-known/funding-manifest-urls"
 LONG = "Verein zur Förderung quelloffener Wettervorhersage-Infrastruktur im Alpenraum und angrenzenden Gebieten e. V."
@@ -54,17 +53,17 @@ WRITTEN = {
 
 
 @pytest.fixture
-def call(session: Session, funder: Any) -> Programme:
+def call(session: Session, funder: Funder) -> Programme:
     """A programme with a question of its own and a rolling round."""
-    made = make_programme(
-        session, funder, request_min_minor=usd(10_000), request_step_minor=usd(25_000), request_max_minor=usd(100_000)
+    made = builders.programme(
+        session, funder, request_min_minor=1_000_000, request_step_minor=2_500_000, request_max_minor=10_000_000
     )
     session.add(
         ApplicationQuestion(
             programme_id=made.id, position=1, key="users", label="Who depends on it?", guidance="Names help.", characters_max=300
         )
     )
-    make_round(session, made, closes_on=None, decides_on=None)
+    builders.round_of(session, made, closes_on=None, decides_on=None)
     session.commit()
     return made
 
@@ -129,7 +128,7 @@ def test_an_application_from_nothing_to_submitted(mia: Client, session: Session,
     assert "Submitted" in shown.words
     application = only(session)
     assert application.status is ApplicationStatus.SUBMITTED
-    assert application.requested == Money(usd(25_000), "USD")
+    assert application.requested == usd(25_000)
     assert application.summary == "Turns cranks.\nThousands use it."
     assert (application.licences, application.months) == (["MIT", "Apache-2.0"], 6)
     assert (application.payee, application.answers) == (PayeeWish.PERSON, {"users": "Everyone"})
@@ -209,7 +208,7 @@ def test_starting_from_a_pasted_manifest_fills_the_form(
     edit = mia.submit(page, "Read it and start", manifest_url=HOME, manifest_text=body, follow=True)
     application = only(session)
     assert application.project_name == "Fast Server"
-    assert application.requested == Money(usd(25_000), "USD")
+    assert application.requested == usd(25_000)
     assert application.licences == ["Apache-2.0"]
     assert (application.payee, application.payee_name) == (PayeeWish.TEAM, "The Inference Team")
     assert "All 5 addresses are proven." in edit.words
@@ -357,7 +356,7 @@ def test_manifest_looks_are_limited_per_person(mia: Client, call: Programme, web
 
 
 def test_a_project_of_ones_own_can_be_chosen(mia: Client, call: Programme, session: Session, maintainer: Person) -> None:
-    known = project(session, "Known Tool", maintainer)
+    known = builders.project(session, "Known Tool", maintainer)
     page = mia.get(f"/programmes/{call.slug}/apply")
     edit = mia.submit(page, "Start with an empty form", project_id=str(known.id), follow=True)
     assert "Known Tool" in edit.text
@@ -375,7 +374,7 @@ def test_nobody_elses_application_is_seen_or_touched(
     )
     session.commit()
     base = f"/applications/{application.id}"
-    client.sign_in(make_person(session, "Stan Stranger"))
+    client.sign_in(builders.person(session, "Stan Stranger"))
     for path in ("", "/edit", "/files", "/submission", "/manifest", f"/files/{attachment.id}"):
         assert client.get(base + path).status == 404, path
     for path in ("/edit", "/autosave", "/files", "/submission", "/withdrawal", "/manifest", "/manifest-readings",
@@ -428,11 +427,11 @@ def test_withdrawing_keeps_the_reason_and_ends_it(mia: Client, call: Programme, 
     assert mia.post(f"/applications/{application.id}/withdrawal").status == 409
 
 
-def test_without_an_open_round_the_page_says_when(mia: Client, session: Session, funder: Any) -> None:
-    programme = make_programme(session, funder)
+def test_without_an_open_round_the_page_says_when(mia: Client, session: Session, funder: Funder) -> None:
+    programme = builders.programme(session, funder)
     page = mia.get(f"/programmes/{programme.slug}/apply")
     assert "No further round is announced" in page.words
-    make_round(
+    builders.round_of(
         session,
         programme,
         status=RoundStatus.PLANNED,
@@ -454,7 +453,7 @@ def test_a_draft_begun_is_offered_again_and_waits_in_my_work(mia: Client, call: 
 
 
 def test_the_committees_people_stay_unnamed_to_the_applicant(
-    mia: Client, call: Programme, session: Session, funder: Any, maintainer: Person
+    mia: Client, call: Programme, session: Session, funder: Funder, maintainer: Person
 ) -> None:
     start_empty(mia, call)
     applications.allow_exception(session, only(session).id, officer=funder.officer, reason="Agreed by phone", now=utc_now())
@@ -493,7 +492,7 @@ def test_the_api_lists_a_persons_applications_page_by_page(
     client.sign_in(maintainer)
     for _ in range(3):
         start_empty(client, call)
-    other = make_person(session, "Stan Stranger")
+    other = builders.person(session, "Stan Stranger")
     client.sign_out()
     assert client.api("GET", "/api/v1/applications").status == 401
     token = make_token(session, maintainer, "applications:read")
