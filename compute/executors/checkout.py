@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from compute.executors.base import ExecutorError, Repository
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+REF = re.compile(r"refs(/[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]*)+")
 URL_CHARACTERS = re.compile(r"[!-~]{1,2000}")  # printable ASCII without space: nothing that could end a line of configuration
 
 
@@ -25,6 +26,8 @@ def check(source: Repository, allowed_folders: Sequence[Path]) -> None:
     """
     if not COMMIT.fullmatch(source.commit):
         raise ExecutorError(f"“{source.commit}” is not a commit: give all 40 hexadecimal digits, in lower case.", permanent=True)
+    if source.ref is not None and (not REF.fullmatch(source.ref) or ".." in source.ref or len(source.ref) > 250):
+        raise ExecutorError(f"“{source.ref}” is not a full name of a branch or tag, such as refs/heads/main.", permanent=True)
     if not URL_CHARACTERS.fullmatch(source.url):
         raise ExecutorError("The repository's address holds characters that no address has.", permanent=True)
     if source.url.startswith("/"):
@@ -58,6 +61,7 @@ def environment(source: Repository, home: Path) -> dict[str, str]:
     if source.url.startswith("/"):
         resolved = str(Path(source.url).resolve())
         names = {source.url, resolved, f"{resolved}/.git"}
+        lines.append("[uploadpack]\n\tallowFilter = true\n")  # we are the server of a local repository, too
         lines.append("[safe]\n" + "".join(f"\tdirectory = {_quoted(name)}\n" for name in sorted(names)))
     configuration.write_text("".join(lines), encoding="utf-8")
     return {
@@ -72,34 +76,59 @@ def environment(source: Repository, home: Path) -> dict[str, str]:
     }
 
 
-NO_SUCH_COMMIT = b"not our ref"
-"""What a server that gives commits by their names says when it has none of that name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One git command. Each must succeed, or its fallback."""
+    """One git command. Each must succeed, or its fallback; `fault` says when the submitter is to blame that it did not."""
 
     what: str  # completes "Could not …"
     command: list[str]
-    fallback: list[str] | None = None  # tried when the command fails, unless the server said NO_SUCH_COMMIT
-    needs_commit: bool = False  # fails if what was fetched does not hold the commit
+    fallback: list[str] | None = None
+    fault: str = ""  # the sentence for the submitter
+    fault_said: bytes = b""  # what git says then; empty: they are to blame whatever it says
 
 
-def steps(source: Repository, work: Path) -> list[Step]:
-    """The commands in order."""
+def steps(source: Repository, folder: Path) -> list[Step]:
+    """The commands in order, for the work folder `folder/work`."""
+    work = folder / "work"
     git = ["git", "-C", str(work)]
-    fetch = [*git, "fetch", "--quiet", "--no-tags", "--end-of-options", source.url]
-    everything = [*git, "fetch", "--quiet", "--end-of-options", source.url]
+    everything = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+    absent = f"{source.url} has no commit {source.commit}."
     return [
+        *(_proof(source, source.ref, folder / "proof") if source.ref is not None else []),
         Step("prepare the work folder", ["git", "init", "--quiet", "--template=", str(work)]),
         Step(
             "fetch the commit",
-            [*fetch[:-2], "--depth=1", *fetch[-2:], source.commit],
-            fallback=[*everything, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"],
+            [*git, "fetch", "--quiet", "--no-tags", "--depth=1", "--end-of-options", source.url, source.commit],
+            fallback=[*git, "fetch", "--quiet", "--end-of-options", source.url, *everything],
+            fault=absent,
+            fault_said=b"not our ref",  # a server that gives commits by their names, and has none of this name
         ),
         # ^{commit}: a tag or a tree of that name is not what was asked for.
-        Step("check out the commit", [*git, "checkout", "--quiet", "--detach", f"{source.commit}^{{commit}}"], needs_commit=True),
+        Step("check out the commit", [*git, "checkout", "--quiet", "--detach", f"{source.commit}^{{commit}}"], fault=absent),
+    ]
+
+
+def _proof(source: Repository, ref: str, proof: Path) -> list[Step]:
+    """Show that the commit is part of the ref: anybody can name a branch, and a server gives commits that are on none.
+
+    Only the history is fetched (no tree, no file), into a folder of its own; git does that from a named remote only.
+    """
+    git = ["git", "-C", str(proof)]
+    fetch = ["fetch", "--quiet", "--no-tags", "--filter=tree:0", "--end-of-options", "origin", f"+{ref}:refs/proof/ref"]
+    return [
+        Step("prepare the proof", ["git", "init", "--quiet", "--bare", "--template=", str(proof)]),
+        Step("prepare the proof", [*git, "remote", "add", "--", "origin", source.url]),
+        Step(
+            "fetch the history",
+            [*git, *fetch],
+            fault=f"{source.url} has no {ref}.",
+            fault_said=b"couldn't find remote ref",
+        ),
+        Step(
+            "look into the history",
+            [*git, "merge-base", "--is-ancestor", source.commit, "refs/proof/ref"],
+            fault=f"Commit {source.commit} is not part of {ref} of {source.url}, and an offer it would use asks for that.",
+        ),
     ]
 
 

@@ -68,17 +68,21 @@ def parse_listing(listing: str, flavors: Mapping[str, str]) -> list[Device]:
             if devices and devices[-1].name.startswith("GPU-"):
                 devices.pop()  # a GPU in MIG mode can be used through its slices only
             cut = f"{product} MIG {piece['profile']}"
-            flavor = flavors.get(cut, f"{flavors.get(product, flavor_of(product))}-{piece['profile']}")
+            flavor = flavors.get(cut, f"{flavors.get(product, flavor_of(product))}-{_slug(piece['profile'])}")
             devices.append(Device(piece["id"], flavor, is_gpu=True))
     return devices
 
 
 def flavor_of(product: str) -> str:
-    """A short name from the driver's: `NVIDIA H100 80GB HBM3` → `H100`, `NVIDIA GeForce RTX 4090` → `RTX4090`."""
+    """A flavor's slug from the driver's name: `NVIDIA H100 80GB HBM3` → `h100`, `NVIDIA GeForce RTX 4090` → `rtx4090`."""
     words = [word for word in re.split(r"[ -]+", product) if word not in VENDOR_WORDS]
     if len(words) > 1 and words[0] in {"RTX", "GTX"}:
-        return words[0] + words[1]
-    return words[0] if words else product
+        return _slug(words[0] + words[1])
+    return _slug(words[0] if words else product)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 class Allocation:

@@ -57,7 +57,10 @@ class LocalExecutor:
         nvidia_smi: str = "nvidia-smi",
         flavors: Mapping[str, str] | None = None,
     ) -> None:
-        """`slots` are declared beside the GPUs that are found; local repositories must lie under one of `repositories`."""
+        """`slots` are declared beside the GPUs that are found; local repositories must lie under one of `repositories`.
+
+        A declared slot is a turn to run, no GPU: a job in it is told to see none.
+        """
         self._folder = folder or settings().data_folder / "jobs"
         self._repositories = repositories
         self._limits = limits or Limits()
@@ -77,11 +80,15 @@ class LocalExecutor:
         return None
 
     def capacity(self) -> Capacity:
-        """The GPUs that were found when this executor was first asked, and the declared slots."""
-        gpus: dict[str, int] = {}
-        for device in self._devices:
-            gpus[device.flavor] = gpus.get(device.flavor, 0) + 1
-        return Capacity(gpus, detected=any(device.is_gpu for device in self._devices))
+        """The GPUs that were found when this executor was first asked, and the declared slots.
+
+        A flavor that was declared is not counted among the found: the declaration is what the operator wants of this machine.
+        """
+        gpus: dict[str, int] = dict(self._slots)
+        for device in self._gpus:
+            if device.flavor not in self._slots:
+                gpus[device.flavor] = gpus.get(device.flavor, 0) + 1
+        return Capacity(gpus, detected=bool(self._gpus))
 
     def start(self, spec: LaunchSpec) -> None:
         """Check the spec, take the devices, leave a supervisor behind."""
@@ -96,7 +103,7 @@ class LocalExecutor:
                 return
             if spec.gpus:
                 allocation = devices.allocate(
-                    self._devices,
+                    self._of_flavor(spec.flavor),
                     self._folder / "devices",
                     flavor=spec.flavor,
                     count=spec.gpus,
@@ -209,9 +216,13 @@ class LocalExecutor:
     # ---------------------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _devices(self) -> list[devices.Device]:
-        # Asked when needed: a process that only reads output must not depend on the driver.
-        return [*devices.detected(self._nvidia_smi, self._flavors), *devices.declared(self._slots)]
+    def _gpus(self) -> list[devices.Device]:
+        return devices.detected(self._nvidia_smi, self._flavors)
+
+    def _of_flavor(self, flavor: str) -> list[devices.Device]:
+        """The devices of a flavor. The driver is asked only if nobody declared any: a broken one must not stop CPU jobs."""
+        declared = [device for device in devices.declared(self._slots) if device.flavor == flavor]
+        return declared or [device for device in self._gpus if device.flavor == flavor]
 
     def _check(self, spec: LaunchSpec) -> None:
         """Refuse what can never run here."""
@@ -315,5 +326,5 @@ def _bury(folder: RunDir, attempt_id: UUID) -> Result:
         devices=progress.devices if progress else (),
     )
     folder.write_result(result)
-    files.remove(folder.work, folder.home, folder.tmp)
+    files.remove(*folder.scratch)
     return result

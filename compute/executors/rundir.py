@@ -7,7 +7,7 @@
     result.json       how it ended; written once, and durable before anybody reads it
     output.log        standard output and error, within the limit
     artefacts/        the kept files, under plain numbers; result.json has their names
-    work/ home/ tmp/  what the command sees; deleted at the end
+    work/ home/ tmp/  what the command sees; deleted at the end, and proof/ (see checkout.py) with them
 
 JSON files are replaced in one step, so that a reader finds the old or the new one, never half of one.
 """
@@ -32,7 +32,7 @@ MARKER = "PLEDGEWORKS_ATTEMPT_ID"
 class Limits:
     """What the owner of the machine allows to every attempt, beside what the attempt declares."""
 
-    checkout_seconds: int = 600
+    checkout_seconds: int = 300  # a job is not charged for its checkout, so this bounds what a slow server can block
     grace_seconds: float = 10.0  # between asking processes to end and killing them
     processes_max: int = 512
     file_bytes_max: int = 8 * 1024**3  # of one file, and of the work folder once the disk runs low
@@ -160,8 +160,14 @@ class RunDir:
         self.work = path / "work"
         self.home = path / "home"
         self.tmp = path / "tmp"
+        self.proof = path / "proof"  # a repository's history, while it is looked into
         self.artefacts = path / "artefacts"
         self.trouble = path / "supervisor.log"  # what the supervisor itself had to complain about
+
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """What is of no use after the end."""
+        return (self.work, self.home, self.tmp, self.proof)
 
     def orders(self) -> Orders | None:
         return Orders.from_json(data) if (data := self._read("spec.json")) else None

@@ -71,18 +71,22 @@ class Supervisor:
         return ending
 
     def _steps(self, source: Repository, environment: Mapping[str, str], began: float) -> Ending | None:
-        for step in checkout.steps(source, self._folder.work):
+        for step in checkout.steps(source, self._folder.path):
             ending = self._git(step.command, environment, began)
-            absent = step.needs_commit or checkout.NO_SUCH_COMMIT in self._folder.output.read_bytes()
-            if ending.state is None and ending.exit_code != 0 and step.fallback and not absent:
+            if ending.exit_code == 0:
+                continue
+            if ending.state is not None:
+                return ending
+            if step.fault and step.fault_said in self._folder.output.read_bytes():
+                return Ending(None, AttemptState.FAILED, step.fault)
+            if step.fallback is not None:
                 ending = self._git(step.fallback, environment, began)
             if ending.state is not None:
                 return ending
             if ending.exit_code != 0:
-                if absent:  # the submitter named a commit that is not there; nothing of ours failed
-                    return Ending(None, AttemptState.FAILED, f"{source.url} has no commit {source.commit}.")
                 reason = f"Could not {step.what} from {source.url}; the output says why."
                 return Ending(None, AttemptState.FAILED, reason, infrastructure=True)
+        files.remove(self._folder.proof)
         return None
 
     def _git(self, command: list[str], environment: Mapping[str, str], began: float) -> Ending:
@@ -152,7 +156,7 @@ class Supervisor:
                 artefacts=kept.artefacts,
             )
         )
-        files.remove(self._folder.work, self._folder.home, self._folder.tmp)
+        files.remove(*self._folder.scratch)
 
     def _stop_asked(self) -> Ending | None:
         request = self._folder.stop_request()

@@ -173,7 +173,7 @@ class Watch:
     def _disk_low(self) -> Ending | None:
         if shutil.disk_usage(self._folder.path).free >= self._limits.disk_reserve_bytes:
             return None
-        used = sum(files.used_bytes(path) for path in (self._folder.work, self._folder.home, self._folder.tmp))
+        used = sum(files.used_bytes(path) for path in self._folder.scratch)
         if used > self._limits.file_bytes_max:
             return _failed(f"It filled the disk of the pool with {_size(used)}; it may use {_size(self._limits.file_bytes_max)}.")
         reason = f"The disk of the pool has less than {_size(self._limits.disk_reserve_bytes)} left."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from executor_jobs import ended, forgotten, output, ran, repository, says, spec
+from executor_jobs import ended, forgotten, git, output, ran, repository, says, spec
 from uuid_utils.compat import uuid7
 
 from compute.executors.base import (
@@ -184,6 +184,31 @@ def test_a_commit_that_is_not_there_is_the_submitters_mistake(subject: Subject) 
 
     assert (status.state, status.started_at, status.infrastructure) == (AttemptState.FAILED, None, False)
     assert "has no commit 0000" in status.reason
+
+
+def test_a_commit_must_be_part_of_the_ref_that_an_offer_trusts(subject: Subject) -> None:
+    """A server gives any commit by its name, also one that somebody pushed elsewhere; a claim about it has to be true."""
+    folder = subject.repositories / "project"
+    older, newer = repository(folder)
+    git(folder, "tag", "-a", "v1", "-m", "one", older)
+    git(folder, "checkout", "--quiet", "-b", "feature")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "third")
+    third = git(folder, "rev-parse", "HEAD")
+
+    def outcome(commit: str, ref: str) -> tuple[AttemptState, str, bool]:
+        status = ran(subject.executor, spec(source=Repository(str(folder), commit, ref)))
+        return status.state, status.reason, status.infrastructure
+
+    succeeded = (AttemptState.SUCCEEDED, "", False)
+    assert outcome(older, "refs/heads/main") == succeeded
+    assert outcome(newer, "refs/heads/main") == succeeded
+    assert outcome(older, "refs/tags/v1") == succeeded
+    assert outcome(third, "refs/heads/feature") == succeeded
+    state, reason, infrastructure = outcome(third, "refs/heads/main")
+    assert (state, infrastructure) == (AttemptState.FAILED, False)
+    assert reason.startswith(f"Commit {third} is not part of refs/heads/main")
+    assert outcome(newer, "refs/tags/v1")[0] is AttemptState.FAILED
+    assert outcome(older, "refs/heads/gone") == (AttemptState.FAILED, f"{folder} has no refs/heads/gone.", False)
 
 
 def test_a_repository_that_can_not_be_reached_is_infrastructure(subject: Subject) -> None:

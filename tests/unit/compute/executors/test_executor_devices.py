@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from executor_jobs import ran, spec
 
-from compute.executors.base import ExecutorError
+from compute.executors.base import AttemptState, ExecutorError
 from compute.executors.devices import Allocation, Device, declared, detected, flavor_of, parse_listing
 from compute.executors.local import LocalExecutor
 
@@ -23,31 +24,31 @@ GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-99999999-2222-3333-4444-555555555555)
 
 def test_whole_gpus_are_named_as_cuda_takes_them() -> None:
     assert parse_listing(WHOLE, {}) == [
-        Device("GPU-5b0a9d5e-1c3f-4a0e-8f0e-5a1f3c1d2e3f", "H100", is_gpu=True),
-        Device("GPU-6c1b0e6f-2d40-4b1f-9010-6b204d2e3f40", "H100", is_gpu=True),
+        Device("GPU-5b0a9d5e-1c3f-4a0e-8f0e-5a1f3c1d2e3f", "h100", is_gpu=True),
+        Device("GPU-6c1b0e6f-2d40-4b1f-9010-6b204d2e3f40", "h100", is_gpu=True),
     ]
 
 
 def test_a_sliced_gpu_counts_as_its_slices() -> None:
-    assert [device.flavor for device in parse_listing(SLICED, {})] == ["A100-3g.40gb", "A100-1g.10gb", "A100"]
+    assert [device.flavor for device in parse_listing(SLICED, {})] == ["a100-3g-40gb", "a100-1g-10gb", "a100"]
 
 
 def test_the_operator_may_name_flavors() -> None:
-    flavors = {"NVIDIA A100-SXM4-80GB": "A100-80", "NVIDIA A100-SXM4-80GB MIG 1g.10gb": "SMALL"}
+    flavors = {"NVIDIA A100-SXM4-80GB": "a100-80", "NVIDIA A100-SXM4-80GB MIG 1g.10gb": "small"}
 
-    assert [device.flavor for device in parse_listing(SLICED, flavors)] == ["A100-80-3g.40gb", "SMALL", "A100-80"]
+    assert [device.flavor for device in parse_listing(SLICED, flavors)] == ["a100-80-3g-40gb", "small", "a100-80"]
 
 
 @pytest.mark.parametrize(
     ("product", "flavor"),
     [
-        ("NVIDIA H100 80GB HBM3", "H100"),
-        ("NVIDIA H200", "H200"),
-        ("NVIDIA L40S", "L40S"),
-        ("Tesla T4", "T4"),
-        ("NVIDIA GeForce RTX 4090", "RTX4090"),
-        ("NVIDIA RTX A6000", "RTXA6000"),
-        ("NVIDIA GH200 480GB", "GH200"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA L40S", "l40s"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA GeForce RTX 4090", "rtx4090"),
+        ("NVIDIA RTX A6000", "rtxa6000"),
+        ("NVIDIA GH200 480GB", "gh200"),
     ],
 )
 def test_flavors_are_named_after_the_product(product: str, flavor: str) -> None:
@@ -71,7 +72,7 @@ def test_a_machine_with_the_tool_is_asked(tmp_path: Path) -> None:
     (tmp_path / "listing").write_text(WHOLE, encoding="utf-8")
     executor = LocalExecutor(slots={"CPU": 1}, nvidia_smi=_tool(tmp_path, f'[ "$1" = -L ] && cat {tmp_path}/listing'))
 
-    assert (executor.capacity().gpus, executor.capacity().detected) == ({"H100": 2, "CPU": 1}, True)
+    assert (executor.capacity().gpus, executor.capacity().detected) == ({"h100": 2, "CPU": 1}, True)
 
 
 def test_a_broken_driver_is_not_a_machine_without_gpus(tmp_path: Path) -> None:
@@ -79,6 +80,14 @@ def test_a_broken_driver_is_not_a_machine_without_gpus(tmp_path: Path) -> None:
         detected(_tool(tmp_path, "exit 9"))
 
     assert not broken.value.permanent
+
+
+def test_a_broken_driver_does_not_stop_jobs_that_need_no_gpu(tmp_path: Path) -> None:
+    executor = LocalExecutor(slots={"CPU": 1}, folder=tmp_path / "jobs", nvidia_smi=_tool(tmp_path, "exit 9"))
+
+    assert ran(executor, spec("true")).state is AttemptState.SUCCEEDED
+    with pytest.raises(ExecutorError, match="can't list the GPUs"):
+        executor.start(spec("true", flavor="h100"))
 
 
 def test_a_job_without_a_gpu_is_told_to_see_none() -> None:
