@@ -6,6 +6,7 @@ from apiflask import APIFlask
 import compute.api
 import compute.cli
 import compute.demo
+import compute.runtime
 import compute.tasks
 import compute.views
 import core.identity.demo
@@ -28,10 +29,12 @@ from core.commands import commands as core_commands
 from core.db import session_scope
 from core.pages import apis as core_apis
 from core.pages import pages as core_pages
-from core.processes import up_command
+from core.processes import before_stop, up_command
 from core.web import build_app
 
 DOMAINS = (pledge, grants, payouts, compute)
+
+before_stop.append(compute.runtime.evict_local_jobs)
 
 
 def create_app() -> APIFlask:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+import structlog
 from sqlalchemy import func, select
 
-from compute.executors.base import Executor
+from compute.executors.base import Executor, ExecutorError
 from compute.executors.local import LocalExecutor
 from compute.models import Flavor, Pool, PoolStatus
 from core.config import ROOT, Environment, settings
 from core.db import session_scope
+
+log = structlog.get_logger()
 
 
 def executors() -> Mapping[str, Executor]:
@@ -27,8 +30,17 @@ def executors() -> Mapping[str, Executor]:
 
 
 def detected_gpus() -> Mapping[str, int]:
-    """The GPUs of this machine by flavor, as nvidia-smi names them; empty where there is none."""
-    return LocalExecutor(slots={}).capacity().gpus
+    """The GPUs of this machine by flavor, as nvidia-smi names them; empty where there is none or the driver is broken."""
+    try:
+        return LocalExecutor(slots={}).capacity().gpus
+    except ExecutorError as error:
+        log.warning("compute.gpus_unknown", reason=error.message)
+        return {}
+
+
+def evict_local_jobs() -> None:
+    """The platform on this machine stops: what runs here is ended, and credited back when it starts again."""
+    LocalExecutor(slots={}).evict_all("The platform was stopped.")
 
 
 def local_repositories() -> tuple[Path, ...]:

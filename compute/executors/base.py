@@ -33,6 +33,11 @@ class Stop(enum.StrEnum):
     EVICTED = "evicted"  # the platform takes the devices back: its use is credited
 
 
+def is_reserved_variable(name: str) -> bool:
+    """Whether an environment variable is the platform's to set, in every executor."""
+    return name in {"HOME", "TMPDIR", "CUDA_VISIBLE_DEVICES"} or name.startswith("PLEDGEWORKS_")
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A source repository at one exact commit. The executor never follows a branch or a tag."""
@@ -61,7 +66,7 @@ class LaunchSpec:
     job_id: UUID
     source: Source
     command: tuple[str, ...]  # argv; a script is ("sh", "-c", script)
-    environment: Mapping[str, str]  # added to the executor's own minimal one
+    environment: Mapping[str, str]  # added to the executor's own minimal one; no reserved names
     gpus: int  # whole devices (or slices, when the flavor is a slice); 0 for a job that needs none
     flavor: str
     wall_seconds: int  # declared; at its end the attempt is stopped

@@ -32,14 +32,13 @@ from compute.executors.base import (
     Repository,
     Stop,
     UnknownAttempt,
+    is_reserved_variable,
 )
 from compute.executors.rundir import MARKER, Limits, Orders, Result, RunDir, StopRequest
 from core.config import ROOT, Environment, settings
 
 ENVIRONMENT_BYTES_MAX = 32 * 1024
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-OWN_NAMES = frozenset({"HOME", "TMPDIR", "CUDA_VISIBLE_DEVICES"})
-"""Variables that a job can't choose, beside all that begin with PLEDGEWORKS_."""
 
 
 class LocalExecutor:
@@ -263,7 +262,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         if not NAME.fullmatch(name) or "\0" in value:
             raise ExecutorError(f"“{name}” can't be set as an environment variable.", permanent=True)
-        if name in OWN_NAMES or name.startswith("PLEDGEWORKS_"):
+        if is_reserved_variable(name):
             raise ExecutorError(f"{name} is set by the platform and can't be chosen by a job.", permanent=True)
         size += len(name) + len(value.encode()) + 2
     if size > ENVIRONMENT_BYTES_MAX:

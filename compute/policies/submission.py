@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from compute.executors.base import is_reserved_variable
 from compute.models import SourceKind
 from core.errors import InvalidInput
 
@@ -16,6 +17,7 @@ OUTPUT_BYTES_MAX = 20_000_000
 ARTEFACT_BYTES_MAX = 50_000_000
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_REF = re.compile(r"refs(/[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]*)+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:@-]{0,250}[a-z0-9])?")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
@@ -28,12 +30,14 @@ def check_source(
     repository: str | None,
     commit: str | None,
     image: str | None,
+    ref: str | None,
     local_roots: Sequence[Path],
 ) -> None:
     """Refuse a source the platform can't name exactly.
 
     Raises:
-        InvalidInput: no command, a branch where a commit must be, an address that is neither https nor an allowed folder.
+        InvalidInput: no command, a branch where a commit must be, a ref that is none, an address that is neither https nor
+            an allowed folder.
     """
     if not command.strip():
         raise InvalidInput("Say what to run, such as `make test`.", field="command")
@@ -48,8 +52,13 @@ def check_source(
                 "Name the exact commit by its 40 hexadecimal digits (`git rev-parse HEAD`); branches and tags can move.",
                 field="commit",
             )
-    elif repository or commit:
-        raise InvalidInput(f"A repository and a commit go with the source “repository”, not with “{kind}”.", field="repository")
+        if ref is not None and (not _REF.fullmatch(ref) or ".." in ref):
+            raise InvalidInput("Give the branch or tag in full, such as refs/heads/main or refs/tags/v1.0.", field="ref")
+    elif repository or commit or ref:
+        # A ref above all: donors trust some refs, and only of a repository can it be shown that the commit is part of one.
+        raise InvalidInput(
+            f"A repository, a commit and a ref go with the source “repository”, not with “{kind}”.", field="repository"
+        )
     if kind is SourceKind.IMAGE:
         if not image or not _IMAGE.fullmatch(image):
             raise InvalidInput("Name the container image, such as docker.io/library/python@sha256:….", field="image")
@@ -85,6 +94,8 @@ def check_environment(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         if not _VARIABLE.fullmatch(name):
             raise InvalidInput(f"“{name[:80]}” can't be the name of a variable.", field="environment")
+        if is_reserved_variable(name):
+            raise InvalidInput(f"{name} is set by the platform; choose another name.", field="environment")
         if _SECRET.search(name):
             raise InvalidInput(
                 f"{name} looks like a secret. A job's environment is shown on its page; jobs get no secrets.", field="environment"

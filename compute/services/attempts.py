@@ -155,7 +155,9 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
     if job.source is SourceKind.REPOSITORY:
         assert job.repository is not None
         assert job.commit_sha is not None
-        source = executors.Repository(job.repository, job.commit_sha)
+        # A donor's trust in a ref is worth what is known of it: where an offer asks, the executor proves the submitter's claim.
+        trusting = any(OfferPolicy.from_json(draw.offer.policy).trusted_refs for draw in attempt.draws)
+        source = executors.Repository(job.repository, job.commit_sha, job.ref if trusting else None)
     elif job.source is SourceKind.IMAGE:
         assert job.image is not None
         source = executors.Image(job.image)
@@ -164,7 +166,7 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
         job_id=job.id,
         source=source,
         command=("sh", "-c", job.command),
-        environment={**job.environment, "PLEDGEWORKS_JOB_ID": str(job.id), "CI": "true"},
+        environment=job.environment,
         gpus=attempt.gpus,
         flavor=job.flavor.slug,
         wall_seconds=attempt.wall_seconds,

@@ -255,6 +255,7 @@ def _check_shape(new: NewJob, local_roots: Sequence[Path]) -> None:
         repository=new.repository,
         commit=new.commit,
         image=new.image,
+        ref=new.ref,
         local_roots=local_roots,
     )
     policies.check_environment(new.environment)

@@ -10,7 +10,7 @@ from compute.policies import check_artefact_globs, check_environment, check_sour
 from core.errors import InvalidInput
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-GOOD: dict[str, Any] = {"command": "make test", "repository": None, "commit": None, "image": None, "local_roots": ()}
+GOOD: dict[str, Any] = {"command": "make test", "repository": None, "commit": None, "image": None, "ref": None, "local_roots": ()}
 
 
 def test_the_three_kinds_of_source_are_taken() -> None:
@@ -27,6 +27,9 @@ def test_the_three_kinds_of_source_are_taken() -> None:
         (SourceKind.COMMAND, {"command": "true\0"}, "command"),
         (SourceKind.COMMAND, {"repository": "https://example.org/r"}, "repository"),
         (SourceKind.COMMAND, {"image": "python"}, "image"),
+        (SourceKind.COMMAND, {"ref": "refs/heads/main"}, "repository"),
+        (SourceKind.REPOSITORY, {"repository": "https://example.org/r", "commit": COMMIT, "ref": "main"}, "ref"),
+        (SourceKind.REPOSITORY, {"repository": "https://example.org/r", "commit": COMMIT, "ref": "refs/heads/a:b"}, "ref"),
         (SourceKind.REPOSITORY, {"commit": COMMIT}, "repository"),
         (SourceKind.REPOSITORY, {"repository": "https://example.org/r"}, "commit"),
         (SourceKind.REPOSITORY, {"repository": "https://example.org/r", "commit": "main"}, "commit"),
@@ -66,6 +69,9 @@ def test_a_local_repository_must_lie_in_an_allowed_folder(tmp_path: Path) -> Non
         {"HF_TOKEN": "x"},
         {"aws_secret_access_key": "x"},
         {"DB_PASSWORD": "x"},
+        {"HOME": "/root"},
+        {"PLEDGEWORKS_JOB_ID": "another's"},
+        {"CUDA_VISIBLE_DEVICES": "0,1,2,3"},
         {"NAME": "x" * 1001},
         {"NAME": "two\nlines"},
         {f"V{i}": "x" for i in range(33)},
