@@ -23,7 +23,7 @@ from wtforms import (
     validators,
 )
 from wtforms.fields.choices import SelectFieldBase
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
 from core.errors import DomainError, InvalidInput
@@ -120,7 +120,17 @@ class Form(FlaskForm):  # type: ignore[misc]
 
 def required(sentence: str) -> InputRequired:
     """The field must be filled; the sentence says with what: “Enter the number of developers.”"""
-    return InputRequired(message=sentence)
+    return _Filled(message=sentence)
+
+
+class _Filled(InputRequired):  # type: ignore[misc]
+    """Spaces fill nothing: fields that strip would hand the view none where it was promised something."""
+
+    def __call__(self, form: Form, field: Field) -> None:
+        if field.raw_data and isinstance(field.raw_data[0], str) and not field.raw_data[0].strip():
+            field.errors[:] = []
+            raise StopValidation(self.message)
+        super().__call__(form, field)
 
 
 class TextField(StringField):  # type: ignore[misc]
