@@ -1,7 +1,7 @@
 """The demo's people: one for each job on the platform, all with one published password. Never made in production."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,6 +12,9 @@ from core.identity.models import Membership, Person, Role
 from core.identity.passwords import hash_password
 
 PASSWORD = "open source, well funded"  # noqa: S105 - published on purpose, for demo accounts only
+
+SINCE = timedelta(days=3 * 365)
+"""How long the demo's people have had their roles: its history reaches back that far."""
 
 
 class NoDemoInProduction(DomainError):
@@ -71,7 +74,7 @@ def load(session: Session, *, now: datetime) -> dict[str, Person]:
         session.flush()
         known[person.email] = person
         for role in sign_in.platform_roles:
-            session.add(Membership(person_id=person.id, role=role, from_on=now.date()))
+            session.add(Membership(person_id=person.id, role=role, from_on=(now - SINCE).date()))
     return {sign_in.key: known[sign_in.email] for sign_in in SIGN_INS}
 
 
