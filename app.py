@@ -21,6 +21,7 @@ import payouts.tasks
 import payouts.views
 import pledge.api
 import pledge.cli
+import pledge.demo
 import pledge.tasks
 import pledge.views
 from core.cli import Commands
@@ -68,6 +69,7 @@ def load_demo() -> list[str]:
     now = utc_now()
     with session_scope() as session:
         people = core.identity.demo.load(session, now=now)
+        pledge.demo.load(session, now=now, people=people)
         compute.demo.load(session, now=now, people=people)
     return core.identity.demo.welcome()
 

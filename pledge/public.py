@@ -51,17 +51,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """What the dates say of a member, and when its next report is due."""
+
+    state: RenewalState
+    due_on: date
+    figures_on: date | None
+    """For figures that describe a day: the last day that judges them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything public about the pledge on one day."""
 
     totals: Totals
     entries: list[Entry]
-    renewals: dict[str, tuple[RenewalState, date]]
-    """Of the members whose file says active: what the dates say, and when the next report is due."""
+    renewals: dict[str, Renewed]
+    """Of the members whose file says active."""
 
 
 def figures(session: Session, *, on: date) -> Figures:
-    """Compute the public figures as of a day: members who had joined, reports published until then."""
+    """Compute the public figures as of a day: members who had joined, reports published until then.
+
+    Companies that were made up for a demo are listed, marked, and counted in no total.
+    """
     members = session.scalars(
         select(PledgeMember).where(
             PledgeMember.joined_on <= on,
@@ -70,6 +83,7 @@ def figures(session: Session, *, on: date) -> Figures:
         )
     ).all()
     by_id = {member.member_id: member for member in members}
+    counted = {member.member_id: member.listed for member in members if not member.is_fictional}
     reports = [figure(report) for report in standing_reports(session, on=on)]
     rules = queries.renewal_rules(session)
     entries, renewals = [], {}
@@ -78,9 +92,9 @@ def figures(session: Session, *, on: date) -> Figures:
         dates = queries.renewal_from(member, report.report_on, rules)
         state = dates.state(min(on, member.figures_on or on))
         entries.append(Entry(member, report, state))
-        if member.listed:
-            renewals[member.member_id] = (state, dates.due_on)
-    summed = totals([(member.member_id, member.listed) for member in members], reports, currency=CURRENCY, on=on)
+        if counted.get(member.member_id):
+            renewals[member.member_id] = Renewed(state, dates.due_on, member.figures_on)
+    summed = totals(counted.items(), reports, currency=CURRENCY, on=on)
     return Figures(summed, entries, dict(sorted(renewals.items())))
 
 
@@ -141,7 +155,8 @@ def totals_json(found: Figures) -> dict[str, Any]:
             for year, entry in summed.per_year.items()
         },
         "renewal": {
-            member_id: {"state": str(state), "due_on": due_on.isoformat()}
-            for member_id, (state, due_on) in found.renewals.items()
+            member_id: {"state": str(entry.state), "due_on": entry.due_on.isoformat()}
+            | ({"as_of": entry.figures_on.isoformat()} if entry.figures_on and entry.figures_on < summed.on else {})
+            for member_id, entry in found.renewals.items()
         },
     }

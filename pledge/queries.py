@@ -6,10 +6,11 @@ from datetime import date
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.identity.models import Organisation
+from core.identity.models import Organisation, Person
 from core.money import Money
 from pledge.models import (
     AnnualReport,
@@ -104,6 +105,17 @@ def reports_of(session: Session, member: PledgeMember) -> Sequence[AnnualReport]
         .where(AnnualReport.member_id == member.id, AnnualReport.superseded_at.is_(None))
         .order_by(AnnualReport.report_on.desc(), AnnualReport.year.desc())
     ).all()
+
+
+def latest_report_of(session: Session, members: Sequence[PledgeMember]) -> dict[UUID, AnnualReport]:
+    """The latest report of each of these members that has one."""
+    rows = session.scalars(
+        select(AnnualReport)
+        .where(AnnualReport.member_id.in_([member.id for member in members]), AnnualReport.superseded_at.is_(None))
+        .ext(distinct_on(AnnualReport.member_id))
+        .order_by(AnnualReport.member_id, AnnualReport.report_on.desc(), AnnualReport.year.desc())
+    )
+    return {report.member_id: report for report in rows}
 
 
 def reports_of_year(session: Session, member: PledgeMember, year: str) -> Sequence[AnnualReport]:
@@ -252,6 +264,24 @@ def settled_instalments(session: Session, *, limit: int = 50) -> Sequence[Pledge
         .order_by(func.coalesce(PledgeInstalment.confirmed_at, PledgeInstalment.entered_at).desc())
         .limit(limit)
     ).all()
+
+
+def names_of_confirmers(session: Session) -> dict[UUID, str]:
+    """The names behind confirmed_by_id and entered_by_id of instalments."""
+    ids = select(PledgeInstalment.confirmed_by_id).union(select(PledgeInstalment.entered_by_id))
+    return {row[0]: row[1] for row in session.execute(select(Person.id, Person.name).where(Person.id.in_(ids))).all()}
+
+
+def instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
+    """One instalment, to look at.
+
+    Raises:
+        NotFound: no such instalment.
+    """
+    found = session.get(PledgeInstalment, instalment_id)
+    if found is None:
+        raise NotFound("There is no such instalment.")
+    return found
 
 
 def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:

@@ -12,6 +12,7 @@ from core.errors import InvalidInput
 from core.money import Money
 from pledge.member_file.json_text import JsonNumber, RefusedFile, join, parse, refuse_at, text_of
 from pledge.models import MemberRole
+from pledge.policies.payments import require_plausible
 from pledge.policies.standing import checked_developers
 
 __all__ = ["FileReport", "MemberFile", "RefusedFile", "read"]
@@ -215,6 +216,7 @@ class _Values:
         value = self._number(key)
         try:
             money = Money.from_decimal(value.decimal, CURRENCY)
+            require_plausible(money, field=key)
         except InvalidInput as error:
             self._refuse(key, f"is {value}: {error.message}")
         if money.amount_minor < 0:

@@ -15,7 +15,7 @@ ROWS_MAX = 50_000
 def read_rows(content: bytes, *, name: str) -> list[MemberFile]:
     """Read a table with the columns COLUMNS (others are ignored) into one member per `member_id`, in order of appearance.
 
-    Rows know nothing of a member but its reports: its name is made from its id, and its document stays empty.
+    Rows know little of a member but its reports: without a column `name` it is named by its id, and its document stays empty.
 
     Raises:
         RefusedFile: the sentence names the line and the column.
@@ -59,7 +59,7 @@ def _member(row: dict[str, str]) -> dict[str, object]:
         "id": row["member_id"],
         "role": row["role"],
         "active": {"true": True, "false": False}.get(row["active"].strip().lower(), row["active"]),
-        "name": " ".join(part.capitalize() for part in row["member_id"].replace("_", "-").split("-")),
+        "name": row.get("name") or " ".join(part.capitalize() for part in row["member_id"].replace("_", "-").split("-")),
         "url": row["report_url"],
         "joinDate": row["join_date"],
         "annualReports": [],

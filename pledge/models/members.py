@@ -106,6 +106,16 @@ class PledgeMember(Base):
     def slug(self) -> str:
         return self.organisation.slug
 
+    @property
+    def is_judged(self) -> bool:
+        """Does time pass for it? Imported figures that describe a day are not judged by later ones."""
+        return self.figures_on is None
+
+    @property
+    def is_fictional(self) -> bool:
+        """Made up for the demo, rather than imported from a public register."""
+        return self.organisation.is_demo and self.origin is MemberOrigin.HERE
+
     def advance(self, to: MembershipStatus, *, since: date, reason: str | None = None) -> None:
         """Take one legal step."""
         if to not in NEXT_MEMBERSHIP[self.status]:

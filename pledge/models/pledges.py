@@ -47,6 +47,10 @@ class Pledge(Base):
     def minimum(self) -> Money:
         return Money(self.minimum_minor, self.currency)
 
+    def counted(self, payment: "PledgePayment") -> Money:
+        """What a payment adds, in this pledge's currency."""
+        return Money(payment.counted_minor, self.currency)
+
 
 class PaymentChannel(enum.StrEnum):
     """The way the money took."""

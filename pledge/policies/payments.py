@@ -10,6 +10,10 @@ from core.money import Money, exponent
 from pledge.models import PledgeRule
 from pledge.policies.standing import round_half_up
 
+AMOUNT_MAX_MINOR = 10**13
+"""Beyond this an amount is a slip of the keyboard; below it, sums of very many fit the database's whole numbers."""
+RATE_MAX, RATE_DECIMALS = Decimal(10**6), 10
+
 
 class Promised(InvalidInput):
     """Money already spent counts, money promised does not."""
@@ -71,6 +75,17 @@ def require_paid(paid_on: date, *, on: date) -> None:
         )
 
 
+def require_plausible(money: Money, *, field: str) -> None:
+    """Refuse amounts that nobody pays.
+
+    Raises:
+        InvalidInput: more than a hundred billion dollars, or as many minor units of another currency.
+    """
+    if abs(money.amount_minor) > AMOUNT_MAX_MINOR:
+        most = Money(AMOUNT_MAX_MINOR, money.currency)
+        raise InvalidInput(f"{money} is more than the {most} we believe; correct it.", field=field)
+
+
 def counted(amount: Money, *, currency: str, rate: Decimal | None, eligible: bool) -> Money:
     """What a payment adds to a pledge in `currency`: converted at the rate given with it, rounded half up once.
 
@@ -85,6 +100,11 @@ def counted(amount: Money, *, currency: str, rate: Decimal | None, eligible: boo
         raise InvalidInput(
             f"The pledge is measured in {currency}: give the rate of the day, {currency} for 1 {amount.currency}.", field="rate"
         )
+    if rate > RATE_MAX or rate != round(rate, RATE_DECIMALS):
+        raise InvalidInput(
+            f"The rate {rate} is too large or too fine; use at most {RATE_MAX:,} and {RATE_DECIMALS} decimals.", field="rate"
+        )
     scale = Fraction(10) ** (exponent(currency) - exponent(amount.currency))
-    exact = amount.amount_minor * Fraction(rate) * scale
-    return Money(round_half_up(exact), currency) if eligible else Money(0, currency)
+    converted = Money(round_half_up(amount.amount_minor * Fraction(rate) * scale), currency)
+    require_plausible(converted, field="rate")
+    return converted if eligible else Money(0, currency)

@@ -25,7 +25,7 @@ from pledge.models import (
     PledgeInstalment,
     PledgeRule,
 )
-from pledge.policies.payments import require_paid
+from pledge.policies.payments import require_paid, require_plausible
 from pledge.services.payments import EvidenceNeeded, PaymentInput, make
 
 OPEN_PLEDGE_FUND = "open-pledge"
@@ -56,6 +56,7 @@ def announce(
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
     if money.amount_minor <= 0:
         raise InvalidInput("Enter an amount above zero.", field="amount")
+    require_plausible(money, field="amount")
     if money.currency != pledge.currency:
         raise InvalidInput(f"Pay in {pledge.currency}, like the pledge.", field="currency")
     instalment_id = new_id()

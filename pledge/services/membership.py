@@ -1,6 +1,7 @@
 """Joining, being checked, renewing, lapsing and leaving. Dates come in as `on` or `now`; nothing here reads a clock."""
 
 import re
+import unicodedata
 from datetime import date, datetime
 
 from sqlalchemy import exists, func, select
@@ -39,6 +40,8 @@ from pledge.policies.membership import (
 )
 
 SHORT_DESCRIPTION_MAX = 600
+TAKEN_BY_PAGES = frozenset({"join", "applications"})
+"""Addresses below /pledges that are not companies."""
 FILE_SAYS_INACTIVE = "Its member file says inactive."
 
 
@@ -321,8 +324,10 @@ def add_company_role(session: Session, organisation: Organisation, *, on: date) 
 
 
 def slug_of(name: str) -> str:
-    """An address for a name: lower-case letters, digits and dashes, at most 80 characters."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80].strip("-")
+    """An address for a name: lower-case letters without their accents, digits and dashes, at most 80 characters."""
+    letters = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss")).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:80].strip("-")
+    return f"{slug}-company" if slug in TAKEN_BY_PAGES else slug
 
 
 def follow_file(session: Session, member: PledgeMember, *, listed: bool, on: date, now: datetime) -> None:

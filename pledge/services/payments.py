@@ -16,7 +16,7 @@ from core.identity.models import Person, Role
 from core.money import Money
 from pledge import queries
 from pledge.models import InKindHelp, InKindKind, PaymentChannel, Pledge, PledgePayment, PledgeRule
-from pledge.policies.payments import RULES, counted, require_paid
+from pledge.policies.payments import RULES, counted, require_paid, require_plausible
 
 
 class EvidenceNeeded(InvalidInput):
@@ -114,6 +114,7 @@ def make(
             raise InvalidInput("Name who received it." if name == "payee" else "Name the project it was for.", field=name)
     if given.money.amount_minor <= 0:
         raise InvalidInput("Enter an amount above zero; a payment that came back is struck out instead.", field="amount")
+    require_plausible(given.money, field="amount")
     require_paid(given.paid_on, on=now.date())
     if not pledge.starts_on <= given.paid_on <= pledge.ends_on:
         raise InvalidInput(
@@ -170,6 +171,8 @@ def record_in_kind(
     _require_editor(session, pledge, actor, now)
     if not description.strip():
         raise InvalidInput("Say what the help was, such as “240 hours of maintenance on urllib3”.", field="description")
+    if value is not None:
+        require_plausible(value, field="value")
     row = InKindHelp(
         id=new_id(),
         member_id=pledge.member_id,

@@ -12,7 +12,7 @@ from core.identity.models import Person, Role
 from core.money import Money
 from pledge import queries
 from pledge.models import AnnualReport, MemberOrigin, MembershipStatus, Pledge
-from pledge.policies.payments import require_paid
+from pledge.policies.payments import require_paid, require_plausible
 from pledge.services import membership
 
 
@@ -64,6 +64,7 @@ def publish(
     declared = declared if declared is not None else itemised
     if declared.currency != pledge.currency:
         raise InvalidInput(f"Declare the sum in {pledge.currency}, like the period.", field="declared")
+    require_plausible(declared, field="declared")
     if declared.amount_minor < 0:
         raise InvalidInput("The declared sum can't be negative.", field="declared")
     if not declared and not figures.counting:

@@ -105,7 +105,7 @@ def test_the_published_leaderboard_is_headed_by_posit_and_coderabbit_pays_most_p
 def test_members_from_the_past_are_judged_by_what_was_known_then(session: Session, published: Figures) -> None:
     then = figures(session, on=date(2024, 12, 31))
     assert then.totals.members < 41
-    assert then.renewals["sentry"][1] == date(2025, 11, 12)
+    assert then.renewals["sentry"].due_on == date(2025, 11, 12)
 
 
 def test_importing_again_changes_nothing(session: Session, published: Figures, shared: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_day_s_figures_are_not_judged_by_later_days(session: Session, shared
     files.import_all(session, found, now=THEN, figures_on=ON)
     membership.run_clock(session, on=date(2027, 6, 1), now=datetime(2027, 6, 1, tzinfo=UTC))
     later = figures(session, on=date(2027, 6, 1))
-    assert Counter(state for state, _ in later.renewals.values()) == {"current": 26, "due_soon": 8, "lapsed": 3}
+    assert Counter(entry.state for entry in later.renewals.values()) == {"current": 26, "due_soon": 8, "lapsed": 3}
 
 
 def test_a_table_alone_names_members_by_their_ids(session: Session, shared: Path) -> None:

@@ -232,6 +232,7 @@ def changed(path: str, value: Any) -> str:
         ("annualReports[1].year", 2024, r"annualReports\[1\].year is not text; put it in quotes: “2024”"),
         ("annualReports[0].usdAmountPaid", "5", r"annualReports\[0\].usdAmountPaid is not a number \(without quotes\)"),
         ("annualReports[0].usdAmountPaid", -1, "an amount is zero or more"),
+        ("annualReports[0].usdAmountPaid", 1e12, "more than the 100,000,000,000.00 USD we believe"),
         ("annualReports[0].usdAmountPaid", 1.005, "too fine: USD has at most 2 decimals"),
         ("annualReports[0].averageNumberOfDevs", -2, "is not a number of developers"),
         ("annualReports[0].averageNumberOfDevs", None, "averageNumberOfDevs is null; fill it in"),
