@@ -30,11 +30,12 @@ from core.commands import commands as core_commands
 from core.db import session_scope
 from core.pages import apis as core_apis
 from core.pages import pages as core_pages
-from core.processes import before_stop, up_command
+from core.processes import before_stop, in_development, up_command
 from core.web import build_app
 
 DOMAINS = (pledge, grants, payouts, compute)
 
+in_development["trial rail"] = ("-m", "app", "fake-rail")
 before_stop.append(compute.runtime.evict_local_jobs)
 
 

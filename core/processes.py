@@ -1,7 +1,7 @@
 """`pledgeworks up`: the whole platform in the foreground, for development, demonstrations and one-machine installations.
 
-It owns two children, web and worker. They are told to end when it ends, however it ends: Ctrl-C, SIGTERM, or (on Linux, by
-the parent-death signal) kill -9.
+It owns its children: web, worker, and in development what stands in for the world outside. They are told to end when it ends,
+however it ends: Ctrl-C, SIGTERM, or (on Linux, by the parent-death signal) kill -9.
 """
 
 import ctypes
@@ -29,6 +29,9 @@ PR_SET_PDEATHSIG = 1
 
 before_stop: list[Callable[[], None]] = []
 """Called after web and worker have ended and before the database does: what else runs on this machine is stopped here."""
+
+in_development: dict[str, Sequence[str]] = {}
+"""More processes that run beside web and worker outside production: name → arguments of Python."""
 
 Loader = Callable[[], Sequence[str]]
 
@@ -86,7 +89,9 @@ class _Platform:
         environment = {**os.environ, "PORT": str(port), "PYTHONPATH": _python_path()}
         web = ["-m", "gunicorn", "app:create_app()", "--bind", f"127.0.0.1:{port}", "--workers", str(web_workers)]
         web += ["--worker-class", "gthread", "--threads", "4", "--preload", "--log-level", "warning", "--graceful-timeout", "5"]
-        self._commands = {"web": web, "worker": ["-m", "app", "worker"]}
+        self._commands: dict[str, Sequence[str]] = {"web": web, "worker": ["-m", "app", "worker"]}
+        if settings().pledgeworks_env is Environment.DEVELOPMENT:
+            self._commands |= in_development
         self._environment = environment
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 

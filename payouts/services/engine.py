@@ -19,10 +19,11 @@ from sqlalchemy.orm import Session
 from core.clock import utc_now
 from core.db import session_scope
 from core.errors import DomainError
+from payouts import queries
 from payouts.models import Payout
 from payouts.policies import Rules, Step
 from payouts.rails.base import NetworkRail, Rail
-from payouts.services import claims, records, sending
+from payouts.services import claims, records, runs, sending
 from payouts.services.claims import Claim, Wait
 from payouts.services.controls import RailStopped
 
@@ -67,14 +68,21 @@ class Engine:
             return self._send(claimed, rail)
         return self._look_up(claimed, rail)
 
-    def settle_down(self, payout_id: UUID, *, wait: timedelta) -> Wait:
-        """Drive a payout until it ended, waits for people, or `wait` has passed. For commands that wait."""
+    def carry_on(self, run_id: UUID, *, wait: timedelta) -> list[Wait]:
+        """Drive every line of a run until machines can do no more, or `wait` has passed. For commands that wait.
+
+        Beside running workers it does no harm: who has the lease does the step. Returns what each unfinished line waits for.
+        """
         deadline = self.clock() + wait
         while True:
-            outcome = self.drive(payout_id)
-            if outcome.until is None or outcome.until > deadline:
-                return outcome
-            time.sleep(max(0.0, (outcome.until - self.clock()).total_seconds()))
+            with self.sessions() as session:
+                sending.release_lines(session, runs.locked(session, run_id), rails=self.rails, now=self.clock())
+                todo = queries.unfinished(session, run_id)
+            outcomes = [self.drive(payout_id) for payout_id in todo]
+            moments = [outcome.until for outcome in outcomes if outcome.until is not None]
+            if not moments or min(moments) > deadline:
+                return outcomes
+            time.sleep(max(0.05, (min(moments) - self.clock()).total_seconds()))
 
     def _send(self, claimed: Claim, rail: NetworkRail) -> Wait:
         try:
