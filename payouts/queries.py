@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from core.errors import NotFound
+from core.identity.models import Person
 from core.money import Money
 from payouts.models import (
     Alarm,
@@ -329,3 +330,24 @@ def unfinished(session: Session, run_id: UUID | None = None) -> Sequence[UUID]:
         .order_by(Payout.is_canary.desc(), Payout.id)
     )
     return session.scalars(query if run_id is None else query.where(Run.id == run_id)).all()
+
+
+def runs_to_approve(session: Session, person: Person) -> int:
+    """How many drafts wait for an approval this person could give."""
+    given = select(RunApproval.id).where(
+        RunApproval.run_id == Run.id, RunApproval.approver_id == person.id, RunApproval.voided_at.is_(None)
+    )
+    query = select(func.count()).select_from(Run)
+    return session.scalar(query.where(Run.status == RunStatus.DRAFT, Run.prepared_by_id != person.id, ~given.exists())) or 0
+
+
+def count_for_people(session: Session) -> int:
+    """Attempts on the people's desk, and findings about returned money that wait for a second person."""
+    human = select(func.count()).select_from(PayoutAttempt).where(PayoutAttempt.state == AttemptState.HUMAN)
+    returned = (
+        select(func.count())
+        .select_from(Resolution)
+        .join(PayoutAttempt, PayoutAttempt.id == Resolution.attempt_id)
+        .where(Resolution.decided_at.is_(None), PayoutAttempt.state == AttemptState.ACCEPTED)
+    )
+    return (session.scalar(human) or 0) + (session.scalar(returned) or 0)

@@ -1,0 +1,130 @@
+"""The forms of the payout console."""
+
+from collections.abc import Sequence
+
+from core.web.forms import (
+    DataRequired,
+    DateField,
+    DateTimeField,
+    EmailField,
+    FileField,
+    Form,
+    HiddenField,
+    IntegerField,
+    MoneyField,
+    Optional,
+    RadioField,
+    SelectField,
+    TextAreaField,
+    TextField,
+    choices,
+)
+from payouts.models import Outcome, PayoutStatus, RecipientKind, RuleKind
+from payouts.rails.base import DestinationField, Rail
+
+CURRENCIES = ("USD", "EUR", "GBP", "CHF", "JPY", "INR", "BRL", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN")
+
+RULE_WORDS = {
+    RuleKind.PAYOUT_MAX: "One payout, at most",
+    RuleKind.RECIPIENT_MONTH_MAX: "One recipient in 30 days, at most",
+    RuleKind.RUN_MAX: "One run, at most",
+    RuleKind.DAY_MAX: "All payouts of a day, at most",
+    RuleKind.RAIL_DAY_MAX: "One rail on a day, at most",
+    RuleKind.SECOND_APPROVER_FROM: "A second approver, from a run of",
+    RuleKind.COOL_OFF_HOURS: "Hours a changed destination waits",
+}
+OUTCOME_WORDS = {
+    Outcome.ACCEPTED: "It was paid",
+    Outcome.FAILED: "It was not paid, and will not be",
+    Outcome.RETURNED: "It was paid, and the money came back",
+    Outcome.REVERSED: "It was paid, and we took it back",
+}
+
+
+class FilterForm(Form):
+    """Which payouts of the list; a GET form, so without CSRF."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+    status = SelectField(
+        "State",
+        id="filter-status",
+        choices=choices(PayoutStatus, label=lambda each: each.value.capitalize(), empty="Every state"),
+        validators=[Optional()],
+    )
+    rail = SelectField("On rail", [Optional()], id="filter-rail")
+    due_by = DateField("Due on or before", [Optional()], id="filter-due")
+
+
+class PrepareForm(Form):
+    currency = SelectField("Currency", choices=choices(CURRENCIES), default="USD")
+    due_by = DateField("Due by", [DataRequired("Enter the day up to which payouts are taken.")])
+    rail = SelectField("Rail")
+
+
+class ReasonForm(Form):
+    """One question of several on a page, each with its own id; so its problems name no field to jump to."""
+
+    reason = TextField("Reason", [DataRequired("Say why; the reason stays in the history.")])
+
+    @property
+    def problems(self) -> list[tuple[str, str | None]]:
+        return [(sentence, None) for sentence, _ in super().problems]
+
+
+class ApprovalForm(Form):
+    """The approver sends back the hash of what the page showed."""
+
+    content_hash = HiddenField()
+
+
+class FindingForm(Form):
+    outcome = RadioField("What became of it?", [DataRequired("Choose what became of it.")])
+    remote_id = TextField("Reference of the bank or rail")
+    evidence = FileField("Evidence")
+    note = TextAreaField("What the evidence shows", [DataRequired("Say what the evidence shows.")])
+
+    def offer(self, outcomes: Sequence[Outcome]) -> "FindingForm":
+        self.outcome.choices = [(outcome.value, OUTCOME_WORDS[outcome]) for outcome in outcomes]
+        return self
+
+
+class RuleForm(Form):
+    kind = SelectField("Limit", choices=[(kind.value, words) for kind, words in RULE_WORDS.items()])
+    currency = SelectField("Currency", choices=choices(CURRENCIES), default="USD")
+    rail = SelectField("Rail")
+    amount = MoneyField("Amount", [Optional()], currency_field="currency", positive=False)
+    hours = IntegerField("Hours", [Optional()])
+    valid_from = DateTimeField("From (UTC)")
+    reason = TextField("Reason", [DataRequired("Say why; the reason stays with the number.")])
+
+
+class RecipientForm(Form):
+    name = TextField("Name", [DataRequired("Enter the name, as the bank knows it.")])
+    kind = SelectField("Kind", choices=choices(RecipientKind, label=lambda each: each.value.replace("_", " ").capitalize()))
+    country = TextField("Country", [DataRequired("Enter the country as two letters, such as DE.")], length_max=2)
+    email = EmailField("E-mail", [Optional()])
+
+
+class BankFileForm(Form):
+    currency = HiddenField()
+
+
+class AnswersForm(Form):
+    answers = FileField("The bank's answer")
+
+
+def destination_form(rail: Rail) -> type[Form]:
+    """A form with the fields this rail needs."""
+
+    class DestinationForm(Form):
+        currency = SelectField("Currency", choices=choices(CURRENCIES), default="USD")
+
+    for each in rail.destination_fields:
+        setattr(DestinationForm, each.name, _text(each))
+    return DestinationForm
+
+
+def _text(each: DestinationField) -> TextField:
+    return TextField(each.label, [DataRequired(f"{each.label} is missing.")] if each.required else [Optional()])

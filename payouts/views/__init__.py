@@ -1,0 +1,64 @@
+"""The pages of `payouts`: the payout console."""
+
+from collections.abc import Iterator
+
+from flask import Blueprint, url_for
+from sqlalchemy.orm import Session
+
+from core.clock import today
+from core.identity import access
+from core.identity.models import Person, Role
+from core.web import filters, hooks, navigation
+
+bp = Blueprint("payouts", __name__, url_prefix="/payouts")
+
+CONSOLE = (Role.FINANCE, Role.PAYOUT_APPROVER)
+"""Who works here. Auditors and administrators may look."""
+
+navigation.add("Payouts", "/payouts", roles=CONSOLE, order=40)
+filters.tone("stopped", "bad")
+filters.tone("human", "warn")
+filters.tone("cancelled", "neutral")
+
+# They register themselves on the blueprint above.
+from payouts import queries  # noqa: E402
+from payouts.views import bank, desk, overview, payouts, rails, recipients, runs  # noqa: E402
+
+
+@bp.app_context_processor
+def tabs() -> dict[str, object]:
+    """The console's own pages, for its header."""
+    return {
+        "console_tabs": [
+            ("Payouts", "/payouts"),
+            ("Runs", "/payouts/runs"),
+            ("Unknown", "/payouts/unknown"),
+            ("Bank files", "/payouts/bank"),
+            ("Recipients", "/payouts/recipients"),
+            ("Rails", "/payouts/rails"),
+            ("Limits", "/payouts/limits"),
+        ]
+    }
+
+
+@hooks.to_do(order=40)
+def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
+    """What waits for finance and for approvers."""
+    day = today()
+    finance = access.has_role(session, person, Role.FINANCE, on=day)
+    approver = access.has_role(session, person, Role.PAYOUT_APPROVER, on=day)
+    if finance:
+        due = sum(count for _, count in queries.due_totals(session, on=day))
+        if due:
+            yield hooks.ToDo("Payouts are due", url_for("payouts.index"), due)
+    if approver:
+        drafts = queries.runs_to_approve(session, person)
+        if drafts:
+            yield hooks.ToDo("Payout runs to approve", url_for("payouts.list_runs"), drafts)
+    if finance or approver:
+        stuck = queries.count_for_people(session)
+        if stuck:
+            yield hooks.ToDo("Payouts that need people", url_for("payouts.list_unknown"), stuck)
+
+
+__all__ = ["bank", "bp", "desk", "overview", "payouts", "rails", "recipients", "runs"]

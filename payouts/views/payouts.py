@@ -1,0 +1,115 @@
+"""One payout: its attempts, its history, its entries in the ledger, and what can be done about it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from flask import redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from core import audit, ledger
+from core.clock import utc_now
+from core.errors import DomainError
+from core.identity.models import Role
+from core.web import current_person, db, flash, page, refused, requires
+from payouts import queries, rails
+from payouts.forms import FindingForm, ReasonForm
+from payouts.models import AttemptState, Outcome, Payout, PayoutStatus
+from payouts.services import withdrawals
+from payouts.views import CONSOLE, bp
+
+Change = Callable[..., Payout]
+
+
+@bp.get("/<uuid:payout_id>")
+@requires(*CONSOLE)
+def show(payout_id: UUID) -> ResponseReturnValue:
+    """All there is to know about one payout."""
+    return show_payout(payout_id)
+
+
+@bp.post("/<uuid:payout_id>/cancellation")
+@requires(Role.FINANCE)
+def cancel(payout_id: UUID) -> ResponseReturnValue:
+    """It is not owed any more."""
+    return _change(payout_id, withdrawals.cancel, "The payout is cancelled; whoever owed it is told.")
+
+
+@bp.post("/<uuid:payout_id>/return-to-draft")
+@requires(Role.FINANCE)
+def take_back(payout_id: UUID) -> ResponseReturnValue:
+    """Make it a draft again, to be approved anew."""
+    return _change(payout_id, withdrawals.take_back, "The payout is a draft again and can go into another run.")
+
+
+@bp.post("/<uuid:payout_id>/another-attempt")
+@requires(*CONSOLE)
+def try_again(payout_id: UUID) -> ResponseReturnValue:
+    """Allow one more attempt."""
+    return _change(payout_id, withdrawals.try_again, "Another attempt is on its way.")
+
+
+def show_payout(payout_id: UUID, *, reason: ReasonForm | None = None, finding: FindingForm | None = None) -> ResponseReturnValue:
+    """The page, with a refused form if there is one."""
+    session, now = db(), utc_now()
+    payout = queries.payout(session, payout_id)
+    rail = rails.configured().get(payout.rail or "")
+    last = payout.attempts[-1] if payout.attempts else None
+    outcomes = outcomes_for(payout)
+    if finding is None and outcomes and last is not None and last.proposal is None:
+        finding = FindingForm(formdata=None).offer(outcomes)
+    return page(
+        "payouts/show.html",
+        form=reason or finding,
+        reason_form=reason or ReasonForm(formdata=None),
+        finding=finding,
+        payout=payout,
+        last=last,
+        rail=rail,
+        may=_possible(payout, now),
+        entries=ledger.entries_for(session, ("payout", str(payout.id))),
+        events=audit.history(session, payout),
+        me=current_person(),
+    )
+
+
+def outcomes_for(payout: Payout) -> list[Outcome]:
+    """What people may find out about its newest attempt now."""
+    last = payout.attempts[-1] if payout.attempts else None
+    if last is None:
+        return []
+    if last.state is AttemptState.HUMAN:
+        return [Outcome.ACCEPTED, Outcome.FAILED]
+    if payout.status is PayoutStatus.PAID:
+        return [Outcome.RETURNED, Outcome.REVERSED]
+    return []
+
+
+def _possible(payout: Payout, now: datetime) -> set[str]:
+    """Which of the three changes the page offers; the services decide again."""
+    live = payout.live_attempt
+    leased = live is not None and live.lease_until is not None and now < live.lease_until
+    never_left = live is None or (live.state is AttemptState.SENDING and live.sends == live.declined and not leased)
+    found = set()
+    if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED, PayoutStatus.RESERVED} and never_left:
+        found.add("cancel")
+        if payout.run_id is not None:
+            found.add("take_back")
+    if payout.status is PayoutStatus.RESERVED and live is None:
+        found.add("try_again")
+    return found
+
+
+def _change(payout_id: UUID, change: Change, done: str) -> ResponseReturnValue:
+    form = ReasonForm()
+    if form.validate_on_submit():
+        arguments: dict[str, Any] = {"actor": current_person(), "reason": form.reason.data, "now": utc_now()}
+        try:
+            change(db(), payout_id, **arguments)
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash(done)
+            return redirect(url_for(".show", payout_id=payout_id), code=303)
+    return show_payout(payout_id, reason=form)

@@ -1,0 +1,109 @@
+"""Recipients and their destinations."""
+
+from uuid import UUID
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core import audit
+from core.clock import utc_now
+from core.errors import DomainError, NotFound
+from core.identity.models import Role
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
+from core.web.forms import Form
+from core.web.pagination import paginate
+from payouts import queries, rails
+from payouts.forms import RecipientForm, destination_form
+from payouts.models import Recipient, RecipientKind
+from payouts.services import recipients
+from payouts.views import CONSOLE, bp
+
+
+@bp.route("/recipients", methods=["GET", "POST"])
+@requires(*CONSOLE)
+def list_recipients() -> ResponseReturnValue:
+    """Who can be paid; finance adds to them."""
+    search = (request.args.get("q") or "").strip() or None
+    listed = paginate(
+        db(), queries.recipients(search), by=[Recipient.name, Recipient.id], descending=False, cursor=request.args.get("cursor")
+    )
+    return page("payouts/recipients.html", listed=listed, search=search, now=utc_now())
+
+
+@bp.route("/recipients/new", methods=["GET", "POST"])
+@requires(Role.FINANCE)
+def create_recipient() -> ResponseReturnValue:
+    """Somebody new to pay."""
+    form = RecipientForm()
+    if form.validate_on_submit():
+        try:
+            made = recipients.add_recipient(
+                db(),
+                name=form.name.data,
+                kind=RecipientKind(form.kind.data),
+                country=form.country.data,
+                email=form.email.data,
+                actor=current_person(),
+                now=utc_now(),
+            )
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash(f"{made.name} is added. Say next where the money goes.")
+            return redirect(url_for(".show_recipient", recipient_id=made.id), code=303)
+    return page("payouts/recipient_new.html", form=form)
+
+
+@bp.get("/recipients/<uuid:recipient_id>")
+@requires(*CONSOLE)
+def show_recipient(recipient_id: UUID) -> ResponseReturnValue:
+    """A recipient, its destinations and what it must be told."""
+    recipient = queries.recipient(db(), recipient_id)
+    return page(
+        "payouts/recipient.html",
+        recipient=recipient,
+        rails=rails.configured().values(),
+        notices=queries.notices(db(), recipient_id),
+        events=audit.history(db(), recipient),
+        now=utc_now(),
+    )
+
+
+@bp.route("/recipients/<uuid:recipient_id>/destinations/<rail_name>", methods=["GET", "POST"])
+@requires(Role.FINANCE)
+@fresh_second_factor
+def create_destination(recipient_id: UUID, rail_name: str) -> ResponseReturnValue:
+    """Where the recipient's money of a currency goes from now on."""
+    rail = rails.configured().get(rail_name)
+    if rail is None:
+        raise NotFound("There is no such rail.")
+    recipient = queries.recipient(db(), recipient_id)
+    form: Form = destination_form(rail)()
+    if form.validate_on_submit():
+        details = {each.name: form[each.name].data or "" for each in rail.destination_fields}
+        try:
+            made = recipients.set_destination(
+                db(),
+                recipient_id,
+                rail=rail,
+                currency=form["currency"].data,
+                details=details,
+                actor=current_person(),
+                now=utc_now(),
+            )
+        except DomainError as error:
+            refused(form, error)
+            recipient = queries.recipient(db(), recipient_id)
+        else:
+            flash(f"{made.currency} goes to {made.label}.")
+            return redirect(url_for(".show_recipient", recipient_id=recipient_id), code=303)
+    return page("payouts/destination.html", form=form, recipient=recipient, rail=rail)
+
+
+@bp.post("/notices/<uuid:notice_id>/telling")
+@requires(Role.FINANCE)
+def tell_recipient(notice_id: UUID) -> ResponseReturnValue:
+    """Somebody told the recipient of a change."""
+    notice = recipients.told(db(), notice_id, actor=current_person(), now=utc_now())
+    flash(f"Noted: {notice.recipient.name} was told.")
+    return redirect(url_for(".show_recipient", recipient_id=notice.recipient_id), code=303)
