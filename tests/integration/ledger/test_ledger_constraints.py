@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever writes to it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -74,19 +75,19 @@ def test_one_account_on_both_sides(book: Book, ids: Mapping[str, int]) -> None:
 
 
 def test_an_overdraft_of_a_fund(book: Book, ids: Mapping[str, int]) -> None:
-    with refused("no_overdraft_credit"):
+    with refused("no_overdraft"):
         insert_transfer(book, debit_id=ids[FUND], credit_id=ids[GRANT], amount=100_001)
 
 
 def test_an_overdraft_of_the_bank(book: Book, ids: Mapping[str, int]) -> None:
     spent = ledger.ensure_account(book.session, "expenses:other:usd", "USD", normal=Side.DEBIT)
-    with refused("no_overdraft_debit"):
+    with refused("no_overdraft"):
         insert_transfer(book, debit_id=spent.id, credit_id=ids[BANK], amount=100_001)
 
 
 def test_an_overdraft_of_what_a_hold_left(book: Book, ids: Mapping[str, int]) -> None:
     book.hold(60_000)
-    with refused("no_overdraft_credit"):
+    with refused("no_overdraft"):
         insert_transfer(book, debit_id=ids[FUND], credit_id=ids[GRANT], amount=40_001)
 
 
@@ -121,10 +122,11 @@ def test_an_ending_of_what_is_no_hold(book: Book, ids: Mapping[str, int]) -> Non
         {"phase": "expire", "amount": 499},
         {"hold_leg": None},
         {"held_amount": None},
+        {"expires_at": datetime(2026, 12, 1, tzinfo=UTC)},
     ],
 )
 def test_an_ending_that_moves_more_or_forgets_its_hold(book: Book, ids: Mapping[str, int], wrong: dict[str, Any]) -> None:
-    with refused("ending_of_a_hold"):
+    with refused("ck_ledger_transfer_phase"):
         insert_transfer(book, **{**held(book, ids), **wrong})
 
 
@@ -146,6 +148,23 @@ def test_an_account_that_starts_with_a_balance(book: Book) -> None:
         row = Account(code="assets:gift", name="", commodity="USD", normal="debit", guard="none", debits_posted=5)
         book.session.add(row)
         book.session.flush()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"code": "Assets:Bank"}, "not an account code"),
+        ({"normal": "left"}, "debit or the credit side"),
+        ({"guard": "credit"}, "guarded there"),
+    ],
+)
+def test_an_account_of_another_form(book: Book, wrong: dict[str, str], why: str) -> None:
+    values = {"code": "assets:gift", "normal": "debit", "guard": "none", **wrong}
+    with refused(why), book.session.begin_nested():
+        book.session.execute(
+            text("INSERT INTO ledger_account (code, name, commodity, normal, guard) VALUES (:code, '', 'USD', :normal, :guard)"),
+            values,
+        )
 
 
 CHANGES = (
