@@ -171,7 +171,7 @@ def register(app: Application) -> None:
     app.config["SECURITY_SCHEMES"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "An API token (`pw_…`) of Account → API tokens."}
     }
-    app.error_processor(_validation_problem)
+    app.error_callback = _validation_problem  # not error_processor(): that would take over every HTTP error of the pages too
     app.spec_processor(lambda spec: _describe(app, spec))
 
 
