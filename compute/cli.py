@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 from pydantic import ValidationError
 
-from compute import schemas
+from compute import policies, schemas
 from compute.client import Document, Jobs, LocalJobs, RemoteJobs
 from compute.models import JobKind, JobStatus
 from compute.queries import statements
@@ -51,11 +51,10 @@ class _Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m(?:in)?)?(?:(\d{1,8})s?)?", str(value).replace(" ", ""))
-        if not found or not any(found.groups()):
-            self.fail(f"“{value}” is not a duration; write 90s, 20m or 3h20m.", param, ctx)
-        hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return hours * 3600 + minutes * 60 + seconds
+        try:
+            return policies.parse_duration(str(value))
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
 
 
 class _Size(click.ParamType[int]):

@@ -15,6 +15,8 @@ from compute.policies.submission import (
     check_artefact_globs,
     check_environment,
     check_source,
+    parse_duration,
+    parse_environment,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "check_source",
     "device_ticks",
     "in_reference",
+    "parse_duration",
+    "parse_environment",
     "say_gpu_time",
     "soonest_first",
 ]

@@ -19,8 +19,37 @@ ARTEFACT_BYTES_MAX = 50_000_000
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"refs(/[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]*)+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_DURATION = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m(?:in)?)?(?:(\d{1,8})s?)?")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:@-]{0,250}[a-z0-9])?")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of `90`, `90s`, `20m`, `3h20m` or `3 h 20 min`.
+
+    Raises:
+        InvalidInput: not written like that.
+    """
+    found = _DURATION.fullmatch(text.replace(" ", ""))
+    if not found or not any(found.groups()):
+        raise InvalidInput(f"“{text[:40]}” is not a duration; write 90s, 20m or 3h20m.", field="wall_time")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Variables from a form, one NAME=VALUE a line.
+
+    Raises:
+        InvalidInput: a line without an equals sign, or a name twice.
+    """
+    environment: dict[str, str] = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, equals, value = line.partition("=")
+        if not equals or name.strip() in environment:
+            raise InvalidInput(f"“{line[:60]}” is not NAME=VALUE, or names a variable twice.", field="environment")
+        environment[name.strip()] = value.strip()
+    return environment
 
 
 def check_source(

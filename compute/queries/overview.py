@@ -16,12 +16,14 @@ from compute.models import (
     Flavor,
     Job,
     JobAttempt,
+    JobKind,
     JobStatus,
     OfferStatus,
     Pool,
     PoolStatus,
     UsageRecord,
 )
+from compute.policies import OfferPolicy
 from compute.queries import attempts
 from core.errors import NotFound
 from core.identity.models import Organisation, Project
@@ -165,3 +167,35 @@ def reminders(session: Session, *, grant_id: UUID | None = None, offer_id: UUID 
     if offer_id is not None:
         query = query.where(ExpiryReminder.offer_id == offer_id)
     return session.scalars(query).all()
+
+
+def current_rates(session: Session, *, now: datetime) -> list[ExchangeRate]:
+    """What an hour of each flavor is worth now, dearest first."""
+    newest: dict[UUID, ExchangeRate] = {}
+    for row in rates(session):  # newest first
+        if row.valid_from <= now:
+            newest.setdefault(row.flavor_id, row)
+    return sorted(newest.values(), key=lambda row: (-row.rate, row.flavor.slug))
+
+
+def used_by_grant(session: Session, grant: ComputeGrant) -> int:
+    """Reference ticks charged to a grant so far; stands after the grant is closed and its account is empty."""
+    query = select(func.coalesce(func.sum(UsageRecord.reference_ticks), 0)).where(UsageRecord.grant_id == grant.id)
+    return int(session.scalar(query) or 0)
+
+
+def policy_words(session: Session, offer: ComputeOffer) -> list[str]:
+    """An offer's conditions in words; empty: for everybody."""
+    policy = OfferPolicy.from_json(offer.policy)
+    words = []
+    projects = session.scalars(select(Project.name).where(Project.id.in_(policy.projects)).order_by(Project.name)).all()
+    hosts = session.scalars(select(Organisation.name).where(Organisation.id.in_(policy.hosts)).order_by(Organisation.name)).all()
+    whose = [*projects, *(f"projects hosted by {host}" for host in hosts)]
+    if whose:
+        words.append(f"for {' and '.join(whose)}")
+    if policy.kinds:
+        names = {JobKind.CI: "CI", JobKind.BENCHMARK: "benchmarks"}
+        words.append(f"for {' and '.join(names[kind] for kind in sorted(policy.kinds))} only")
+    if policy.trusted_refs:
+        words.append(f"from {', '.join(policy.trusted_refs)} only")
+    return words

@@ -43,7 +43,7 @@ def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
     ).all()
     grants = {job.grant_id: job.grant for job in queued}
     return scheduling.Snapshot(
-        now=_ceil(now),
+        now=instant(now),
         pools=tuple(
             scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: pool.devices}, scheduling.PoolState(pool.status))
             for pool in pools
@@ -121,7 +121,7 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         flavor=attempt.job.flavor.slug,
         gpus=attempt.gpus,
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
-        ends_by=_ceil(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),
+        ends_by=instant(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),
     )
 
 
@@ -138,7 +138,7 @@ def as_offer(offer: ComputeOffer, left: int) -> scheduling.Offer:
         pool_id=offer.pool_id,
         flavor=offer.flavor.slug,
         available_ticks=offer.given_ticks if offer.status is OfferStatus.ACCEPTED else left,
-        opens_at=_ceil(offer.opens_at),
+        opens_at=instant(offer.opens_at),
         closes_at=int(offer.closes_at.timestamp()),
     )
 
@@ -150,16 +150,16 @@ def _grants(session: Session, grants: Iterable[ComputeGrant]) -> tuple[schedulin
         scheduling.Grant(
             id=grant.id,
             available_ticks=left[grant.id].left,
-            opens_at=_ceil(grant.starts_at),
+            opens_at=instant(grant.starts_at),
             # A grant that is over takes nothing on, whatever its date once said.
             closes_at=int(grant.expires_at.timestamp())
             if grant.drawable
-            else min(_ceil(grant.status_at), int(grant.expires_at.timestamp())),
+            else min(instant(grant.status_at), int(grant.expires_at.timestamp())),
         )
         for grant in rows
     )
 
 
-def _ceil(moment: datetime) -> int:
-    """Whole seconds, rounded so that nothing is taken to start earlier than it does."""
+def instant(moment: datetime) -> int:
+    """The scheduler's whole seconds, rounded up so that nothing is taken to start earlier than it does."""
     return math.ceil(moment.timestamp())

@@ -1,6 +1,5 @@
 """The life of an attempt: held, launched, watched, ended and settled. Each step is one short transaction, safe to repeat."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -359,8 +358,8 @@ def _draw(
     drawn = scheduling.draw(
         [snapshot.as_offer(offer, left[offer.id].left) for offer in offers.values()],
         ticks,
-        starts_at=math.floor(now.timestamp()),
-        ends_by=math.ceil(ends_by.timestamp()),
+        starts_at=snapshot.instant(now),
+        ends_by=snapshot.instant(ends_by),
     )
     return None if drawn is None else [(offers[part.offer_id], part.ticks) for part in drawn]
 

@@ -211,7 +211,7 @@ def quote(
         grants = [grant for grant in grants if grant.id == grant_id]
     if not grants:
         raise NoGrant(
-            f"{project.name} has no compute grant that is open for the next {wall_seconds:,} seconds. "
+            f"{project.name} has no compute grant that stays open for the next {format_seconds(wall_seconds)}. "
             "Ask for one on the project's page, or declare a shorter wall time.",
             field="grant",
         )
@@ -283,7 +283,8 @@ def _pools_for(session: Session, new: NewJob, flavor: Flavor) -> list[Pool]:
     wide = [pool for pool in running if pool.devices >= new.gpus]
     if new.wall_seconds > (longest := max(pool.wall_seconds_max for pool in wide)):
         raise NoPoolForJob(
-            f"A job may run for {longest:,} seconds at most there; this one asks for {new.wall_seconds:,}.", field="wall_time"
+            f"A job may run for {format_seconds(longest)} at most there; this one asks for {format_seconds(new.wall_seconds)}.",
+            field="wall_time",
         )
     long = [pool for pool in wide if pool.wall_seconds_max >= new.wall_seconds]
     if new.memory_bytes > (largest := max(pool.memory_bytes_max for pool in long)):

@@ -1,5 +1,0 @@
-"""The pages of `compute`."""
-
-from flask import Blueprint
-
-bp = Blueprint("compute", __name__)

@@ -1,0 +1,29 @@
+"""The pages of `compute`."""
+
+from flask import Blueprint
+
+from core.identity.models import Role
+from core.web import navigation
+from core.web.filters import tone
+
+bp = Blueprint("compute", __name__)
+
+from compute.views import admin, grants, jobs, offers, public, sections  # noqa: E402 - they register on `bp`
+
+__all__ = ["admin", "bp", "grants", "jobs", "offers", "public", "sections"]
+
+navigation.add("Jobs", "/jobs", roles=(Role.COMPUTE_SUBMITTER, Role.MAINTAINER), order=50)
+navigation.add("GPU offers", "/compute/offers", roles=(Role.COMPUTE_DONOR,), order=55)
+navigation.add("Compute desk", "/admin/compute", roles=(Role.PROGRAMME_OFFICER,), order=60)
+
+for word, look in (
+    ("draining", "warn"),
+    ("expired", "neutral"),
+    ("closed", "neutral"),
+    ("cancelled", "neutral"),
+    ("withdrawn", "neutral"),
+    ("proposed", "info"),
+    ("requested", "info"),
+    ("reviewed", "info"),
+):
+    tone(word, look)

@@ -1,0 +1,273 @@
+"""The compute desk: requests to decide, offers to accept, rates, flavors and pools."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from compute.forms import AcceptOfferForm, DecisionForm, FlavorForm, NoteForm, PoolForm, RateForm, ReasonForm, ticks
+from compute.models import ComputeGrant, GrantStatus, OfferStatus, Pool, PoolStatus, SourceKind
+from compute.queries import budget, overview
+from compute.runtime import executors
+from compute.services import catalogue, compute_grants, offers, submit
+from compute.views import bp
+from core import audit
+from core.clock import utc_now
+from core.errors import DomainError, InvalidInput
+from core.identity.models import Role
+from core.units import gpu_hours
+from core.web import current_person, db, flash, page, refused, requires
+from core.web.forms import Form
+
+
+@bp.get("/admin/compute")
+@requires(Role.PROGRAMME_OFFICER)
+def desk() -> ResponseReturnValue:
+    """What waits for a decision, and the tables behind."""
+    session = db()
+    waiting = (GrantStatus.REQUESTED, GrantStatus.REVIEWED)
+    grants = session.scalars(select(ComputeGrant).order_by(ComputeGrant.expires_at)).all()
+    return render_template(
+        "compute/desk.html",
+        requests=[grant for grant in grants if grant.status in waiting],
+        grants=[grant for grant in grants if grant.drawable or grant.status is GrantStatus.APPROVED],
+        budgets=budget.of_grants(session, grants),
+        proposed=overview.offers(session, statuses=[OfferStatus.PROPOSED]),
+        pools=overview.pool_use(session, now=utc_now()),
+        rates=overview.rates(session),
+        flavors=overview.flavors(session),
+    )
+
+
+@bp.route("/admin/compute/grants/<uuid:grant_id>", methods=["GET"])
+@requires(Role.PROGRAMME_OFFICER)
+def decide_grant(grant_id: UUID) -> ResponseReturnValue:
+    """A request with the step that comes next."""
+    return _grant_page(overview.grant(db(), grant_id))
+
+
+@bp.post("/admin/compute/grants/<uuid:grant_id>/review")
+@requires(Role.PROGRAMME_OFFICER)
+def create_review(grant_id: UUID) -> ResponseReturnValue:
+    """Write down what a reviewer thinks."""
+    form = NoteForm(prefix="review")
+    grant = overview.grant(db(), grant_id)
+
+    def act() -> None:
+        compute_grants.review(db(), grant, note=form.note.data, reviewer=current_person(), now=utc_now())
+
+    return _step(form, act, "The review is written.", grant_id, review=form)
+
+
+@bp.post("/admin/compute/grants/<uuid:grant_id>/approval")
+@requires(Role.PROGRAMME_OFFICER)
+def create_approval(grant_id: UUID) -> ResponseReturnValue:
+    """Grant hours."""
+    form = DecisionForm(prefix="approve")
+    grant = overview.grant(db(), grant_id)
+
+    def act() -> None:
+        compute_grants.approve(
+            db(),
+            grant,
+            ticks=ticks(form.gpu_hours.data),
+            note=form.note.data or "",
+            decided_by=current_person(),
+            now=utc_now(),
+        )
+
+    return _step(form, act, "The grant is approved.", grant_id, approve=form)
+
+
+@bp.post("/admin/compute/grants/<uuid:grant_id>/refusal")
+@requires(Role.PROGRAMME_OFFICER)
+def create_refusal(grant_id: UUID) -> ResponseReturnValue:
+    """Decline a request."""
+    form = NoteForm(prefix="decline")
+    grant = overview.grant(db(), grant_id)
+
+    def act() -> None:
+        compute_grants.decline(db(), grant, note=form.note.data, decided_by=current_person(), now=utc_now())
+
+    return _step(form, act, "The request is declined.", grant_id, decline=form)
+
+
+@bp.route("/admin/compute/offers/<uuid:offer_id>", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def decide_offer(offer_id: UUID) -> ResponseReturnValue:
+    """Tie an offer to a pool and accept it."""
+    session = db()
+    offer = overview.offer(session, offer_id)
+    pools = [pool for pool in overview.pools(session) if pool.flavor_id == offer.flavor_id]
+    form = AcceptOfferForm()
+    form.pool.choices = [(pool.slug, f"{pool.name} ({pool.devices} × {pool.flavor.name})") for pool in pools]
+    if form.validate_on_submit():
+        try:
+            pool = next(pool for pool in pools if pool.slug == form.pool.data)
+            offers.accept(session, offer, pool, actor=current_person(), now=utc_now())
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash("The offer is accepted; it opens when its window begins.")
+            return redirect(url_for("compute.desk"), code=303)
+    return page(
+        "compute/decide_offer.html",
+        form=form,
+        decline=ReasonForm(prefix="decline"),
+        offer=offer,
+        pools=pools,
+        policy_words=overview.policy_words(session, offer),
+    )
+
+
+@bp.post("/admin/compute/offers/<uuid:offer_id>/refusal")
+@requires(Role.PROGRAMME_OFFICER)
+def refuse_offer(offer_id: UUID) -> ResponseReturnValue:
+    """Don't take an offer."""
+    session = db()
+    form = ReasonForm(prefix="decline")
+    offer = overview.offer(session, offer_id)
+    if form.validate_on_submit():
+        offers.decline(session, offer, actor=current_person(), reason=form.reason.data, now=utc_now())
+        flash("The offer is declined.")
+        return redirect(url_for("compute.desk"), code=303)
+    accept = AcceptOfferForm(formdata=None)
+    accept.pool.choices = []
+    return page(
+        "compute/decide_offer.html",
+        form=accept,
+        status=422,
+        decline=form,
+        offer=offer,
+        pools=[],
+        policy_words=overview.policy_words(session, offer),
+    )
+
+
+@bp.route("/admin/compute/rates/new", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def new_rate() -> ResponseReturnValue:
+    """Add a line to the exchange table."""
+    session, now = db(), utc_now()
+    form = RateForm(valid_from=now)
+    form.flavor.choices = [(flavor.slug, flavor.name) for flavor in overview.flavors(session)]
+
+    def act() -> None:
+        # The form has minutes; a moment that was “now” when the page was opened is now.
+        moment = form.valid_from.data
+        assert moment is not None
+        catalogue.set_rate(
+            session,
+            submit.flavor_named(session, form.flavor.data),
+            form.fraction(),
+            valid_from=now if 0 <= (now - moment).total_seconds() < 3600 else moment,
+            source=form.source.data,
+            author=current_person(),
+            now=now,
+        )
+
+    return _add(form, act, "The rate is entered.", "compute/new_rate.html", rates=overview.rates(session))
+
+
+@bp.route("/admin/compute/flavors/new", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def new_flavor() -> ResponseReturnValue:
+    """Name a kind of accelerator."""
+    form = FlavorForm()
+
+    def act() -> None:
+        catalogue.add_flavor(
+            db(),
+            slug=form.slug.data,
+            name=form.name.data,
+            vendor=form.vendor.data,
+            slices_per_gpu=form.slices_per_gpu.data,
+            memory_gb=form.memory_gb.data,
+            author=current_person(),
+            now=utc_now(),
+        )
+
+    return _add(form, act, "The kind of accelerator is known from now on.", "compute/new_flavor.html")
+
+
+@bp.route("/admin/compute/pools/new", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def new_pool() -> ResponseReturnValue:
+    """Put hardware behind an executor."""
+    session = db()
+    form = PoolForm()
+    form.flavor.choices = [(flavor.slug, flavor.name) for flavor in overview.flavors(session)]
+    form.executor.choices = [(name, name) for name in sorted(executors())]
+
+    def act() -> None:
+        catalogue.add_pool(
+            session,
+            slug=form.slug.data,
+            name=form.name.data,
+            flavor=submit.flavor_named(session, form.flavor.data),
+            executor=form.executor.data,
+            devices=form.devices.data,
+            runs=[SourceKind.COMMAND, SourceKind.REPOSITORY],
+            region=form.region.data or "",
+            author=current_person(),
+            now=utc_now(),
+        )
+
+    return _add(form, act, "The pool is open.", "compute/new_pool.html")
+
+
+@bp.post("/admin/compute/pools/<slug>/<any(open, draining, closed):status>")
+@requires(Role.PROGRAMME_OFFICER)
+def set_pool_status(slug: str, status: str) -> ResponseReturnValue:
+    """Open, drain or close a pool."""
+    pool = db().scalars(select(Pool).where(Pool.slug == slug)).first()
+    if pool is None:
+        raise InvalidInput(f"There is no pool “{slug}”.")
+    catalogue.set_pool_status(db(), pool, PoolStatus(status), actor=current_person(), now=utc_now())
+    flash(f"{pool.name} is {status}.")
+    return redirect(url_for("compute.desk"), code=303)
+
+
+def _step(form: Form, act: Callable[[], None], done: str, grant_id: UUID, **shown: Form) -> ResponseReturnValue:
+    if form.validate_on_submit():
+        try:
+            act()
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash(done)
+            return redirect(url_for("compute.decide_grant", grant_id=grant_id), code=303)
+    return _grant_page(overview.grant(db(), grant_id), status=form.status, **shown)
+
+
+def _grant_page(grant: ComputeGrant, *, status: int | None = None, **shown: Form) -> ResponseReturnValue:
+    forms: dict[str, Any] = {
+        "review": NoteForm(prefix="review", formdata=None),
+        "approve": DecisionForm(prefix="approve", formdata=None, gpu_hours=round(float(gpu_hours(grant.requested_ticks)), 2)),
+        "decline": NoteForm(prefix="decline", formdata=None),
+    }
+    wrong = next(iter(shown.values()), None)
+    return page(
+        "compute/decide_grant.html",
+        status=status,
+        grant=grant,
+        events=audit.history(db(), grant),
+        own=grant.requested_by_id == current_person().id,
+        wrong=wrong,
+        **{**forms, **shown},
+    )
+
+
+def _add(form: Form, act: Callable[[], None], done: str, template: str, **context: Any) -> ResponseReturnValue:
+    if form.validate_on_submit():
+        try:
+            act()
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash(done)
+            return redirect(url_for("compute.desk"), code=303)
+    return page(template, form=form, **context)

@@ -1,0 +1,67 @@
+"""What compute adds to shared pages: projects, organisations, the home page, and everybody's to-do list."""
+
+from collections.abc import Iterable
+
+from flask import url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from compute.models import ComputeGrant, GrantStatus, OfferStatus
+from compute.queries import budget, jobs, overview, statements
+from core.clock import today, utc_now
+from core.identity import access
+from core.identity.models import Organisation, Person, Project, Role
+from core.units import format_gpu_hours
+from core.web import hooks
+
+
+@hooks.project_section(order=30)
+def compute_of(session: Session, project: Project) -> hooks.Section | None:
+    """A project's GPU time and newest jobs."""
+    grants = overview.grants_of(session, project)
+    newest = jobs.newest(session, project_ids=[project.id], limit=8)
+    if not grants and not newest:
+        return None
+    return hooks.Section(
+        "GPU time",
+        "compute/_project_section.html",
+        {"project": project, "grants": grants, "budgets": budget.of_grants(session, grants), "jobs": newest},
+    )
+
+
+@hooks.organisation_section(order=30)
+def gifts_of(session: Session, organisation: Organisation) -> hooks.Section | None:
+    """What an organisation gives."""
+    offers = overview.offers(session, donor_ids=[organisation.id])
+    if not offers:
+        return None
+    months = statements.months(session, organisation, now=utc_now())
+    return hooks.Section(
+        "Donated GPU time", "compute/_donor_section.html", {"donor": organisation, "offers": offers, "months": months[:6]}
+    )
+
+
+@hooks.headline(order=30)
+def hours_used(session: Session) -> Iterable[hooks.Figure]:
+    """GPU time that donated machines worked for projects."""
+    used = overview.reference_used(session)
+    if used:
+        donors = len(overview.donors(session))
+        yield hooks.Figure(
+            "GPU-hours used", format_gpu_hours(used, 0), url_for("compute.index"), f"reference hours, {donors} donors' machines"
+        )
+
+
+@hooks.to_do(order=30)
+def desk_work(session: Session, person: Person) -> Iterable[hooks.ToDo]:
+    """Requests and offers that wait for an officer."""
+    if not access.has_role(session, person, Role.PROGRAMME_OFFICER, on=today()):
+        return
+    waiting = session.scalars(
+        select(ComputeGrant.id).where(ComputeGrant.status.in_([GrantStatus.REQUESTED, GrantStatus.REVIEWED]))
+    ).all()
+    if waiting:
+        yield hooks.ToDo("Requests for GPU time to decide", url_for("compute.desk"), len(waiting))
+    proposed = overview.offers(session, statuses=[OfferStatus.PROPOSED])
+    if proposed:
+        yield hooks.ToDo("GPU offers to accept", url_for("compute.desk"), len(proposed))
