@@ -14,7 +14,8 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urljoin
 
@@ -74,6 +75,12 @@ def resolve(host: str, port: int) -> Sequence[IpAddress]:
     return list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """TLS with the system's authorities. Reading those takes a while, so it waits for the first https address."""
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Where connections may go. Everything but `PUBLIC` is for tests and for installations inside one company."""
@@ -81,7 +88,7 @@ class Policy:
     ports: frozenset[int] = frozenset({80, 443})
     may_connect: Callable[[IpAddress], bool] = is_public
     resolve: Callable[[str, int], Sequence[IpAddress]] = resolve
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    tls: Callable[[], ssl.SSLContext] = trusted
 
 
 PUBLIC = Policy()
@@ -173,7 +180,7 @@ def _connect(here: Address, deadline: float, policy: Policy) -> "_Deadlined":
             return _Deadlined(plain, deadline)
         try:
             plain.settimeout(_left(deadline, here))
-            return _Deadlined(policy.tls.wrap_socket(plain, server_hostname=here.host), deadline)
+            return _Deadlined(policy.tls().wrap_socket(plain, server_hostname=here.host), deadline)
         except ssl.SSLCertVerificationError as error:
             plain.close()
             raise FetchFailed(f"The certificate of {here.host} is not trusted: {error.verify_message}.") from None

@@ -1,12 +1,15 @@
 """The forms of an application. Nothing is required to save a draft; what has to be there to submit it is a rule of grants."""
 
 import re
+import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from core.web.forms import (
     FileField,
     Form,
+    HiddenField,
     IntegerField,
     Length,
     MoneyField,
@@ -21,7 +24,7 @@ from core.web.forms import (
 )
 from grants.models import Application, ApplicationQuestion, PayeeWish
 from grants.policies import APPLICATION_FIELDS
-from grants.services.applications import Draft
+from grants.services.applications import Draft, OpenedForm
 
 PAYEES = {
     PayeeWish.PERSON: "One person, directly",
@@ -92,8 +95,19 @@ class DraftForm(Form):
     )
     payee_name = TextField("Who would receive it?", [Asked()])
     conflicts = LongTextField("What connects you with the funder?", [Asked()], length_max=4000, rows=4)
+    word = HiddenField(default=lambda: secrets.token_urlsafe(9))
+    seen_at = HiddenField()
 
     questions: ClassVar[tuple[ApplicationQuestion, ...]] = ()
+
+    @property
+    def opened(self) -> OpenedForm | None:
+        """Which form this is, if it says so properly."""
+        try:
+            seen_at = datetime.fromisoformat(self.seen_at.data or "")
+        except ValueError:
+            return None
+        return OpenedForm(self.word.data, seen_at) if self.word.data else None
 
     def as_draft(self) -> Draft:
         """What was typed, for the service."""
@@ -137,6 +151,7 @@ def draft_form(application: Application) -> DraftForm:
         "months": application.months,
         "payee": application.payee,
         "requested": application.requested,
+        "seen_at": application.updated_at.isoformat(),
     }
     made: DraftForm = kind(data=given)
     made.requested.currency = application.currency

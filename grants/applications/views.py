@@ -19,7 +19,7 @@ from core.web.context import roll_back
 from core.web.forms import choices
 from grants import policies, queries
 from grants.applications import reading
-from grants.applications.forms import PAYEES, AttachmentForm, ManifestForm, StartForm, WithdrawForm, draft_form
+from grants.applications.forms import PAYEES, AttachmentForm, DraftForm, ManifestForm, StartForm, WithdrawForm, draft_form
 from grants.manifests.report import Report, as_json, examine
 from grants.manifests.summary import Summary, summarise
 from grants.models import Application, ApplicationStatus, ManifestOrigin, ManifestReading, Programme, Round
@@ -152,9 +152,10 @@ def edit(application_id: UUID) -> ResponseReturnValue:
     form = draft_form(application)
     if form.validate_on_submit():
         try:
-            applications.save_draft(db(), application.id, person=current_person(), draft=form.as_draft(), now=utc_now())
+            _save(application, form)
         except DomainError as error:
             refused(form, error)
+            form.seen_at.data = application.updated_at.isoformat()  # told once; whoever saves again means it
         else:
             if request.form.get("then") == "stay":
                 flash("The draft is saved.")
@@ -181,7 +182,7 @@ def autosave(application_id: UUID) -> ResponseReturnValue:
     problem: str | None = None
     if form.validate_on_submit():
         try:
-            applications.save_draft(db(), application.id, person=current_person(), draft=form.as_draft(), now=utc_now())
+            _save(application, form)
         except DomainError as error:
             refused(form, error)
     if form.problems:
@@ -377,6 +378,11 @@ def _begin(form: StartForm, round_: Round, person: Person, summary: Summary | No
         project_id=UUID(form.project_id.data) if form.project_id.data else None,
         draft=draft,
     )
+
+
+def _save(application: Application, form: DraftForm) -> None:
+    """Save the draft, unless another window or another maintainer saved it since this form was opened."""
+    applications.save_draft(db(), application.id, person=current_person(), draft=form.as_draft(), now=utc_now(), form=form.opened)
 
 
 def _own(application_id: UUID) -> Application:

@@ -134,6 +134,8 @@ class Application(Base):
 
     created_at: Mapped[Utc]
     updated_at: Mapped[Utc]
+    saved_from: Mapped[str] = mapped_column(default="")
+    """Which opened form saved it last: a random word per form, so that one that saves itself never meets itself."""
     submitted_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]

@@ -40,6 +40,12 @@ class NotADraft(DomainError):
     code = "not_a_draft"
 
 
+class DraftChanged(DomainError):
+    """Somebody else, or another window, saved the draft after this one was opened."""
+
+    code = "draft_changed"
+
+
 class IncompleteApplication(DomainError):
     """Something is missing or outside the rules; `details["fields"]` says what, field by field."""
 
@@ -56,6 +62,14 @@ class AlreadyApplied(DomainError):
 class TooManyAttachments(DomainError):
     code = "too_many_attachments"
     status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedForm:
+    """The form a draft is saved from: a random word of its own, and the `updated_at` that it showed."""
+
+    word: str
+    seen_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,18 +133,26 @@ def start_draft(
     return application
 
 
-def save_draft(session: Session, application_id: UUID, *, person: Person, draft: Draft, now: datetime) -> Application:
+def save_draft(
+    session: Session, application_id: UUID, *, person: Person, draft: Draft, now: datetime, form: OpenedForm | None = None
+) -> Application:
     """Keep what was typed so far; nothing need be complete.
 
     Raises:
         NotFound: no application of this id that the person may write.
         NotADraft: it was submitted or withdrawn.
+        DraftChanged: it was saved from another form since this one was opened.
         InvalidInput: a text is longer than its field, or the amount is in another currency.
     """
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
     require_draft(application)
+    if form is not None and application.updated_at != form.seen_at and application.saved_from != form.word:
+        raise DraftChanged(
+            f"This draft was saved elsewhere at {application.updated_at:%H:%M:%S} UTC, after you opened it. What you typed is "
+            "still here: save again to put it in place of that, or open the draft anew to see the other version."
+        )
     _write(application, draft)
-    application.updated_at = now
+    application.updated_at, application.saved_from = now, form.word if form else ""
     session.flush()
     return application
 

@@ -199,6 +199,22 @@ def test_autosave_keeps_what_is_right_and_names_what_is_not(mia: Client, call: P
     assert only(session).project_name == "Half a na"
 
 
+def test_two_windows_do_not_overwrite_each_other_unseen(mia: Client, call: Programme, session: Session) -> None:
+    first = start_empty(mia, call)
+    second = mia.get(f"/applications/{only(session).id}/edit")
+    mia.submit(first, "Save draft", project_name="From the first window")
+    # A window that saves itself never meets itself, however late its button is pressed.
+    assert mia.submit(first, "Save draft", project_name="From the first window").status == 303
+    refused = mia.submit(second, "Save draft", project_name="From the second window")
+    assert refused.status == 409
+    assert "saved elsewhere" in refused.problems[0]
+    assert refused.one("input", id="project_name").get("value") == "From the second window"
+    assert only(session).project_name == "From the first window"
+    # Knowing that, saving again does it.
+    assert mia.submit(refused, "Save draft").status == 303
+    assert only(session).project_name == "From the second window"
+
+
 def test_starting_from_a_pasted_manifest_fills_the_form(
     mia: Client, call: Programme, session: Session, web: dict[str, Any]
 ) -> None:

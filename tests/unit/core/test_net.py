@@ -415,7 +415,7 @@ def test_certificates_are_checked_for_the_name_that_was_asked_for(authority: tup
     trusting = ssl.create_default_context(cafile=str(authority[0]))
 
     def policy(tls: ssl.SSLContext) -> Policy:
-        return Policy(ports=frozenset({secure.port}), may_connect=lambda _: True, resolve=lambda *_: [LOOPBACK], tls=tls)
+        return Policy(ports=frozenset({secure.port}), may_connect=lambda _: True, resolve=lambda *_: [LOOPBACK], tls=lambda: tls)
 
     try:
         assert get(f"https://right.example:{secure.port}/ok", policy(trusting)).content == b"hello"
@@ -423,7 +423,7 @@ def test_certificates_are_checked_for_the_name_that_was_asked_for(authority: tup
         with pytest.raises(FetchFailed, match=r"certificate of wrong\.example"):
             get(f"https://wrong.example:{secure.port}/ok", policy(trusting))
         with pytest.raises(FetchFailed, match=r"certificate of right\.example"):
-            get(f"https://right.example:{secure.port}/ok", policy(net.PUBLIC.tls))
+            get(f"https://right.example:{secure.port}/ok", policy(net.trusted()))
         assert len(secure.asked) == 1
         with pytest.raises(FetchRefused, match="not encrypted"):
             get(f"https://right.example:{secure.port}/to?http://right.example:{secure.port}/ok", policy(trusting))
