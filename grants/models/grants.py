@@ -198,6 +198,10 @@ class Grant(Base):
         return Money(self.amount_minor, self.currency)
 
     @property
+    def returned(self) -> Money:
+        return Money(self.returned_minor, self.currency)
+
+    @property
     def account(self) -> str:
         """The money committed to this grant, in the ledger."""
         return f"liabilities:grant:{self.id}:{self.currency.lower()}"

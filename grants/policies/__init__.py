@@ -8,7 +8,7 @@ from grants.policies.applications import (
     request_rule_in_words,
 )
 from grants.policies.caps import Standing, programme_year, require_rule_or_reason, require_within_caps
-from grants.policies.hosting import Hosted, HostedPart, through_host
+from grants.policies.hosting import Hosted, HostedPart, through_host, total
 from grants.policies.schedule import Milestone, Part, plan
 from grants.policies.scoring import mean_score, review_score, shown_score
 
@@ -31,4 +31,5 @@ __all__ = [
     "review_score",
     "shown_score",
     "through_host",
+    "total",
 ]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound
 from core.identity.models import Person, Project
 from grants.models import UNDECIDED, Application, ApplicationStatus
-from grants.queries.roles import projects_maintained_by, writes_application
+from grants.queries.roles import is_member, may_look, projects_maintained_by, writes_application
 
 
 def maintained_project(session: Session, project_id: UUID, person: Person, *, on: date) -> Project:
@@ -114,3 +114,8 @@ def is_applied_to(session: Session, programme_id: UUID) -> bool:
         ).first()
         is not None
     )
+
+
+def may_work_on(session: Session, application: Application, person: Person, *, on: date) -> bool:
+    """Whether the person may open the committee's page of an application."""
+    return may_look(session, application.programme, person, on=on) or is_member(session, application.programme, person, on=on)

@@ -3,18 +3,20 @@
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.identity.models import Person
 from grants.models import (
     Application,
+    ApplicationStatus,
     Grant,
     GrantStatus,
     Instalment,
     InstalmentStatus,
     PaperworkItem,
+    PaperworkStatus,
     Report,
     ReportStatus,
 )
@@ -225,3 +227,38 @@ def recipient_of_person(session: Session, person_id: UUID, name: str, country: s
         .order_by(Recipient.created_at)
         .limit(1)
     ).first()
+
+
+def waiting_for_officer(session: Session, programme_id: UUID) -> dict[str, int]:
+    """What waits for a programme's officers, in words, and how much of it."""
+
+    def count(statement: Select[int]) -> int:
+        return session.scalar(statement) or 0
+
+    of_grant = Grant.programme_id == programme_id
+    running = select(func.count()).select_from(Instalment).join(Instalment.grant)
+    return {
+        "applications to screen": count(
+            select(func.count()).where(
+                Application.programme_id == programme_id, Application.status == ApplicationStatus.SUBMITTED
+            )
+        ),
+        "applications to decide": count(
+            select(func.count()).where(
+                Application.programme_id == programme_id, Application.status == ApplicationStatus.SHORTLISTED
+            )
+        ),
+        "instalments to approve": count(
+            running.where(of_grant, Instalment.status == InstalmentStatus.RELEASED, Grant.status == GrantStatus.ACTIVE)
+        ),
+        "payments that came back": count(running.where(of_grant, Instalment.status == InstalmentStatus.RETURNED)),
+        "reports to read": count(
+            select(func.count()).select_from(Report).join(Report.grant).where(of_grant, Report.status == ReportStatus.SUBMITTED)
+        ),
+        "documents to check": count(
+            select(func.count())
+            .select_from(PaperworkItem)
+            .join(PaperworkItem.grant)
+            .where(of_grant, PaperworkItem.status == PaperworkStatus.RECEIVED)
+        ),
+    }

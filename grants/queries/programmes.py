@@ -39,6 +39,18 @@ def any_programme(session: Session, slug: str) -> Programme:
     return found
 
 
+def programme_by_id(session: Session, programme_id: UUID) -> Programme:
+    """A programme.
+
+    Raises:
+        NotFound: none of this id.
+    """
+    found = session.get(Programme, programme_id)
+    if found is None:
+        raise NotFound("There is no such programme.")
+    return found
+
+
 def public_programmes(session: Session) -> list[Programme]:
     """Every programme the public may see, running ones first, by name."""
     return sorted(
@@ -169,6 +181,18 @@ def available(session: Session, programme: Programme) -> Money:
 def grants_in_round(session: Session, round_id: UUID) -> int:
     """How many grants a round has made, those given back whole not counted."""
     return session.scalar(select(func.count()).where(Grant.round_id == round_id, Grant.amount_minor > Grant.returned_minor)) or 0
+
+
+def fiscal_host(session: Session, host_id: UUID) -> FiscalHost:
+    """A fiscal host's fee.
+
+    Raises:
+        NotFound: none of this id.
+    """
+    found = session.get(FiscalHost, host_id)
+    if found is None:
+        raise NotFound("There is no such fiscal host.")
+    return found
 
 
 def fiscal_host_of(session: Session, organisation_id: UUID, *, on: date) -> FiscalHost | None:

@@ -3,11 +3,12 @@
 from datetime import date
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import NotAllowed
 from core.identity import access
-from core.identity.models import Person, Project, Role
+from core.identity.models import Organisation, Person, Project, Role
 from grants.models import Application, Programme
 
 
@@ -82,3 +83,13 @@ def maintains(session: Session, person: Person, project_id: UUID | None, *, on: 
 def writes_application(session: Session, application: Application, person: Person, *, on: date) -> bool:
     """Whether the person stands on the applicant's side."""
     return application.applicant_id == person.id or maintains(session, person, application.project_id, on=on)
+
+
+def all_organisations(session: Session) -> list[Organisation]:
+    """Every organisation by name, to choose from."""
+    return list(session.scalars(select(Organisation).order_by(Organisation.name, Organisation.id)))
+
+
+def all_projects(session: Session) -> list[Project]:
+    """Every project by name, to choose from."""
+    return list(session.scalars(select(Project).order_by(Project.name, Project.id)))

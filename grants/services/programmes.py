@@ -24,6 +24,9 @@ from grants.models import (
     ScreeningCheck,
 )
 
+RESERVED = frozenset({"mine", "new"})
+"""Addresses under /programmes that are pages of their own."""
+
 
 class KindNotOperated(DomainError):
     """Programmes of this kind are known, but can't be run from application to grant here."""
@@ -100,7 +103,7 @@ def create(
     if rules.kind not in OPERATED_KINDS:
         kinds = " and ".join(sorted(kind.replace("_", " ") for kind in OPERATED_KINDS))
         raise KindNotOperated(f"A {rules.kind.replace('_', ' ')} can't be run here; {kinds} can.")
-    if session.scalar(select(Programme.id).where(Programme.slug == slug)):
+    if slug in RESERVED or session.scalar(select(Programme.id).where(Programme.slug == slug)):
         raise SlugTaken(f"There is already a programme “{slug}”; choose another address.", field="slug")
     programme = Programme(slug=slug, organisation_id=organisation.id, is_demo=is_demo, created_at=now)
     _write(programme, rules)

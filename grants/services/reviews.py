@@ -130,7 +130,7 @@ def submit(
     for criterion in criteria:
         given = points.get(criterion.id)
         if given is None or not 0 <= given <= criterion.points_max:
-            raise InvalidInput(f"Give “{criterion.name}” 0 to {criterion.points_max} points.", field=f"points-{criterion.id}")
+            raise InvalidInput(f"Give “{criterion.name}” 0 to {criterion.points_max} points.", field=f"points_{criterion.id.hex}")
     review.advance(ReviewStatus.SUBMITTED)
     review.recommendation, review.comment, review.submitted_at = recommendation, comment.strip(), now
     review.scores.extend(

@@ -39,9 +39,9 @@ def screen(
     for check in application.programme.checks:
         answer = answers.get(check.id)
         if answer is None:
-            raise InvalidInput(f"Answer “{check.label}”.", field=f"check-{check.id}")
+            raise InvalidInput(f"Answer “{check.label}”.", field=f"check_{check.id.hex}")
         if not answer.passed and not answer.reason.strip():
-            raise InvalidInput(f"Say why “{check.label}” fails; the applicant reads it.", field=f"reason-{check.id}")
+            raise InvalidInput(f"Say why “{check.label}” fails; the applicant reads it.", field=f"reason_{check.id.hex}")
         application.screening.append(
             ScreeningAnswer(
                 check_id=check.id,
