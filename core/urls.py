@@ -50,7 +50,7 @@ class Address:
 
     @property
     def path(self) -> str:
-        slash = "/" if self.trailing_slash and self.segments else ""
+        slash = "/" if self.trailing_slash else ""
         return "/" + "/".join(self.segments) + slash
 
     @property
@@ -83,12 +83,13 @@ def parse(text: str) -> Address:
         BadAddress: not http(s), no host, with a user name, or with characters that programs read in different ways.
     """
     parts = _split(text)
+    segments = _segments(parts.path, text)
     return Address(
         scheme=parts.scheme,
         host=_host(parts, text),
         port=_port(parts, text),
-        segments=_segments(parts.path, text),
-        trailing_slash=parts.path.endswith(("/", "/.", "/..")),
+        segments=segments,
+        trailing_slash=bool(segments) and _normal(parts.path, text).endswith(("/", "/.", "/..")),
         query=_normal(parts.query, text),
     )
 

@@ -1,7 +1,7 @@
 """What the API of manifests and applications takes and gives."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -22,7 +22,7 @@ class ManifestIn(BaseModel):
         max_length=100,
         description="Texts of well-known lists by the address they prove, or by their own. Nothing is fetched.",
     )
-    default_branches: list[str] = Field(
+    default_branches: list[Annotated[str, Field(max_length=250)]] = Field(
         default_factory=list, max_length=10, description="Default branches of repositories; `main` and `master` unless given."
     )
 

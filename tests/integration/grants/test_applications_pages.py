@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from manifest_samples import HOME, perfect
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
@@ -500,6 +501,26 @@ def test_the_api_validates_for_everybody_within_limits(client: Client, maintaine
     busy = client.api("POST", "/api/v1/manifests/validate", body=body)
     assert (busy.status, busy.json["code"]) == (429, "too_many")
     assert int(busy.headers["Retry-After"]) <= 60
+
+
+def test_form_api_and_command_line_say_the_same(mia: Client, call: Programme, web: dict[str, Any]) -> None:
+    from app import main
+
+    manifest = elsewhere()
+    manifest["entity"]["phone"] = "+49 30 123"
+    body = json.dumps(manifest)
+    by_command = CliRunner().invoke(main, ["manifest", "validate", "-", "--manifest-url", HOME, "--json"], input=body)
+    by_api = mia.api("POST", "/api/v1/manifests/validate", body={"manifest_url": HOME, "text": body})
+    said, answered = json.loads(by_command.output), by_api.json
+    for finding in answered["findings"]:
+        if finding["line"] is None:
+            del finding["line"], finding["column"]
+    assert said == answered
+    page = mia.get(f"/programmes/{call.slug}/apply")
+    refused = mia.submit(page, "Read it and start", manifest_url=HOME, manifest_text=body)
+    for finding in said["findings"]:
+        assert finding["path"] in refused.words
+        assert finding["message"] in refused.words
 
 
 def test_the_api_lists_a_persons_applications_page_by_page(
