@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from compute.executors.base import ExecutorError, Repository
 
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REF = re.compile(r"refs(/[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]*)+")
 URL_CHARACTERS = re.compile(r"[!-~]{1,2000}")  # printable ASCII without space: nothing that could end a line of configuration
@@ -65,7 +66,7 @@ def environment(source: Repository, home: Path) -> dict[str, str]:
         lines.append("[safe]\n" + "".join(f"\tdirectory = {_quoted(name)}\n" for name in sorted(names)))
     configuration.write_text("".join(lines), encoding="utf-8")
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": SEARCH_PATH,
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "GIT_CONFIG_NOSYSTEM": "1",

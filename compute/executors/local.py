@@ -8,6 +8,7 @@ strangers' code belong on Kubernetes. docs/reference/local-executor.md has every
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -235,6 +236,8 @@ class LocalExecutor:
             )
         if isinstance(spec.source, Repository):
             checkout.check(spec.source, self._repositories)
+            if shutil.which("git", path=checkout.SEARCH_PATH) is None:
+                raise ExecutorError("Git is not installed on this machine, so it can't fetch a repository.", permanent=True)
         if not spec.command or not spec.command[0] or any("\0" in part for part in spec.command):
             raise ExecutorError("The job names no command that could be run.", permanent=True)
         if spec.wall_seconds < 1 or spec.memory_bytes < 1 or spec.output_bytes_max < 0 or spec.gpus < 0:
@@ -299,7 +302,8 @@ def _launch(folder: RunDir, inherited: list[int]) -> None:
         subprocess.run(
             [sys.executable, "-m", "compute.executors.supervise", str(folder.path), *map(str, inherited)],
             cwd=ROOT,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # none of the platform's secrets
+            # None of the platform's secrets; where Python finds its packages is none.
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
             stdin=subprocess.DEVNULL,
             stdout=trouble,
             stderr=trouble,

@@ -66,11 +66,11 @@ class Watch:
 
         Every process that came out of it is ended then, wherever it hid. `began` is told the leader's process id.
         """
-        deadline = time.monotonic() + seconds
         try:
             leader, reader = self._spawn(command, cwd, environment)
         except (OSError, subprocess.SubprocessError) as error:
             return _not_started(command[0], error)
+        deadline = time.monotonic() + seconds  # from now: starting it may have taken a while on a busy machine
         if began is not None:
             began(leader)
         ended: dict[int, int] = {}

@@ -159,7 +159,7 @@ def test_a_fork_bomb_is_ended(jobs: Path) -> None:
         f"""
         import os, time
         word = "{word}"
-        for _ in range(150):  # bounded: a test must not need its subject to survive
+        for _ in range(100):  # bounded: a test must not need its subject to survive
             if os.fork() == 0:
                 time.sleep(60)
                 os._exit(0)
@@ -384,7 +384,7 @@ def test_a_job_outlives_the_worker_that_started_it(jobs: Path, executor: LocalEx
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(jobs), str(job.attempt_id)],
         cwd=ROOT,
-        env={"PATH": os.defpath, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={"PATH": os.defpath, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"},
         start_new_session=True,
         stdout=subprocess.PIPE,
     )
