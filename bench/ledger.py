@@ -16,15 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import Queue, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psycopg
-from core.ledger.export import Format, export, snapshot
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
@@ -34,6 +32,7 @@ from core.db import new_id
 from core.db.embedded import EmbeddedServer
 from core.db.migrate import upgrade
 from core.ledger import Guard, Leg, NewEntry, Side
+from core.ledger.export import Format, export, snapshot
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 RUNS = 3
@@ -199,37 +198,34 @@ def batches(engine: Engine) -> Iterator[Line]:
         yield Line(Runs(name, figures), "transfers/s", reach=40_000 if writers == WRITERS else None)
 
 
-def batched(engine: Engine, writers: int, label: str) -> float:
-    """Transfers a second, from the first entry made to the last commit."""
+def batched(engine: Engine, writers: int, label: str, transfers: int = BATCHED_TRANSFERS) -> float:
+    """Transfers a second by several processes at once, each with a connection and with its entries made beforehand."""
+    context = get_context("spawn")
+    gate, spans = context.Barrier(writers), context.Queue()
     url = engine.url.render_as_string(hide_password=False)
-    share = BATCHED_TRANSFERS // writers
-    with ProcessPoolExecutor(writers, mp_context=get_context("spawn")) as pool:
-        list(pool.map(warm_up, [url] * writers, range(writers)))
-        start = time.perf_counter()
-        list(pool.map(write, [url] * writers, [f"{label}:{i}" for i in range(writers)], [share] * writers))
-        return share * writers / (time.perf_counter() - start)
+    share = -(-transfers // writers)
+    processes = [context.Process(target=write, args=(url, f"{label}:{i}", share, gate, spans)) for i in range(writers)]
+    for process in processes:
+        process.start()
+    times = [spans.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return share * writers / (max(end for _, end in times) - min(start for start, _ in times))
 
 
-def warm_up(url: str, _: int) -> None:
-    with Session(writer_engine(url)) as session:
-        ledger.balance(session, fund(0))
-    time.sleep(0.5)  # so that every process of the pool gets one of these
-
-
-_engines: dict[str, Engine] = {}
-
-
-def writer_engine(url: str) -> Engine:
-    return _engines.setdefault(url, create_engine(url))
-
-
-def write(url: str, label: str, count: int) -> None:
+def write(url: str, label: str, count: int, gate: Barrier, spans: "Queue[tuple[float, float]]") -> None:
+    """One writer: post and commit batch by batch; report when the first began and the last was durable."""
     rng = random.Random(label)
-    entries = (NewEntry(f"{label}:{n}", "usage", [random_leg(rng)], AT) for n in range(count))
-    with Session(writer_engine(url)) as session:
-        while batch := list(islice(entries, BATCH)):
-            ledger.post_many(session, batch)
+    entries = [NewEntry(f"{label}:{n}", "usage", [random_leg(rng)], AT) for n in range(count)]
+    with Session(create_engine(url)) as session:
+        ledger.balance(session, fund(0))
+        session.commit()
+        gate.wait()
+        start = time.time()
+        for first in range(0, count, BATCH):
+            ledger.post_many(session, entries[first : first + BATCH])
             session.commit()
+        spans.put((start, time.time()))
 
 
 # Balances
@@ -238,10 +234,7 @@ def write(url: str, label: str, count: int) -> None:
 def balances(engine: Engine, transfers: int, folder: Path) -> Iterator[Line]:
     """Kept and recomputed, over a ledger that is filled up; hledger on the export of what lies in it at first."""
     yield from beside_hledger(engine, folder)
-    url = engine.url.render_as_string(hide_password=False)
-    missing = max(0, transfers - count(engine))
-    with ProcessPoolExecutor(WRITERS, mp_context=get_context("spawn")) as pool:
-        list(pool.map(write, [url] * WRITERS, [f"fill:{i}" for i in range(WRITERS)], [missing // WRITERS + 1] * WRITERS))
+    batched(engine, WRITERS, "fill", max(WRITERS, transfers - count(engine)))
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("VACUUM (ANALYZE) ledger_transfer, ledger_account, ledger_entry"))
     total = count(engine)

@@ -63,7 +63,7 @@ def balance(session: Session, code: str) -> Balance:
     account = session.execute(select(*_BALANCE_COLUMNS).where(Account.code == code)).one_or_none()
     if account is None:
         raise UnknownAccount(code)
-    return Balance.of(account)
+    return Balance(*account)
 
 
 def balances(session: Session, prefix: str = "") -> list[Balance]:
@@ -71,7 +71,7 @@ def balances(session: Session, prefix: str = "") -> list[Balance]:
     query = select(*_BALANCE_COLUMNS).order_by(Account.code)
     if prefix:
         query = query.where((Account.code == prefix) | Account.code.startswith(f"{prefix}:", autoescape=True))
-    return [Balance.of(account) for account in session.execute(query)]
+    return [Balance(*account) for account in session.execute(query)]
 
 
 def balances_of(session: Session, codes: Collection[str]) -> dict[str, Balance]:
@@ -80,7 +80,8 @@ def balances_of(session: Session, codes: Collection[str]) -> dict[str, Balance]:
     return {row.code: Balance.of(row) for row in rows}
 
 
-# Columns, not objects: the sums change below SQLAlchemy's feet, and a session must never answer with yesterday's.
+# Columns in the order of Balance, not objects: the sums change below SQLAlchemy's feet, and a session must never answer with
+# what it read before.
 _BALANCE_COLUMNS = (
     Account.code,
     Account.commodity,

@@ -1,17 +1,19 @@
-"""Posting thousands of entries at once: one lock, one look for known keys, two COPYs.
+"""Posting thousands of entries at once: one look for known keys, two COPYs, each account changed once.
 
-Usage records, imports and distributions come in batches; one by one, each would wait for the disk by itself.
+Usage records, imports and distributions come in batches; one by one, each would wait for the disk by itself. Writers of
+several batches work side by side: accounts are locked only at the end, when the trigger adds up what the batch moved. If
+somebody else took the funds or posted one of the keys meanwhile, the batch is tried again with its accounts locked first.
 """
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
 import psycopg
+from psycopg import errors
 from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
@@ -23,6 +25,8 @@ from core.ledger.posting import post_hash
 
 CHUNK = 500
 """Lines handed to the server at a time: it works on one chunk while the next is being written."""
+ATTEMPTS_MAX = 5
+"""How often a batch is tried that others come in the way of; every time, at least one of them has finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,19 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
         return Posted(0, 0)
     given = session_or_connection
     connection = given.connection() if isinstance(given, Session) else given
-    try:
-        fresh = _post_unknown(connection, wanted, hashes)
-    except psycopg.errors.UniqueViolation:
-        # Between our look for known keys and our COPY somebody posted one of them; now it is there to be seen.
-        fresh = _post_unknown(connection, wanted, hashes)
+    for attempt in range(ATTEMPTS_MAX):
+        try:
+            fresh = _post_unknown(connection, wanted, hashes, lock=attempt > 0)
+        except (errors.UniqueViolation, errors.CheckViolation, errors.DeadlockDetected):
+            if attempt + 1 == ATTEMPTS_MAX:
+                raise
+        else:
+            break
     return Posted(fresh, len(wanted) - fresh + repeated)
 
 
-def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> int:
-    accounts = _locked_accounts(connection, wanted)
+def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes], *, lock: bool) -> int:
+    accounts = _accounts(connection, wanted, lock=lock)
     known = _known_keys(connection, hashes)
     fresh = [entry for entry in wanted if entry.key not in known]
     _check(accounts, fresh)
@@ -77,12 +84,11 @@ def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Ma
     return len(fresh)
 
 
-def _locked_accounts(connection: Connection, entries: Sequence[NewEntry]) -> dict[str, Account]:
-    """The accounts of all legs, locked in the order in which everybody locks accounts."""
+def _accounts(connection: Connection, entries: Sequence[NewEntry], *, lock: bool) -> dict[str, Account]:
+    """The accounts of all legs; locked in the order in which everybody locks accounts."""
     codes = {code for entry in entries for leg in entry.legs for code in (leg.debit, leg.credit)}
-    rows = connection.execute(
-        select(*Account.__table__.columns).where(Account.code.in_(codes)).order_by(Account.id).with_for_update(key_share=True)
-    )
+    query = select(*Account.__table__.columns).where(Account.code.in_(codes)).order_by(Account.id)
+    rows = connection.execute(query.with_for_update(key_share=True) if lock else query)
     accounts = {row.code: cast("Account", row) for row in rows}
     for code in codes - accounts.keys():
         raise UnknownAccount(code)
@@ -108,14 +114,15 @@ _KNOWN = text("SELECT key, request_hash FROM ledger_entry WHERE key = ANY(CAST(:
 
 def _check(accounts: Mapping[str, Account], entries: Sequence[NewEntry]) -> None:
     """Refuse with a sentence what the database would refuse with a constraint's name."""
-    change: dict[str, int] = defaultdict(int)  # debits less credits
+    commodities = {code: account.commodity for code, account in accounts.items()}
+    change = dict.fromkeys(accounts, 0)  # debits less credits
     for entry in entries:
         for leg in entry.legs:
-            debit, credit = accounts[leg.debit], accounts[leg.credit]
-            if debit.commodity != credit.commodity:
-                raise MixedCommodities(leg.debit, debit.commodity, leg.credit, credit.commodity)
-            change[leg.debit] += leg.amount
-            change[leg.credit] -= leg.amount
+            debit, credit = leg.debit, leg.credit
+            if commodities[debit] != commodities[credit]:
+                raise MixedCommodities(debit, commodities[debit], credit, commodities[credit])
+            change[debit] += leg.amount
+            change[credit] -= leg.amount
     for code, debits in change.items():
         account = accounts[code]
         net = account.debits_posted - account.credits_posted
@@ -134,32 +141,34 @@ def _copy(
     connection: Connection, accounts: Mapping[str, Account], entries: Sequence[NewEntry], hashes: Mapping[str, bytes]
 ) -> None:
     driver = cast("psycopg.Connection[object]", connection.connection.driver_connection)
-    ids = [str(new_id()) for _ in entries]
+    # By key: two batches that share keys wait for each other in one order. The ids keep the order in which they were given.
+    numbered = sorted(((str(new_id()), entry) for entry in entries), key=lambda pair: pair[1].key)
     with driver.cursor() as cursor:
         with cursor.copy("COPY ledger_entry (id, key, request_hash, kind, memo, refs, at) FROM STDIN") as copy:
-            for chunk in _chunks(_entry_lines(ids, entries, hashes)):
+            for chunk in _chunks(_entry_lines(numbered, hashes)):
                 copy.write(chunk)
         with cursor.copy(
             "COPY ledger_transfer (entry_id, leg, phase, debit_id, credit_id, commodity, amount) FROM STDIN"
         ) as copy:
-            for chunk in _chunks(_transfer_lines(ids, entries, accounts)):
+            for chunk in _chunks(_transfer_lines(numbered, accounts)):
                 copy.write(chunk)
 
 
-def _entry_lines(ids: Sequence[str], entries: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> Iterator[str]:
-    for entry_id, entry in zip(ids, entries, strict=True):
+def _entry_lines(numbered: Sequence[tuple[str, NewEntry]], hashes: Mapping[str, bytes]) -> Iterator[str]:
+    for entry_id, entry in numbered:
         refs = _text(json.dumps(dict(entry.refs))) if entry.refs else "{}"
-        yield (
-            f"{entry_id}\t{_text(entry.key)}\t\\\\x{hashes[entry.key].hex()}\t{_text(entry.kind)}\t{_text(entry.memo)}"
-            f"\t{refs}\t{entry.at}\n"
-        )
+        memo = _text(entry.memo) if entry.memo else ""
+        digest = hashes[entry.key].hex()
+        yield f"{entry_id}\t{_text(entry.key)}\t\\\\x{digest}\t{_text(entry.kind)}\t{memo}\t{refs}\t{entry.at}\n"
 
 
-def _transfer_lines(ids: Sequence[str], entries: Sequence[NewEntry], accounts: Mapping[str, Account]) -> Iterator[str]:
-    for entry_id, entry in zip(ids, entries, strict=True):
+def _transfer_lines(numbered: Sequence[tuple[str, NewEntry]], accounts: Mapping[str, Account]) -> Iterator[str]:
+    sides = {code: f"{account.id}\t" for code, account in accounts.items()}
+    commodities = {code: account.commodity for code, account in accounts.items()}
+    for entry_id, entry in numbered:
         for number, leg in enumerate(entry.legs):
-            debit = accounts[leg.debit]
-            yield f"{entry_id}\t{number}\tdirect\t{debit.id}\t{accounts[leg.credit].id}\t{debit.commodity}\t{leg.amount}\n"
+            debit = leg.debit
+            yield f"{entry_id}\t{number}\tdirect\t{sides[debit]}{sides[leg.credit]}{commodities[debit]}\t{leg.amount}\n"
 
 
 def _chunks(lines: Iterator[str]) -> Iterator[str]:

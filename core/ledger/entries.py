@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from core.ledger.errors import BadEntry
@@ -120,19 +120,6 @@ class Balance:
         """What can still be taken: posted less held."""
         return self.posted - self.pending_out
 
-    @classmethod
-    def of(cls, account: Any) -> Self:
-        """The balance of an account row."""
-        return cls(
-            account.code,
-            account.commodity,
-            account.normal,
-            account.debits_posted,
-            account.debits_pending,
-            account.credits_posted,
-            account.credits_pending,
-        )
-
 
 def canonical(value: Any) -> bytes:
     """One byte form per JSON value: sorted keys, no spaces, UTF-8. Numbers are whole, so every language writes the same."""
@@ -142,9 +129,19 @@ def canonical(value: Any) -> bytes:
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def request_hash(operation: str, content: Mapping[str, Any]) -> bytes:
-    """SHA-256 of what is asked for under a key. Times are not part of it: a retry comes later than the first try."""
-    return hashlib.sha256(canonical({"operation": operation, **content})).digest()
+def request_hash(*parts: str | None) -> bytes:
+    """SHA-256 of what is asked for under a key; each part comes with its length, so that no two requests read the same.
+
+    Times are not part of it: a retry comes later than the first try.
+    """
+    return hashlib.sha256("".join(["-" if part is None else f"{len(part)}:{part}" for part in parts]).encode()).digest()
+
+
+def parts_of(refs: Mapping[str, str] | None) -> list[str | None]:
+    """References as parts of a request."""
+    if refs is None:
+        return [None]
+    return [str(len(refs)), *(text for name in sorted(refs) for text in (name, refs[name]))] if refs else ["0"]
 
 
 def checked_refs(refs: Mapping[str, str] | None) -> dict[str, str]:

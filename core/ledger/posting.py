@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.db import new_id
 from core.ledger import queries
-from core.ledger.entries import Entry, Leg, Transfer, check_entry, checked_refs, request_hash
+from core.ledger.entries import Entry, Leg, Transfer, check_entry, checked_refs, parts_of, request_hash
 from core.ledger.errors import (
     AlreadyResolved,
     BadEntry,
@@ -198,8 +198,8 @@ def _post(
 
 def post_hash(phase: Phase, kind: str, legs: Sequence[Leg], memo: str, refs: Mapping[str, str]) -> bytes:
     """The request hash of an entry of direct transfers or holds."""
-    lines = [[leg.debit, leg.credit, leg.amount] for leg in legs]
-    return request_hash(phase.value, {"kind": kind, "legs": lines, "memo": memo, "refs": refs})
+    moves = (text for leg in legs for text in (leg.debit, leg.credit, str(leg.amount)))
+    return request_hash(phase.value, kind, memo, *parts_of(refs), *moves)
 
 
 def _end(
@@ -215,13 +215,14 @@ def _end(
 ) -> Entry:
     references = checked_refs(refs) if refs is not None else None
     wanted = None if amounts is None else _legs_of(session, hold_key, amounts)
-    content = {"amounts": wanted, "hold_key": hold_key, "kind": kind, "memo": memo, "refs": references}
+    amount_parts = [None] if wanted is None else [str(number) for leg_and_amount in wanted for number in leg_and_amount]
+    content = request_hash(phase.value, hold_key, kind, memo, *parts_of(references), *amount_parts)
     answer = session.execute(
         _END_HOLDS,
         {
             "entry": new_id(),
             "key": key,
-            "hash": request_hash(phase.value, content),
+            "hash": content,
             "kind": kind,
             "memo": memo,
             "refs": references,

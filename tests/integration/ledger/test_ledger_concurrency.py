@@ -191,3 +191,15 @@ def test_transfers_in_opposite_directions_never_wait_in_a_circle(own_engine: Eng
     a, b, c, _ = worker.FUNDS
     results = together(lambda: move("x", a, b), lambda: move("y", b, a), lambda: move("z", b, c), lambda: move("w", c, a))
     assert results == [None] * 4
+
+
+def test_two_batches_that_spend_the_same_money_spend_it_once(own_engine: Engine, now: datetime) -> None:
+    def spend(name: str) -> ledger.Posted:
+        with Session(own_engine) as session, session.begin():
+            entries = [ledger.NewEntry(f"{name}:{n}", "spend", [Leg(worker.FUNDS[0], worker.BANK, 6)], now) for n in range(100)]
+            return ledger.post_many(session, entries)
+
+    results = together(lambda: spend("a"), lambda: spend("b"))
+    assert sorted(type(result).__name__ for result in results) == ["InsufficientFunds", "Posted"]
+    with Session(own_engine) as session:
+        assert ledger.balance(session, worker.FUNDS[0]).posted == 400
