@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import click
-from sqlalchemy.exc import OperationalError
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from core.errors import DomainError, InfrastructureError
 
@@ -32,6 +33,11 @@ class Commands(click.Group):
             ctx.exit(REFUSED)
         except InfrastructureError as error:
             _say(str(error), ctx)
+            ctx.exit(INFRASTRUCTURE)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, UndefinedTable | UndefinedColumn):
+                raise
+            _say("The database lacks tables or columns that this version needs. Run: pledgeworks db upgrade", ctx)
             ctx.exit(INFRASTRUCTURE)
         except OperationalError as error:
             _say(f"The database refused: {str(error.orig).strip().splitlines()[0]}.", ctx)

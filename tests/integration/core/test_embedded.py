@@ -97,6 +97,10 @@ def run_command(data: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def test_a_fresh_folder_becomes_a_ready_installation_and_nothing_is_left_running(data: Path) -> None:
+    early = run_command(data, "task", "list")
+    assert early.returncode == 3
+    assert "Run: pledgeworks db upgrade" in early.stderr
+    assert len(early.stderr.strip().splitlines()) == 1
     result = run_command(data, "db", "upgrade")
     assert (result.returncode, result.stderr) == (0, "")
     assert gone(data)
