@@ -77,7 +77,7 @@ def balances(session: Session, prefix: str = "") -> list[Balance]:
 def balances_of(session: Session, codes: Collection[str]) -> dict[str, Balance]:
     """The kept balances of these accounts by code; codes no account has are left out."""
     rows = session.execute(select(*_BALANCE_COLUMNS).where(Account.code.in_(codes)))
-    return {row.code: Balance.of(row) for row in rows}
+    return {row.code: Balance(*row) for row in rows}
 
 
 # Columns in the order of Balance, not objects: the sums change below SQLAlchemy's feet, and a session must never answer with
