@@ -20,6 +20,10 @@ class Area(enum.Enum):
     FOOTER = "footer"
 
 
+ROLES_OF_OWNERS = frozenset({Role.PLEDGE_EDITOR, Role.COMPUTE_DONOR, Role.COMPUTE_SUBMITTER, Role.MAINTAINER})
+"""What owning an organisation brings; the other roles are the platform's, and owning a company gives none of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A link. Work entries are shown to people with any of the `roles`, in whatever scope, and to administrators and auditors."""
@@ -41,7 +45,8 @@ class Entry:
             return False
         if self.admin:
             return who.person.is_admin
-        return self.everyone or who.person.is_admin or who.any_role(*self.roles, Role.AUDITOR, Role.OWNER)
+        owner = {Role.OWNER} if self.roles & ROLES_OF_OWNERS else set()
+        return self.everyone or who.person.is_admin or who.any_role(*self.roles, Role.AUDITOR, *owner)
 
 
 _entries: list[Entry] = [
