@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from core.audit import Event
+from core.db import Base
 from core.errors import NotFound
 from core.identity.models import Organisation, Person
 from core.money import Money
@@ -294,6 +296,20 @@ def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment
     if found is None:
         raise NotFound("There is no such instalment.")
     return found
+
+
+def events_of(session: Session, pledge: Pledge, *, limit: int = 30) -> Sequence[Event]:
+    """What was done to a period: to itself, its payments, instalments, help in kind and reports; newest first."""
+    in_kind = (InKindHelp.member_id == pledge.member_id, InKindHelp.year == pledge.label)
+    things: dict[type[Base], Select[UUID]] = {
+        Pledge: select(Pledge.id).where(Pledge.id == pledge.id),
+        PledgePayment: select(PledgePayment.id).where(PledgePayment.pledge_id == pledge.id),
+        PledgeInstalment: select(PledgeInstalment.id).where(PledgeInstalment.pledge_id == pledge.id),
+        AnnualReport: select(AnnualReport.id).where(AnnualReport.pledge_id == pledge.id),
+        InKindHelp: select(InKindHelp.id).where(*in_kind),
+    }
+    whose = [and_(Event.object_type == kind.__tablename__, Event.object_id.in_(ids)) for kind, ids in things.items()]
+    return session.scalars(select(Event).where(or_(*whose)).order_by(Event.at.desc(), Event.id.desc()).limit(limit)).all()
 
 
 def open_reminders(session: Session, member: PledgeMember) -> Sequence[Reminder]:

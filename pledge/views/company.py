@@ -22,6 +22,7 @@ from pledge.policies.standing import developers_from
 from pledge.services import files as member_files
 from pledge.services import membership, periods
 from pledge.views.blueprint import bp
+from pledge.views.history import told
 from pledge.views.shared import editable, may_edit, readable, to_period
 
 PAYMENTS_PER_PAGE = 50
@@ -70,7 +71,7 @@ def dashboard(slug: str) -> ResponseReturnValue:
         reports=queries.reports_of(db(), member),
         renewal=queries.renewal_of(db(), member, on=today()),
         reminders=queries.open_reminders(db(), member),
-        events=audit.history(db(), pledge) if pledge else audit.history(db(), member, limit=20),
+        events=told(queries.events_of(db(), pledge, limit=12) if pledge else audit.history(db(), member, limit=12)),
         today=today(),
     )
 

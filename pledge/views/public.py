@@ -17,6 +17,7 @@ from pledge.policies.totals import Order
 from pledge.public import Population, figures, leaderboard
 from pledge.services import files
 from pledge.views.blueprint import bp, whole_money
+from pledge.views.history import told
 
 ORDERS = {
     Order.DEVELOPERS_DOWN: "Most developers first",
@@ -30,6 +31,21 @@ POPULATIONS = {
     Population.ALL: "All members",
 }
 PAYMENTS_ON_REPORT = 1000
+PUBLIC_EVENTS = {
+    f"membership.{word}"
+    for word in (
+        "applied",
+        "checked",
+        "activated",
+        "due_soon",
+        "overdue",
+        "lapsed",
+        "reinstated",
+        "exception_granted",
+        "withdrawn",
+    )
+}
+"""What the public sees of a membership's history: where it stood, not what was mailed about it."""
 
 Word = TypeVar("Word", bound=enum.StrEnum)
 
@@ -62,7 +78,7 @@ def show(slug: str) -> ResponseReturnValue:
         member=member,
         reports=[(report, standing_of(report)) for report in queries.reports_of(db(), member)],
         renewal=queries.renewal_of(db(), member, on=today()),
-        events=[event for event in audit.history(db(), member) if event.verb.startswith("membership.")],
+        events=told(event for event in audit.history(db(), member) if event.verb in PUBLIC_EVENTS),
         shapes=list(Shape),
         tones=list(Tone),
     )

@@ -1,0 +1,65 @@
+"""Events of the pledge, told in its own words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.audit import Event
+
+WORDS = {
+    "in_kind.recorded": "Help in kind entered",
+    "in_kind.struck_out": "Help in kind struck out",
+    "instalment.announced": "Instalment planned",
+    "instalment.failed": "Instalment did not come",
+    "instalment.paid": "Instalment found on the bank statement",
+    "instalment.reopened": "Instalment to be sent again",
+    "instalment.sent": "Instalment sent",
+    "instalment.settled": "Instalment settled in the ledger",
+    "member_file.imported": "Member file read",
+    "membership.activated": "Became a member",
+    "membership.active": "Active",
+    "membership.applied": "Asked to join",
+    "membership.checked": "Application accepted",
+    "membership.described": "Description changed",
+    "membership.due_soon": "Report due soon",
+    "membership.exception_granted": "More time given",
+    "membership.lapsed": "Lapsed",
+    "membership.overdue": "Report overdue",
+    "membership.reinstated": "Reinstated",
+    "membership.reminded": "Reminded",
+    "membership.withdrawn": "Left the pledge",
+    "payment.corrected": "Payment corrected",
+    "payment.recorded": "Payment entered",
+    "payment.struck_out": "Payment struck out",
+    "pledge.developers_corrected": "Developers corrected",
+    "pledge.opened": "Year entered",
+    "report.corrected": "Report corrected",
+    "report.published": "Report published",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event for the timeline."""
+
+    at: datetime
+    verb: str
+    actor_name: str
+    reason: str | None
+
+
+def told(events: Iterable[Event]) -> list[Told]:
+    """The events with their words, and the numbers that belong to them."""
+    return [Told(event.at, WORDS[event.verb], event.actor_name, _detail(event)) for event in events]
+
+
+def _detail(event: Event) -> str | None:
+    details = event.details
+    parts = []
+    if "before" in details and "after" in details:
+        parts.append(f"{details['before']} → {details['after']}.")
+    elif "amount" in details or "declared" in details:
+        parts.append(f"{details.get('amount') or details['declared']}.")
+    elif "developers" in details:
+        parts.append(f"{details['developers']} developers.")
+    return " ".join([*parts, *([event.reason] if event.reason else [])]) or None
