@@ -37,7 +37,9 @@ class Page:
         self.response, self.path = response, path
         self.status: int = response.status_code
         self.headers: Headers = response.headers
-        self.text: str = response.get_data(as_text=True)
+        self.content: bytes = response.get_data()
+        self.text: str = self.content.decode("utf-8", errors="replace")
+        response.close()  # a file that was sent stays open until then
         self.is_page = response.mimetype == "text/html" and not 300 <= self.status < 400
         self.document: Element | None = None
 

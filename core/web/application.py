@@ -16,7 +16,9 @@ from core.web.context import Application
 from core.web.visitor import visitor
 
 BODY_BYTES_MAX = 25_000_000
-"""No request is larger; forms with files name their own, smaller limits."""
+"""No upload is larger; pages that take files name their own, smaller limits."""
+TEXT_BYTES_MAX = 2_000_000
+"""No form without files and no JSON document is larger, unless its view says so."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -40,7 +42,7 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
-        MAX_FORM_MEMORY_SIZE=2_000_000,
+        MAX_FORM_MEMORY_SIZE=TEXT_BYTES_MAX,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),  # asset_url() names the content, so a name never changes its content
         WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
         OPENAPI_VERSION="3.1.0",
@@ -61,6 +63,7 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
     logs.register(app)
     csrf = CSRFProtect()
     app.before_request(_check_host)
+    app.before_request(_limit_body)
     csrf.init_app(app)
     app.after_request(headers.add)
     app.teardown_appcontext(context.close)
@@ -80,6 +83,12 @@ def _check_host() -> Response | None:
     if request.endpoint in {"web.healthz", "web.readyz"} or _hostname(request.host) in _own_names():
         return None
     abort(400, f"{request.host} is not an address of this installation; set PLEDGEWORKS_BASE_URL if it should be.")
+
+
+def _limit_body() -> None:
+    """Before anything reads the body: only uploads may be large."""
+    if request.mimetype != "multipart/form-data":
+        request.max_content_length = TEXT_BYTES_MAX
 
 
 def _own_names() -> set[str]:

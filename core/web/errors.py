@@ -154,7 +154,8 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     headers = {
         name: value for name, value in error.get_headers() if name.lower() not in {"content-type", "content-length"}
     }  # Allow, Retry-After …
-    return answer(status, code=CODES.get(status, name), headers=headers)
+    said = error.description if error.description != type(error).description else None  # by our own abort(), not by Werkzeug
+    return answer(status, code=CODES.get(status, name), detail=said, headers=headers)
 
 
 def _infrastructure(error: InfrastructureError) -> ResponseReturnValue:
