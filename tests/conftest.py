@@ -133,6 +133,16 @@ def shared() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> None:
+    """argon2id with its smallest parameters: production's take 64 MiB and a tenth of a second each."""
+    from argon2 import PasswordHasher
+
+    from core.identity import passwords
+
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test has its own data folder, so that none touches the developer's var/."""

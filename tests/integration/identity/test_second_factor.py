@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 import pyotp
 import pytest
-from conftest import PASSWORD
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from web_client import Client
+from web_people import PASSWORD
 
 from core.config import Environment, settings
 from core.identity import memberships, sealing, second_factor

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 
 import pytest
-from conftest import PASSWORD
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from web_client import Client
+from web_people import PASSWORD
 
 from core.identity import people, sign_in
 from core.identity.limits import TooMany
