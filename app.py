@@ -13,6 +13,7 @@ import core.identity.demo
 import core.ledger.tasks
 import grants.api
 import grants.cli
+import grants.demo
 import grants.tasks
 import grants.views
 import payouts.api
@@ -72,6 +73,7 @@ def load_demo() -> list[str]:
         people = core.identity.demo.load(session, now=now)
         pledge.demo.load(session, now=now, people=people)
         compute.demo.load(session, now=now, people=people)
+        grants.demo.load(session, now=now, people=people)
     return core.identity.demo.welcome()
 
 

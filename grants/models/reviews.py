@@ -202,10 +202,16 @@ class ConflictFlag(Base):
     nothing. A flag stays, with the facts of its day, when the register changes later."""
 
     __tablename__ = "conflict_flag"
-    __table_args__ = (UniqueConstraint("application_id", "interest_id"),)
+    __table_args__ = (
+        UniqueConstraint("application_id", "interest_id"),
+        UniqueConstraint("grant_id", "interest_id"),
+        CheckConstraint("num_nonnulls(application_id, grant_id) = 1", name="application_or_grant"),
+    )
 
     id: Mapped[Id]
-    application_id: Mapped[UUID] = mapped_column(ForeignKey("application.id"))
+    application_id: Mapped[UUID | None] = mapped_column(ForeignKey("application.id"))
+    grant_id: Mapped[UUID | None] = mapped_column(ForeignKey("grant.id"))
+    """A grant made elsewhere has no application; its overlaps are those of the day it was awarded."""
     interest_id: Mapped[UUID] = mapped_column(ForeignKey("interest.id"))
     sentence: Mapped[str]
     """The whole overlap in words, such as "Sequoia Capital holds a stake in Replicate, which uses vLLM."."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, extract, func, select
+from sqlalchemy import Select, extract, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
@@ -140,21 +140,26 @@ def conflict_notes(session: Session, grants: list[Grant]) -> dict[UUID, Notes]:
     notes = {grant.id: Notes([], [], []) for grant in grants}
     for flag in session.scalars(
         select(ConflictFlag)
-        .where(ConflictFlag.application_id.in_(by_application))
+        .where(or_(ConflictFlag.application_id.in_(by_application), ConflictFlag.grant_id.in_(notes)))
         .order_by(ConflictFlag.raised_at, ConflictFlag.sentence)
     ).unique():
-        notes[by_application[flag.application_id]].overlaps.append(flag.sentence)
+        of = flag.grant_id or by_application[_given(flag.application_id)]
+        notes[of].overlaps.append(flag.sentence)
     declarations = session.scalars(
         select(ConflictDeclaration)
         .where(ConflictDeclaration.application_id.in_(by_application), ConflictDeclaration.outcome != ConflictOutcome.NONE)
         .order_by(ConflictDeclaration.declared_at, ConflictDeclaration.id)
     ).unique()
     for declaration in declarations:
-        assert declaration.application_id is not None, "only declarations on applications were asked for"
-        notes_of = notes[by_application[declaration.application_id]]
+        notes_of = notes[by_application[_given(declaration.application_id)]]
         kept = notes_of.recused if declaration.outcome is ConflictOutcome.RECUSE else notes_of.disclosed
         kept.append(declaration.reason)
     return notes
+
+
+def _given(application_id: UUID | None) -> UUID:
+    assert application_id is not None, "only what belongs to an application was asked for"
+    return application_id
 
 
 def vote_counts(decision: Decision) -> dict[Vote, int]:

@@ -20,6 +20,7 @@ from grants.models import (
     ConflictDeclaration,
     ConflictFlag,
     ConflictOutcome,
+    Grant,
     Interest,
     InterestKind,
     LinkKind,
@@ -130,34 +131,28 @@ def raise_flags(session: Session, application: Application, *, now: datetime) ->
     Whose interests count: the programme's organisation, the organisations its reviewers and officers belong to, and those
     people themselves.
     """
-    project = application.project
-    assert project is not None, "a submitted application has its project"
-    on = now.date()
-    links = queries.links(session, on=on)
-    register = queries.interests_around(session, application.programme, on=on)
-    found = overlaps(
-        project.id,
-        [_tie(link) for link in links] + queries.parent_ties(session),
-        [Held(interest.id, interest.kind, interest.organisation_id or _project_of(interest)) for interest in register],
-        depth=application.programme.overlap_depth,
-    )
+    assert application.project is not None, "a submitted application has its project"
     known = set(session.scalars(select(ConflictFlag.interest_id).where(ConflictFlag.application_id == application.id)))
-    by_id = {interest.id: interest for interest in register}
-    names = queries.names(session)
     flags = [
-        ConflictFlag(
-            application_id=application.id,
-            interest_id=overlap.held.interest_id,
-            sentence=_sentence(by_id[overlap.held.interest_id], overlap, project, names),
-            raised_at=now,
-        )
-        for overlap in found
-        if overlap.held.interest_id not in known
+        ConflictFlag(application_id=application.id, interest_id=interest_id, sentence=sentence, raised_at=now)
+        for interest_id, sentence in _found(session, application.programme, application.project, on=now.date())
+        if interest_id not in known
     ]
     session.add_all(flags)
     session.flush()
     for flag in flags:
         audit.record(session, "application.overlap_flagged", application, actor=None, at=now, sentence=flag.sentence)
+    return flags
+
+
+def raise_flags_on_grant(session: Session, grant: Grant, *, now: datetime) -> list[ConflictFlag]:
+    """The overlaps of a grant made elsewhere, by the register's facts of the day it was awarded."""
+    flags = [
+        ConflictFlag(grant_id=grant.id, interest_id=interest_id, sentence=sentence, raised_at=now)
+        for interest_id, sentence in _found(session, grant.programme, grant.project, on=grant.awarded_on)
+    ]
+    session.add_all(flags)
+    session.flush()
     return flags
 
 
@@ -242,6 +237,20 @@ def covered_by_year(session: Session, application: Application, person: Person, 
     return queries.has_yearly_declaration(session, application.programme, person, year) and not queries.flags_touching(
         session, application, person, on=on
     )
+
+
+def _found(session: Session, programme: Programme, project: Project, *, on: date) -> list[tuple[UUID, str]]:
+    """Every overlap between a programme's committee and a project on a day: the interest, and the whole of it in words."""
+    register = queries.interests_around(session, programme, on=on)
+    found = overlaps(
+        project.id,
+        [_tie(link) for link in queries.links(session, on=on)] + queries.parent_ties(session),
+        [Held(interest.id, interest.kind, interest.organisation_id or _project_of(interest)) for interest in register],
+        depth=programme.overlap_depth,
+    )
+    by_id = {interest.id: interest for interest in register}
+    names = queries.names(session)
+    return [(overlap.held.interest_id, _sentence(by_id[overlap.held.interest_id], overlap, project, names)) for overlap in found]
 
 
 def _require_reason(outcome: ConflictOutcome, reason: str) -> None:

@@ -25,7 +25,7 @@ from grants.models import (
     Programme,
     Schedule,
 )
-from grants.services import postings
+from grants.services import conflicts, postings
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ def record(session: Session, programme_id: UUID, *, project: Project, past: Past
     for part in grant.instalments:
         if part.status is InstalmentStatus.PAID:
             _paid_outside(session, grant, part, then)
+    conflicts.raise_flags_on_grant(session, grant, now=now)
     audit.record(session, "grant.recorded", grant, actor=officer, at=now, reason=reason, source=past.source_url)
     session.flush()
     return grant

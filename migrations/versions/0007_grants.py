@@ -488,18 +488,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_conflict_declaration_application_id"), "conflict_declaration", ["application_id"], unique=False)
     op.create_index("ix_conflict_declaration_person", "conflict_declaration", ["person_id", "programme_id", "year"], unique=False)
     op.create_table(
-        "conflict_flag",
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("application_id", sa.UUID(), nullable=False),
-        sa.Column("interest_id", sa.UUID(), nullable=False),
-        sa.Column("sentence", sa.Text(), nullable=False),
-        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["application_id"], ["application.id"], name=op.f("fk_conflict_flag_application_id")),
-        sa.ForeignKeyConstraint(["interest_id"], ["interest.id"], name=op.f("fk_conflict_flag_interest_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_conflict_flag")),
-        sa.UniqueConstraint("application_id", "interest_id", name=op.f("uq_conflict_flag_application_id_interest_id")),
-    )
-    op.create_table(
         "decision",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("application_id", sa.UUID(), nullable=False),
@@ -735,6 +723,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("review_id", "criterion_id", name=op.f("uq_review_score_review_id_criterion_id")),
     )
     op.create_table(
+        "conflict_flag",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("application_id", sa.UUID(), nullable=True),
+        sa.Column("grant_id", sa.UUID(), nullable=True),
+        sa.Column("interest_id", sa.UUID(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("num_nonnulls(application_id, grant_id) = 1", name=op.f("ck_conflict_flag_application_or_grant")),
+        sa.ForeignKeyConstraint(["application_id"], ["application.id"], name=op.f("fk_conflict_flag_application_id")),
+        sa.ForeignKeyConstraint(["grant_id"], ["grant.id"], name=op.f("fk_conflict_flag_grant_id")),
+        sa.ForeignKeyConstraint(["interest_id"], ["interest.id"], name=op.f("fk_conflict_flag_interest_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_conflict_flag")),
+        sa.UniqueConstraint("application_id", "interest_id", name=op.f("uq_conflict_flag_application_id_interest_id")),
+        sa.UniqueConstraint("grant_id", "interest_id", name=op.f("uq_conflict_flag_grant_id_interest_id")),
+    )
+    op.create_table(
         "instalment",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("grant_id", sa.UUID(), nullable=False),
@@ -867,6 +871,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_instalment_payout_id"), table_name="instalment")
     op.drop_index("ix_instalment_due", table_name="instalment", postgresql_where=sa.text("status = 'planned'"))
     op.drop_table("instalment")
+    op.drop_table("conflict_flag")
     op.drop_table("review_score")
     op.drop_index(op.f("ix_grant_round_id"), table_name="grant")
     op.drop_index("ix_grant_register", table_name="grant")
@@ -880,7 +885,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_manifest_reading_application_id_read_at"), table_name="manifest_reading")
     op.drop_table("manifest_reading")
     op.drop_table("decision")
-    op.drop_table("conflict_flag")
     op.drop_index("ix_conflict_declaration_person", table_name="conflict_declaration")
     op.drop_index(op.f("ix_conflict_declaration_application_id"), table_name="conflict_declaration")
     op.drop_table("conflict_declaration")
