@@ -18,6 +18,7 @@ import grants.tasks
 import grants.views
 import payouts.api
 import payouts.cli
+import payouts.demo
 import payouts.tasks
 import payouts.views
 import pledge.api
@@ -72,6 +73,7 @@ def load_demo() -> list[str]:
     with session_scope() as session:
         people = core.identity.demo.load(session, now=now)
         pledge.demo.load(session, now=now, people=people)
+        payouts.demo.load(session, now=now, people=people)
         compute.demo.load(session, now=now, people=people)
         grants.demo.load(session, now=now, people=people)
     return core.identity.demo.welcome()

@@ -1,6 +1,6 @@
 """Runs: prepare what is due, approve exactly that content with four eyes, send it canary first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -71,10 +71,10 @@ def prepare(
     rails: Mapping[str, Rail],
     now: datetime,
     rail: str | None = None,
-    payout_ids: Sequence[UUID] | None = None,
+    obligations: Collection[str] | None = None,
     is_demo: bool = False,
 ) -> tuple[Run, list[Unready]]:
-    """Put every draft payout that is due and ready into a new run.
+    """Put every draft payout that is due and ready into a new run; of one rail, or of these obligations, if given.
 
     Raises:
         NothingToPay: none is; says why for the first of those that are due.
@@ -92,8 +92,8 @@ def prepare(
         .limit(LINES_MAX)
         .with_for_update(skip_locked=True, of=Payout)
     )
-    if payout_ids is not None:
-        query = query.where(Payout.id.in_(payout_ids))
+    if obligations is not None:
+        query = query.where(Payout.obligation.in_(obligations))
     due = session.scalars(query).all()
     places = current_destinations(session, [payout.recipient_id for payout in due], currency)
     ready: list[Payout] = []
