@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from flask_wtf.file import FileRequired
+
 from core.web.forms import (
     DataRequired,
     DateField,
@@ -82,7 +84,7 @@ class ApprovalForm(Form):
 class FindingForm(Form):
     outcome = RadioField("What became of it?", [DataRequired("Choose what became of it.")])
     remote_id = TextField("Reference of the bank or rail")
-    evidence = FileField("Evidence")
+    evidence = FileField("Evidence", [FileRequired("Attach a file that shows it, such as the bank's confirmation.")])
     note = TextAreaField("What the evidence shows", [DataRequired("Say what the evidence shows.")])
 
     def offer(self, outcomes: Sequence[Outcome]) -> "FindingForm":
@@ -112,7 +114,7 @@ class BankFileForm(Form):
 
 
 class AnswersForm(Form):
-    answers = FileField("The bank's answer")
+    answers = FileField("The bank's answer", [FileRequired("Choose the file the bank gave you.")])
 
 
 def destination_form(rail: Rail) -> type[Form]:

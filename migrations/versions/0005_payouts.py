@@ -123,13 +123,13 @@ GUARD_FUNCTIONS = ("payout_guard", "payout_attempt_guard", "destination_guard")
 FIRST_RULES = """
 INSERT INTO payout_rule (id, kind, currency, rail, value, valid_from, reason)
 SELECT gen_random_uuid(), kind, currency, NULL, value,
-       TIMESTAMPTZ '2000-01-01T00:00:00Z', 'What every installation starts with.'
+       TIMESTAMPTZ '2000-01-01T00:00:00Z', 'Start value.'
 FROM (VALUES ('payout_max', 25000000), ('recipient_month_max', 50000000), ('run_max', 200000000),
              ('day_max', 200000000), ('second_approver_from', 10000000)) AS rule (kind, value),
      (VALUES ('USD'), ('EUR'), ('GBP')) AS known (currency)
 UNION ALL
 SELECT gen_random_uuid(), 'cool_off_hours', NULL, NULL, 72,
-       TIMESTAMPTZ '2000-01-01T00:00:00Z', 'What every installation starts with.'
+       TIMESTAMPTZ '2000-01-01T00:00:00Z', 'Start value.'
 """
 FIRST_SWITCHES = """
 INSERT INTO rail_switch (id, rail, stopped, changed_at)

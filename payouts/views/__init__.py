@@ -8,12 +8,23 @@ from sqlalchemy.orm import Session
 from core.clock import today
 from core.identity import access
 from core.identity.models import Person, Role
-from core.web import filters, hooks, navigation
+from core.web import db, filters, hooks, navigation, visitor
+from payouts.rails import configured
 
 bp = Blueprint("payouts", __name__, url_prefix="/payouts")
 
 CONSOLE = (Role.FINANCE, Role.PAYOUT_APPROVER)
 """Who works here. Auditors and administrators may look."""
+
+TABS = (
+    ("Payouts", "/payouts"),
+    ("Runs", "/payouts/runs"),
+    ("Unknown", "/payouts/unknown"),
+    ("Bank files", "/payouts/bank"),
+    ("Recipients", "/payouts/recipients"),
+    ("Rails", "/payouts/rails"),
+    ("Limits", "/payouts/limits"),
+)
 
 navigation.add("Payouts", "/payouts", roles=CONSOLE, order=40)
 filters.tone("stopped", "bad")
@@ -25,19 +36,19 @@ from payouts import queries  # noqa: E402
 from payouts.views import bank, desk, overview, payouts, rails, recipients, runs  # noqa: E402
 
 
-@bp.app_context_processor
-def tabs() -> dict[str, object]:
-    """The console's own pages, for its header."""
+@bp.context_processor
+def console() -> dict[str, object]:
+    """What every page of the console needs: its tabs, what the visitor may do, and rails in words."""
+    here, day = visitor(), today()
+
+    def holds(role: Role) -> bool:
+        return here is not None and access.has_role(db(), here.person, role, on=day)
+
     return {
-        "console_tabs": [
-            ("Payouts", "/payouts"),
-            ("Runs", "/payouts/runs"),
-            ("Unknown", "/payouts/unknown"),
-            ("Bank files", "/payouts/bank"),
-            ("Recipients", "/payouts/recipients"),
-            ("Rails", "/payouts/rails"),
-            ("Limits", "/payouts/limits"),
-        ]
+        "console_tabs": TABS,
+        "is_finance": holds(Role.FINANCE),
+        "is_approver": holds(Role.PAYOUT_APPROVER),
+        "rail_titles": {name: rail.title for name, rail in configured().items()},
     }
 
 

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from flask import redirect, request, url_for
+from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import FileStorage
 
 from core import files
 from core.clock import utc_now
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError
 from core.identity.models import Role
 from core.web import current_person, db, flash, page, refused, requires
 from payouts import queries
@@ -64,13 +65,12 @@ def import_bank_answers() -> ResponseReturnValue:
     """Take the bank's answers: all lines, or none."""
     form = AnswersForm()
     if form.validate_on_submit():
-        upload = request.files.get("answers")
+        upload: FileStorage = form.answers.data
+        name, me = upload.filename or "answers.csv", current_person()
         try:
-            if upload is None or not upload.filename:
-                raise InvalidInput("Choose the file the bank gave you.", field="answers")
-            stored = files.store(db(), upload.stream, name=upload.filename, uploaded_by_id=current_person().id, now=utc_now())
+            stored = files.store(db(), upload.stream, name=name, uploaded_by_id=me.id, now=utc_now())
             db().flush()
-            made = bank_files.import_answers(db(), stored, actor=current_person(), now=utc_now())
+            made = bank_files.import_answers(db(), stored, actor=me, now=utc_now())
         except DomainError as error:
             if getattr(error, "field", None) == "file":
                 error.field = "answers"  # type: ignore[attr-defined]

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from flask import Response, redirect, request, url_for
+from flask import Response, redirect, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from werkzeug.datastructures import FileStorage
 
 from core import files
 from core.clock import utc_now
-from core.errors import DomainError, InvalidInput, NotFound
+from core.errors import DomainError, NotFound
 from core.files import StoredFile
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from payouts import queries, rails
@@ -73,7 +74,7 @@ def create_finding(attempt_id: UUID) -> ResponseReturnValue:
                 attempt_id,
                 outcome=Outcome(form.outcome.data),
                 remote_id=form.remote_id.data,
-                evidence=_evidence(),
+                evidence=_kept(form.evidence.data),
                 note=form.note.data,
                 actor=current_person(),
                 now=utc_now(),
@@ -122,8 +123,6 @@ def attachment(stored: StoredFile) -> Response:
     return Response(files.read(stored), mimetype=stored.media_type, headers=headers)
 
 
-def _evidence() -> StoredFile:
-    upload = request.files.get("evidence")
-    if upload is None or not upload.filename:
-        raise InvalidInput("Attach a file that shows it, such as the bank's confirmation.", field="evidence")
-    return files.store(db(), upload.stream, name=upload.filename, uploaded_by_id=current_person().id, now=utc_now())
+def _kept(upload: FileStorage) -> StoredFile:
+    name = upload.filename or "evidence"
+    return files.store(db(), upload.stream, name=name, uploaded_by_id=current_person().id, now=utc_now())

@@ -182,5 +182,4 @@ def _show(run_id: UUID, form: ApprovalForm | ReasonForm, *, dry: list[DryLine] |
         reason_form=ReasonForm(formdata=None),
         dry={line.payout.id: line.refusal for line in dry} if dry is not None else None,
         events=audit.history(session, run),
-        rail_titles={name: rail.title for name, rail in rails.configured().items()},
     )

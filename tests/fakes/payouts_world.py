@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from core import ledger
@@ -21,6 +21,12 @@ from payouts.services import recipients, runs, sending
 
 FUND = "liabilities:grant:1:usd"
 BANK = "assets:bank:usd"
+MANY = text(
+    "INSERT INTO payout SELECT (jsonb_populate_record(payout, jsonb_build_object("
+    "'id', gen_random_uuid(), 'obligation', 'many:' || number))).* "
+    "FROM payout, generate_series(1, :count) AS number WHERE id = :payout"
+)
+"""As many copies of a payout, each owed for a reason of its own."""
 
 
 @dataclass
