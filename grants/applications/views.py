@@ -42,7 +42,7 @@ TOLD = {
     "application.manifest_read": "Manifest read",
     "application.submitted": "Submitted",
     "application.exception_allowed": "Request outside the rule allowed",
-    "application.screened": "Passed the first checks",
+    "application.screened": "First checks answered",
     "application.screened_out": "Did not pass the first checks",
     "application.in_review": "In review",
     "application.shortlisted": "Shortlisted",
@@ -132,16 +132,7 @@ def index() -> ResponseReturnValue:
 def show(application_id: UUID) -> ResponseReturnValue:
     """One application: what was asked for, where it stands, what happened."""
     application = _own(application_id)
-    newest = manifests.newest(db(), application.id)
-    return page(
-        "grants/applications/show.html",
-        application=application,
-        events=_told(application),
-        reading=newest,
-        withdraw_form=WithdrawForm(formdata=None) if _can_withdraw(application) else None,
-        way=OPEN_WAY,
-        payees=PAYEES,
-    )
+    return _shown(application, WithdrawForm(formdata=None) if _can_withdraw(application) else None)
 
 
 @bp.route("/applications/<uuid:application_id>/edit", methods=["GET", "POST"])
@@ -295,16 +286,7 @@ def withdrawal(application_id: UUID) -> ResponseReturnValue:
         applications.withdraw(db(), application.id, person=current_person(), reason=form.reason.data or "", now=utc_now())
         flash(f"The application of {application.title} is withdrawn.")
         return redirect(url_for(".show", application_id=application.id), code=303)
-    return page(
-        "grants/applications/show.html",
-        form=form,
-        application=application,
-        events=_told(application),
-        reading=manifests.newest(db(), application.id),
-        withdraw_form=form,
-        way=OPEN_WAY,
-        payees=PAYEES,
-    )
+    return _shown(application, form, status=422)
 
 
 @bp.route("/applications/<uuid:application_id>/manifest", methods=["GET", "POST"])
@@ -358,6 +340,21 @@ def read_again(application_id: UUID) -> ResponseReturnValue:
         "info" if unproven else "success",
     )
     return redirect(url_for(".manifest", application_id=application.id), code=303)
+
+
+def _shown(application: Application, withdraw_form: WithdrawForm | None, *, status: int = 200) -> ResponseReturnValue:
+    return page(
+        "grants/applications/show.html",
+        status=status,
+        application=application,
+        events=_told(application),
+        reading=manifests.newest(db(), application.id),
+        grant=queries.grant_of_application(db(), application.id),
+        reasons=[answer for answer in application.screening if application.outcome and not answer.passed],
+        withdraw_form=withdraw_form,
+        way=OPEN_WAY,
+        payees=PAYEES,
+    )
 
 
 def _read(form: StartForm | ManifestForm, person: Person) -> tuple[manifests.ManifestText, Report]:

@@ -18,7 +18,7 @@ from grants import policies, queries
 from grants.applications.forms import PAYEES
 from grants.forms import AssignForm, ExceptionForm, PaperForm, screening_form
 from grants.models import ApplicationStatus, Grant, GrantStatus, InstalmentStatus, ReportStatus, ReviewStatus
-from grants.services import applications, grants, instalments, paperwork, reports, reviews, screening
+from grants.services import applications, grants, instalments, manifests, paperwork, reports, reviews, screening
 from grants.views.recipients import send
 from grants.views.setup import officers_programme
 
@@ -336,6 +336,7 @@ def _application_page(application_id: UUID, *, form: Form | None = None, **forms
         flags=queries.flags_on(db(), found.id),
         declarations=queries.declarations_on(db(), found),
         payees=PAYEES,
+        reading=manifests.newest(db(), found.id),
         screening=forms.get("screening")
         or (screening_form(found.programme.checks) if found.status is ApplicationStatus.SUBMITTED else None),
         assign=forms.get("assign")

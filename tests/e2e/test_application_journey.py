@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 LONG = "Verein zur Förderung quelloffener Wettervorhersage-Infrastruktur im Alpenraum und angrenzenden Gebieten e. V."
 ANSWERS = {
     "What is the money for?": "Half a year of one maintainer's time, and the GPUs of the nightly benchmarks.",
-    "What will be done, and by when?": "March: the new scheduler is released.\nJune: every supported accelerator has a nightly run.",
+    "What will be done, and by when?": "March: the new scheduler is out.\nJune: every accelerator has a nightly run.",
     "Who will do the work?": "Mia Maintainer, release manager; Noor Reviewer, kernels.",
     "Who would receive it?": LONG,
     "What connects you with the funder?": "None.",
@@ -33,8 +33,9 @@ def call(site: Site) -> str:
     with site.session() as session:
         funder = Organisation(id=new_id(), slug="example-capital", name="Example Capital", created_at=now)
         programme = Programme(
-            id=new_id(), slug="maintenance", name="Maintenance grants", kind=ProgrammeKind.OPEN_CALL, status=ProgrammeStatus.RUNNING,
-            organisation=funder, summary="Grants for widely used projects.", currency="USD", created_at=now,
+            id=new_id(), slug="maintenance", name="Maintenance grants", kind=ProgrammeKind.OPEN_CALL,
+            status=ProgrammeStatus.RUNNING, organisation=funder, currency="USD", created_at=now,
+            summary="Grants for widely used projects.",
             request_min_minor=1_000_000, request_step_minor=2_500_000, request_max_minor=10_000_000, award_cap_minor=10_000_000,
         )  # fmt: skip
         session.add_all(
@@ -67,13 +68,21 @@ def a_manifest() -> dict[str, object]:
 def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page, call: str) -> None:
     site.add_person("mia@example.org", "Mia Maintainer")
     site.sign_in(page, "mia@example.org")
-
     page.goto(f"{site.url}/applications")
     site.check(page, "applications-empty")
     page.get_by_role("link", name="Apply").click()
     site.check(page, "application-start")
+    import_the_manifest(site, page)
+    see_what_proves_it(site, page)
+    write(site, page)
+    attach_a_letter(site, page)
+    check_and_submit(site, page)
+    page.goto(f"{site.url}/applications")
+    site.check(page, "applications")
 
-    # A manifest with faults is refused with every path, and stays in the form to be corrected.
+
+def import_the_manifest(site: Site, page: Page) -> None:
+    """A manifest with faults is refused with every path, and stays in the form to be corrected."""
     broken = a_manifest()
     broken["entity"] = {**perfect()["entity"], "type": "person", "phone": "+49 30 123"}
     broken["funding"] = {**perfect()["funding"], "plans": [{**perfect()["funding"]["plans"][0], "channels": ["paypal"]}]}
@@ -84,7 +93,6 @@ def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page,
     expect(page.get_by_role("alert")).to_contain_text("3 errors")
     expect(page.get_by_text("funding.plans[0].channels[0]")).to_be_visible()
     site.check(page, "application-findings")
-
     page.get_by_label("Text of the funding.json").fill(json.dumps(a_manifest(), indent=2))
     page.get_by_role("button", name="Read it and start").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Application to Maintenance grants")
@@ -94,7 +102,9 @@ def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page,
     expect(page.get_by_label("Name of the project")).to_have_value(LONG)
     site.check(page, "application-edit")
 
-    # The assistant shows what to publish.
+
+def see_what_proves_it(site: Site, page: Page) -> None:
+    """The assistant shows what to publish."""
     page.get_by_role("link", name="Findings and proofs of the funding.json").click()
     page.get_by_text("How to prove it").first.click()
     expect(page.get_by_text("1 of 5 addresses are not proven yet.")).to_be_visible()
@@ -103,7 +113,9 @@ def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page,
     page.get_by_role("link", name=LONG).click()
     page.get_by_role("link", name="Continue writing").click()
 
-    # What is typed saves itself; a mistake is named, and saving refuses it beside the field.
+
+def write(site: Site, page: Page) -> None:
+    """What is typed saves itself; a mistake is named, and saving refuses it beside the field."""
     for label, answer in ANSWERS.items():
         page.get_by_label(label).fill(answer)
     page.get_by_label("Amount you ask for").fill("a lot")
@@ -120,13 +132,18 @@ def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page,
     expect(page.get_by_label("Amount you ask for")).to_have_value("30000.00")
     page.get_by_role("button", name="Save and go on").click()
 
+
+def attach_a_letter(site: Site, page: Page) -> None:
+    """The type is told by the content, whatever the browser says."""
     letter = {"name": "letter of support.pdf", "mimeType": "text/html", "buffer": b"%PDF-1.7 letter"}
-    page.locator("#file").set_input_files(letter)
+    page.locator("#file").set_input_files(letter)  # type: ignore[arg-type]
     page.get_by_role("button", name="Attach").click()
     expect(page.get_by_role("status")).to_contain_text("letter of support.pdf is attached")
     site.check(page, "application-files")
 
-    # The rule of the programme is checked before anything is handed in.
+
+def check_and_submit(site: Site, page: Page) -> None:
+    """The rule of the programme is checked before anything is handed in."""
     page.get_by_role("link", name="Check and submit").click()
     expect(page.get_by_role("alert")).to_contain_text("30,000.00 USD is outside this programme's rule")
     site.check(page, "application-missing")
@@ -140,5 +157,3 @@ def test_a_maintainer_imports_a_funding_json_and_applies(site: Site, page: Page,
     expect(page.get_by_role("heading", level=1)).to_have_text(LONG)
     expect(page.get_by_role("status")).to_contain_text("is submitted")
     site.check(page, "application-submitted")
-    page.goto(f"{site.url}/applications")
-    site.check(page, "applications")

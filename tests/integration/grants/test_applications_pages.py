@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from grants.models import (
     Programme,
     RoundStatus,
 )
-from grants.services import applications, manifests
+from grants.services import applications, manifests, screening
 from tests.integration.grants import builders
 from tests.integration.grants.builders import Funder, usd
 
@@ -478,6 +479,37 @@ def test_the_committees_people_stay_unnamed_to_the_applicant(
     assert "Request outside the rule allowed" in shown.words
     assert funder.officer.name not in shown.text
     assert maintainer.name in shown.words
+
+
+def test_an_applicant_reads_why_it_was_screened_out(
+    mia: Client, call: Programme, session: Session, funder: Funder, maintainer: Person
+) -> None:
+    application = builders.submit(
+        session, call.rounds[0], maintainer, utc_now(), draft=replace(builders.COMPLETE, answers={"users": "All"})
+    )
+    first, second = application.programme.checks
+    answers = {first.id: screening.Answer(passed=True), second.id: screening.Answer(passed=False, reason="No users were found.")}
+    screening.screen(session, application.id, answers=answers, officer=funder.officer, now=utc_now())
+    shown = mia.get(f"/applications/{application.id}")
+    assert "Is used by others: No users were found." in shown.words
+    assert "Screened out" in shown.words
+    assert funder.officer.name not in shown.text
+
+
+def test_the_committee_reads_what_is_not_proven(
+    mia: Client, call: Programme, session: Session, funder: Funder, web: dict[str, Any]
+) -> None:
+    page = mia.get(f"/programmes/{call.slug}/apply")
+    edit = mia.submit(page, "Read it and start", manifest_url=HOME, manifest_text=json.dumps(elsewhere()), follow=True)
+    mia.submit(edit, "Save and go on", **WRITTEN, **{"answers.users": "Everyone"})
+    application = only(session)
+    mia.submit(mia.get(f"/applications/{application.id}/submission"), "Submit the application")
+    mia.sign_in(funder.officer)
+    shown = mia.get(f"/applications/{application.id}/committee")
+    assert "1 of 5 addresses are not proven yet." in shown.words
+    assert "nobody has seen yet that it is published" in shown.words
+    assert "https://code.other.org/one" in shown.words
+    assert "does not count as approved by the OSI" in shown.words
 
 
 def test_the_api_validates_for_everybody_within_limits(client: Client, maintainer: Person, monkeypatch: Any) -> None:
