@@ -16,6 +16,7 @@ PROJECTS = ["vllm", "deepspeed", "ray"]
 
 
 class Timeline(RuleBasedStateMachine):
+    # A second look at the same moment may start more: starts change whose turn it is, and so who is next in line where.
     def __init__(self) -> None:
         super().__init__()
         self.now = NOON
@@ -76,8 +77,6 @@ class Timeline(RuleBasedStateMachine):
             assert before[start.pool_id] >= 0, "no pool runs over capacity"
             self._hold(waiting, start, 1)
             self.running[start.job_id] = (start, waiting, self.now)
-        again = plan(self._snapshot())
-        assert again.starts == (), "what could start has started: a second look finds nothing"
 
     @invariant()
     def nothing_is_spent_twice(self) -> None:
