@@ -159,7 +159,7 @@ def _lies_below(manifest: Address, target: Address, default_branches: Collection
         return False
     if manifest.host == "github.com" and _is_profile(tree):
         tree = tree[:1]
-    return _within(target, tree)
+    return _within(target, tree, names=len(tree) if view else 2)
 
 
 def _judge_list(target: Address, well_known: Address, default_branches: Collection[str]) -> Verdict:
@@ -175,7 +175,7 @@ def _judge_list(target: Address, well_known: Address, default_branches: Collecti
     if not folder:
         return Verdict(Shape.VALID)
     view = _view(well_known)
-    if not _within(well_known, target.segments) and not (view and _within(target, view.repository)):
+    if not _within(well_known, target.segments) and not (view and _within(target, view.repository, names=len(view.repository))):
         return Verdict(
             Shape.INVALID, "The wellKnown list has to lie at the root of the host or below the address.", refused_everywhere=True
         )
@@ -196,7 +196,7 @@ def _judge_owner(target: Address, well_known: Address, view: _View | None, defau
     speaks_for = view.repository
     if well_known.host == "github.com" and _is_profile(speaks_for):
         speaks_for = speaks_for[:1]
-    if not _within(target, speaks_for):
+    if not _within(target, speaks_for, names=len(speaks_for)):
         return Verdict(Shape.INVALID, "One repository can't prove what lies above it.")
     return Verdict(Shape.VALID)
 
@@ -234,14 +234,19 @@ def _is_profile(repository: tuple[str, ...]) -> bool:
     return len(repository) == 2 and repository[0].lower() == repository[1].lower()
 
 
-def _within(address: Address, tree: tuple[str, ...]) -> bool:
-    """Whether an address lies in a tree of its own host. Forges ignore case in the names of accounts and repositories."""
+def _within(address: Address, tree: tuple[str, ...], *, names: int = 2) -> bool:
+    """Whether an address lies in a tree of its own host. On forges the first `names` parts are names of accounts and a
+    repository: their case makes no difference, and neither does `.git` at the end."""
     head = address.segments[: len(tree)]
     if address.host not in SHARED_HOSTS:
         return head == tree
-    if head and len(head) > 1:
-        head = (*head[:-1], head[-1].removesuffix(".git"))
-    return tuple(name.lower() for name in head) == tuple(name.lower() for name in tree)
+    names = min(names, len(tree))
+    return _folded(head[:names]) == _folded(tree[:names]) and head[names:] == tree[names:]
+
+
+def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
+    folded = tuple(name.lower() for name in names)
+    return (*folded[:-1], folded[-1].removesuffix(".git")) if len(folded) > 1 else folded
 
 
 def _names(line: str, manifest: Address) -> bool:

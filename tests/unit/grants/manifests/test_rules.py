@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_samples import HOME, perfect, places, report_on
 
@@ -319,11 +319,13 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(json_values)
 def test_the_validator_answers_to_any_json(value: Any) -> None:
     report_on(value)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.data())
 def test_the_validator_answers_to_any_value_anywhere(data: st.DataObject) -> None:
     """A perfect manifest with something else in one of its places: a report, whose valid ones have a document to store."""
@@ -342,6 +344,7 @@ def test_the_validator_answers_to_any_value_anywhere(data: st.DataObject) -> Non
         assert "\\u0000" not in stored
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=200))
 def test_the_validator_answers_to_any_bytes(content: bytes) -> None:
     examine(content, HOME)
