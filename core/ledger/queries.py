@@ -44,11 +44,17 @@ def due_holds(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     ).all()
 
 
+def transfers_of(session: Session, entry_ids: Sequence[UUID]) -> dict[UUID, list[Transfer]]:
+    """The transfers of these entries, in the order of their legs."""
+    found: dict[UUID, list[Transfer]] = {entry_id: [] for entry_id in entry_ids}
+    for transfer in _transfers(session, entry_ids):
+        found[transfer.entry_id].append(transfer)
+    return found
+
+
 def _entries(session: Session, wanted: Select[Any], *, replayed: bool = False) -> list[Entry]:
     rows = session.scalars(wanted).all()
-    transfers: dict[UUID, list[Transfer]] = {row.id: [] for row in rows}
-    for transfer in _transfers(session, list(transfers)):
-        transfers[transfer.entry_id].append(transfer)
+    transfers = transfers_of(session, [row.id for row in rows])
     return [Entry(row.id, row.key, row.kind, row.at, row.memo, row.refs, tuple(transfers[row.id]), replayed) for row in rows]
 
 
