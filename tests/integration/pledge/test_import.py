@@ -13,7 +13,7 @@ from core.audit import Event
 from core.errors import NotAllowed
 from core.identity.models import Person
 from core.money import Money
-from pledge import queries
+from pledge import demo, queries
 from pledge.member_file import RefusedFile, read
 from pledge.models import AnnualReport, MembershipStatus, Pledge, PledgeMember
 from pledge.policies.totals import Order
@@ -49,8 +49,15 @@ def take(session: Session, text: str, now: datetime) -> tuple[PledgeMember, Outc
 
 
 @pytest.fixture
-def published(session: Session, shared: Path) -> Figures:
-    """Everything the Open Source Pledge had published on 2026-08-15."""
+def published(session: Session) -> Figures:
+    """Everything the Open Source Pledge had published on 2026-08-15, from the demo's table."""
+    demo.load_public_reports(session, now=THEN)
+    return figures(session, on=ON)
+
+
+@pytest.fixture
+def published_files(session: Session, shared: Path) -> Figures:
+    """The same from the register's own files and the table of all reports."""
     found, skipped = files.read_paths([shared / "data" / "osp-members", shared / "data" / "osp_reports.csv"])
     assert skipped == []
     result = files.import_all(session, found, now=THEN)
@@ -108,7 +115,15 @@ def test_members_from_the_past_are_judged_by_what_was_known_then(session: Sessio
     assert then.renewals["sentry"].due_on == date(2025, 11, 12)
 
 
-def test_importing_again_changes_nothing(session: Session, published: Figures, shared: Path) -> None:
+@pytest.mark.needs_shared
+def test_the_demo_s_table_is_what_was_published(session: Session, published_files: Figures) -> None:
+    before = totals_json(published_files)
+    demo.load_public_reports(session, now=THEN)
+    assert totals_json(figures(session, on=ON)) == before
+
+
+@pytest.mark.needs_shared
+def test_importing_again_changes_nothing(session: Session, published_files: Figures, shared: Path) -> None:
     before = session.scalar(select(func.count()).select_from(Event))
     found, _ = files.read_paths([shared / "data" / "osp-members", shared / "data" / "osp_reports.csv"])
     result = files.import_all(session, found, now=THEN)
@@ -116,20 +131,20 @@ def test_importing_again_changes_nothing(session: Session, published: Figures, s
     assert session.scalar(select(func.count()).select_from(Event)) == before
 
 
-def test_the_published_files_come_out_as_they_went_in(session: Session, published: Figures, shared: Path) -> None:
+@pytest.mark.needs_shared
+def test_the_published_files_come_out_as_they_went_in(session: Session, published_files: Figures, shared: Path) -> None:
     for path in sorted((shared / "data" / "osp-members").glob("*.json")):
         exported = files.export(session, queries.member_by_slug(session, path.stem))
         assert exported == path.read_text(encoding="utf-8").rstrip() + "\n"
 
 
-def test_the_day_s_figures_are_not_judged_by_later_days(session: Session, shared: Path) -> None:
-    found, _ = files.read_paths([shared / "data" / "osp_reports.csv"])
-    files.import_all(session, found, now=THEN, figures_on=ON)
+def test_the_day_s_figures_are_not_judged_by_later_days(session: Session, published: Figures) -> None:
     membership.run_clock(session, on=date(2027, 6, 1), now=datetime(2027, 6, 1, tzinfo=UTC))
     later = figures(session, on=date(2027, 6, 1))
     assert Counter(entry.state for entry in later.renewals.values()) == {"current": 26, "due_soon": 8, "lapsed": 3}
 
 
+@pytest.mark.needs_shared
 def test_a_table_alone_names_members_by_their_ids(session: Session, shared: Path) -> None:
     found, _ = files.read_paths([shared / "data" / "osp_reports.csv"])
     files.import_all(session, found, now=THEN)

@@ -120,6 +120,7 @@ def test_the_past_form_is_written_as_the_present_one_with_everything_it_had() ->
     assert export(again) == text(exported)
 
 
+@pytest.mark.needs_shared
 def test_the_published_files_come_out_as_they_went_in(shared: Path) -> None:
     for path in sorted((shared / "data" / "osp-members").glob("*.json")):
         source = path.read_text(encoding="utf-8")
