@@ -170,8 +170,10 @@ def _hardware(session: Session, admin: Person, start: datetime) -> tuple[dict[st
     for slug, name, vendor, slices, memory, rate in kinds:
         flavors[slug] = _flavor(session, slug, name, vendor, slices, memory, rate, admin, start)
     runs = [SourceKind.COMMAND, SourceKind.REPOSITORY]
-    wanted = [("h100", "Demo H100 slots", 4), ("h200-7th", "Demo H200 slices", 7), ("cpu", "This machine", 2)]
-    for flavor, devices in runtime.detected_gpus().items():
+    found = runtime.detected_gpus()
+    # Where real ones are found the executor counts them, not the slots a pool declares: the demo pool may promise no more.
+    wanted = [("h100", "Demo H100 slots", found.get("h100", 4)), ("h200-7th", "Demo H200 slices", 7), ("cpu", "This machine", 2)]
+    for flavor, devices in found.items():
         if flavor not in flavors:
             flavors[flavor] = _flavor(session, flavor, flavor.upper(), "NVIDIA", 1, None, Fraction(1), admin, start)
             wanted.append((flavor, f"GPUs of this machine ({flavor})", devices))

@@ -7,6 +7,7 @@ import hashlib
 import re
 from datetime import datetime
 from typing import IO
+from urllib.parse import quote
 from uuid import UUID
 
 import fsspec
@@ -114,6 +115,18 @@ def read_object_range(key: str, offset: int, limit: int) -> bytes:
 def clean_name(name: str) -> str:
     """A file name that is safe to show and to offer for download."""
     return re.sub(r"[^\w. ()-]+", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")[:120] or "file"
+
+
+def as_download(name: str) -> str:
+    """The Content-Disposition header that has a browser keep a file under its name, whatever script the name is in.
+
+    A header holds Latin-1 only, and the server breaks the answer off at anything else; the full name goes in as RFC 6266 says.
+    """
+    label = clean_name(name)
+    plain = label.encode("ascii", "ignore").decode().strip()
+    plain = f"file{plain}" if not plain.partition(".")[0] else plain
+    full = "" if plain == label else f"; filename*=UTF-8''{quote(label, safe='')}"
+    return f'attachment; filename="{plain}"{full}'
 
 
 def _store() -> tuple[fsspec.AbstractFileSystem, str]:

@@ -20,7 +20,7 @@ from compute.views import bp
 from core import audit, ledger
 from core.clock import today, utc_now
 from core.errors import DomainError, InvalidInput, NotFound
-from core.files import clean_name
+from core.files import as_download
 from core.identity import access
 from core.identity.models import Project, Role
 from core.units import format_gpu_hours
@@ -143,7 +143,7 @@ def download_artefact(job_id: UUID, artefact_id: UUID) -> ResponseReturnValue:
                 return Response(
                     results.artefact_bytes(kept),
                     mimetype="application/octet-stream",
-                    headers={"Content-Disposition": f'attachment; filename="{clean_name(kept.name)}"'},
+                    headers={"Content-Disposition": as_download(kept.name)},
                 )
     raise NotFound("This job kept no such file.")
 

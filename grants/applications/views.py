@@ -232,7 +232,7 @@ def download(application_id: UUID, attachment_id: UUID) -> ResponseReturnValue:
     if attachment is None:
         raise NotFound("This application has no such file.")
     response = Response(files.read(attachment.file), mimetype=attachment.file.media_type)
-    response.headers.set("Content-Disposition", "attachment", filename=attachment.file.name)
+    response.headers["Content-Disposition"] = files.as_download(attachment.file.name)
     return response
 
 

@@ -185,7 +185,7 @@ def file(grant_id: UUID, file_id: UUID) -> ResponseReturnValue:
 def send(stored: StoredFile) -> Response:
     """A stored file as a download; never shown inside a page of ours."""
     answer = Response(files.read(stored), mimetype=stored.media_type.split(";")[0])
-    answer.headers.set("Content-Disposition", "attachment", filename=stored.name)
+    answer.headers["Content-Disposition"] = files.as_download(stored.name)
     return answer
 
 

@@ -119,7 +119,7 @@ def download_evidence(file_id: UUID) -> ResponseReturnValue:
 
 def attachment(stored: StoredFile) -> Response:
     """A stored file to keep, never to be run by a browser."""
-    headers = {"Content-Disposition": f'attachment; filename="{stored.name}"', "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Disposition": files.as_download(stored.name), "X-Content-Type-Options": "nosniff"}
     return Response(files.read(stored), mimetype=stored.media_type, headers=headers)
 
 

@@ -189,7 +189,7 @@ def instalment_evidence(slug: str, instalment_id: UUID) -> ResponseReturnValue:
 def download(row: StoredFile) -> Response:
     """A stored file, to keep: never shown inside our own pages."""
     answer = Response(files.read(row), content_type=row.media_type)
-    answer.headers.set("Content-Disposition", "attachment", filename=row.name)
+    answer.headers["Content-Disposition"] = files.as_download(row.name)
     return answer
 
 
