@@ -27,8 +27,12 @@ def read(stream: IO[str]) -> Iterator[tuple[str, Any]]:
     """
     source = _Source(stream)
     source.expect("{", "an object")
-    if source.take("}"):
-        return
+    if not source.take("}"):
+        yield from _members(source)
+    source.expect_end()
+
+
+def _members(source: "_Source") -> Iterator[tuple[str, Any]]:
     while True:
         name = source.value()
         if not isinstance(name, str):
@@ -67,6 +71,11 @@ class _Source:
         if not self.take(character):
             raise self.broken(what)
 
+    def expect_end(self) -> None:
+        self._skip_gap()
+        if self._at < len(self._text):
+            raise self.broken("the end of the file")
+
     def value(self) -> Any:
         """The next JSON value."""
         self._skip_gap()
@@ -85,7 +94,7 @@ class _Source:
 
     def broken(self, what: str) -> NotAnExport:
         near = self._text[self._at : self._at + 20]
-        found = f"“{near}”" if near else "the end of the file"
+        found = f"“{near}”" if near else "nothing"
         return NotAnExport(
             f"This is not a ledger export in JSON: at character {self._passed + self._at + 1} {what} should stand, not {found}."
         )
