@@ -191,7 +191,8 @@ def _bearer(*, now: datetime) -> ApiToken:
     if token.used_at is None or now - token.used_at > SEEN_EVERY:
         with limits.apart(db()) as connection:
             connection.execute(update(ApiToken).where(ApiToken.id == token.id).values(used_at=now))
-    g.visitor = Visitor(token.person, None, frozenset(), token)
+    person = token.person
+    g.visitor = Visitor(person.id, person.name, person.email, person.is_admin, frozenset(), token=token)
     return token
 
 

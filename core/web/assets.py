@@ -1,25 +1,30 @@
 """Addresses of static files that change with their content, so that browsers may keep them for a year."""
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 
-from flask import current_app, url_for
+from flask import request
 
-from core.config import ROOT
+from core.config import ROOT, Environment, settings
 
 
 def asset_url(name: str) -> str:
-    """`/static/css/app.css?v=…`."""
-    return url_for("static", filename=name, v=fingerprint(name, current_app.debug))
+    """`/static/css/tokens.css?v=…`, under the prefix this request came by."""
+    return f"{request.script_root}/static/{name}?v={fingerprint(name)}"
+
+
+def fingerprint(name: str) -> str:
+    """The first digits of the content's SHA-256: read once in production, whenever the file changed in development."""
+    if settings().pledgeworks_env is Environment.PRODUCTION:
+        return _once(name)
+    return _when_changed(name, (ROOT / "static" / name).stat().st_mtime_ns)
 
 
 @cache
-def _fingerprint(name: str) -> str:
+def _once(name: str) -> str:
     return hashlib.sha256((ROOT / "static" / name).read_bytes()).hexdigest()[:12]
 
 
-def fingerprint(name: str, changing: bool) -> str:
-    """The content's hash, read once per process unless files change under a debugging one."""
-    if changing:
-        _fingerprint.cache_clear()
-    return _fingerprint(name)
+@lru_cache(maxsize=200)
+def _when_changed(name: str, _changed_at: int) -> str:
+    return hashlib.sha256((ROOT / "static" / name).read_bytes()).hexdigest()[:12]

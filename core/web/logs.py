@@ -36,6 +36,6 @@ def register(app: Flask) -> None:
                 path=request.path,
                 status=response.status_code,
                 ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
-                person=str(who.person.id) if who else None,
+                person=str(who.person_id) if who else None,
             )
         return response

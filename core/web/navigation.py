@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from flask import current_app, request
+from flask import current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
@@ -44,9 +44,9 @@ class Entry:
         if who is None:
             return False
         if self.admin:
-            return who.person.is_admin
+            return who.is_admin
         owner = {Role.OWNER} if self.roles & ROLES_OF_OWNERS else set()
-        return self.everyone or who.person.is_admin or who.any_role(*self.roles, Role.AUDITOR, *owner)
+        return self.everyone or who.is_admin or who.any_role(*self.roles, Role.AUDITOR, *owner)
 
 
 _entries: list[Entry] = [
@@ -81,8 +81,11 @@ def entries(area: Area) -> list[Entry]:
 
 def is_current(entry: Entry) -> bool:
     """Is the page shown one of this entry's? The longest matching path of all entries wins."""
-    here = [other.path for other in _existing() if request.path == other.path or request.path.startswith(f"{other.path}/")]
-    return bool(here) and entry.path == max(here, key=len)
+    if "navigation_path" not in g:
+        path = request.path
+        here = [other.path for other in _existing() if path == other.path or path.startswith(f"{other.path}/")]
+        g.navigation_path = max(here, key=len, default="")
+    return bool(entry.path == g.navigation_path)
 
 
 def account() -> list[Entry]:

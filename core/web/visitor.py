@@ -1,10 +1,12 @@
 """Who is asking: the person behind the session cookie, found with one query per request."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import cast
+from uuid import UUID
 
 from flask import g, request
-from sqlalchemy import func, select, update
+from sqlalchemy import Date, Select, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.types import Text
 
@@ -29,18 +31,35 @@ class SignInNeeded(DomainError):
     status = 401
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Visitor:
-    """A person with what it came by (a session of a browser, or an API token) and, in a browser, every role it holds today."""
+    """Who asks, as far as every page needs it: one narrow query. The rows behind it are loaded when somebody uses them."""
 
-    person: Person
-    session: SignInSession | None
+    person_id: UUID
+    name: str
+    email: str
+    is_admin: bool
     roles: frozenset[Role]
+    """Every role held today, in whatever scope: for navigation. Services check the scope."""
+    session_id: UUID | None = None
+    """The browser's session; none for a program with a token."""
     token: ApiToken | None = None
 
+    @property
+    def person(self) -> Person:
+        """The person itself."""
+        found = db().get(Person, self.person_id)
+        assert found is not None, "people are closed, never deleted"
+        return found
+
+    @property
+    def session(self) -> SignInSession | None:
+        """The row of the browser's session."""
+        return db().get(SignInSession, self.session_id) if self.session_id else None
+
     def any_role(self, *roles: Role) -> bool:
-        """For navigation: does any of these roles apply anywhere? Services check the scope."""
-        return bool(self.roles.intersection(roles))
+        """Does any of these roles apply anywhere?"""
+        return not self.roles.isdisjoint(roles)
 
 
 def current_person() -> Person:
@@ -62,9 +81,10 @@ def current_session() -> SignInSession:
         SignInNeeded: nobody is signed in.
     """
     found = visitor()
-    if found is None or found.session is None:
+    session = found.session if found is not None else None
+    if session is None:
         raise SignInNeeded("Sign in to see this page.")
-    return found.session
+    return session
 
 
 def visitor() -> Visitor | None:
@@ -83,39 +103,44 @@ def cookie_name() -> str:
 
 def _find(token: str) -> Visitor | None:
     now = utc_now()
-    roles = (
-        select(func.array_agg(aggregate_order_by(Membership.role, Membership.role), type_=ARRAY(Text())))
-        .where(Membership.person_id == SignInSession.person_id, is_current(now.date()))
-        .scalar_subquery()
-    )
-    row = (
-        db()
-        .execute(
-            select(SignInSession, roles)
-            .join(SignInSession.person)
-            .where(
-                SignInSession.token_hash == hash_token(token),
-                SignInSession.revoked_at.is_(None),
-                SignInSession.expires_at > now,
-                SignInSession.seen_at > now - IDLE,
-                Person.disabled_at.is_(None),
-            )
-        )
-        .first()
-    )
+    parameters = {"token_hash": hash_token(token), "now": now, "idle_from": now - IDLE, "today": now.date()}
+    row = db().execute(_LOOK_UP, parameters).first()
     if row is None:
         return None
-    session: SignInSession = row[0]
-    if now - session.seen_at > SEEN_EVERY:
-        _mark_seen(session, now)
-    return Visitor(session.person, session, frozenset(Role(role) for role in row[1] or ()))
+    session_id, seen_at, person_id, name, email, is_admin, roles = row
+    if now - seen_at > SEEN_EVERY:
+        _mark_seen(session_id, now)
+    return Visitor(person_id, name, email, is_admin, frozenset(Role(role) for role in roles or ()), session_id)
 
 
-def _mark_seen(session: SignInSession, now: datetime) -> None:
+def _look_up() -> Select[UUID, datetime, UUID, str, str, bool, list[str] | None]:
+    """Built once: on a page that only reads, building a query costs more than running it."""
+    held = (
+        select(func.array_agg(aggregate_order_by(Membership.role, Membership.role), type_=ARRAY(Text())))
+        .where(Membership.person_id == SignInSession.person_id, is_current(cast("date", bindparam("today", type_=Date()))))
+        .scalar_subquery()
+    )
+    return (
+        select(SignInSession.id, SignInSession.seen_at, Person.id, Person.name, Person.email, Person.is_admin, held)
+        .join(Person, Person.id == SignInSession.person_id)
+        .where(
+            SignInSession.token_hash == bindparam("token_hash"),
+            SignInSession.revoked_at.is_(None),
+            SignInSession.expires_at > bindparam("now"),
+            SignInSession.seen_at > bindparam("idle_from"),
+            Person.disabled_at.is_(None),
+        )
+    )
+
+
+_LOOK_UP = _look_up()
+
+
+def _mark_seen(session_id: UUID, now: datetime) -> None:
     # In a transaction of its own: in the request's, it would keep the row locked against the person's other tabs.
     with apart(db()) as connection:
         connection.execute(
             update(SignInSession)
-            .where(SignInSession.id == session.id, SignInSession.seen_at < now - SEEN_EVERY)
+            .where(SignInSession.id == session_id, SignInSession.seen_at < now - SEEN_EVERY)
             .values(seen_at=now)
         )

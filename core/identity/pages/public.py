@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select
 from core.clock import today
 from core.identity import memberships, organisations
 from core.identity.memberships import Scope
-from core.identity.models import Organisation, Project
+from core.identity.models import Organisation, Project, Role
 from core.identity.pages import bp
 from core.identity.roles import ORGANISATION_WORDS
 from core.web import db, hooks, visitor
@@ -61,4 +61,6 @@ def organisation(slug: str) -> ResponseReturnValue:
 
 def _manages(scope: Scope) -> bool:
     here = visitor()
-    return here is not None and memberships.may_manage(db(), here.person, scope, on=today())
+    if here is None or not here.any_role(Role.OWNER):
+        return here is not None and here.is_admin
+    return memberships.may_manage(db(), here.person, scope, on=today())
