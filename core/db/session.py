@@ -1,12 +1,17 @@
 """The engine and the unit of work."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import OperationalError
+from psycopg import Error as DriverError
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.config import settings
 from core.db.embedded import EmbeddedServer
@@ -14,6 +19,8 @@ from core.errors import InfrastructureError
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
+REST_SECONDS = 2.0
+"""A pooled connection that rested longer is asked whether it lives before it is used."""
 
 
 @cache
@@ -44,13 +51,31 @@ def make_engine(url: str, *, pool_size: int = 5, statement_timeout: str = STATEM
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     options = f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout={statement_timeout} -c timezone=UTC"
-    return create_engine(
+    made = create_engine(
         parsed,
         pool_size=pool_size,
         max_overflow=5,
-        pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "pledgeworks"},
     )
+    event.listen(made, "checkin", _note_use)
+    event.listen(made, "checkout", _ping_after_rest)
+    return made
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_after_rest(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """A connection that rested may have died with its server; one used a moment ago is not asked again (pool_pre_ping would)."""
+    if time.monotonic() - record.info.get("used_at", math.inf) <= REST_SECONDS:
+        return
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except DriverError as error:
+        raise DisconnectionError("the connection is gone") from error  # the pool makes a new one and tries again
 
 
 @contextmanager
