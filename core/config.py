@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     pledgeworks_base_url: str | None = Field(
         default=None, description="Public address, for links in exports and manifests. Unset: http://127.0.0.1:PORT."
     )
+    pledgeworks_trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many reverse proxies stand in front; their X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
     pledgeworks_object_store: str | None = Field(
         default=None,
         description="fsspec URL for logs, artefacts and attachments. Unset: a folder under the data folder.",

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import app
 from core.config import Settings
 from core.errors import DomainError
+from core.identity import roles
+from core.web.api import SCOPES
 
 HERE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; change the code, then run it. -->\n"
@@ -71,7 +73,41 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "error-codes.md": errors_page}
+def roles_page() -> str:
+    """Roles and API scopes in words."""
+    lines = ["# Roles and scopes", "", NOTE]
+    lines += [
+        "A role is a dated membership row of a person: in one organisation, in one project, or (with neither) on the platform.",
+        "",
+        "| Role | What it does |",
+        "|---|---|",
+        *(f"| {name} (`{role.value}`) | {what} |" for role, (name, what) in roles.WORDS.items()),
+        "",
+        "- A role on the platform counts everywhere.",
+        "- An owner of an organisation has every role of that organisation, and of the projects it is the parent of.",
+        "- A role in an organisation counts for the projects it is the parent of.",
+        "- An administrator reads everything and manages people and programmes. It replaces no second person: finance, approvals",
+        "  and reviews need the role itself.",
+        "- An auditor of the platform reads everything and changes nothing.",
+        "- A role ends on the day it is ended: that day is the first without it. The row stays as history.",
+        "- Giving and ending roles asks for a second factor no older than ten minutes, as approving payouts does.",
+        "",
+        "Organisations play roles too, several at once, each with dates: "
+        + ", ".join(words.lower() for words in roles.ORGANISATION_WORDS.values())
+        + ".",
+        "",
+        "## Scopes of API tokens",
+        "",
+        "A token may do no more than its person, and of that only its scopes.",
+        "",
+        "| Scope | What it allows |",
+        "|---|---|",
+        *(f"| `{name}` | {words} |" for name, words in sorted(SCOPES.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "error-codes.md": errors_page, "roles.md": roles_page}
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

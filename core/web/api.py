@@ -249,7 +249,7 @@ def _describe(app: Application, spec: dict[str, Any] | str) -> dict[str, Any]:
     schemas = spec.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = {
         "type": "object",
-        "description": "RFC 9457. `code` is stable; docs/reference/errors.md lists them.",
+        "description": "RFC 9457. `code` is stable; docs/reference/error-codes.md lists them.",
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},

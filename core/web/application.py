@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, request
 from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core.config import ROOT, Environment, settings
 from core.identity import roles
@@ -34,6 +35,9 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
         docs_path=None,
         json_errors=False,
     )
+    if proxies := settings().pledgeworks_trusted_proxies:
+        # X-Forwarded-Host is never believed: our name is PLEDGEWORKS_BASE_URL's.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     secure = settings().base_url.startswith("https://")
     app.config.update(
         SECRET_KEY=settings().secret("web").hex(),

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +11,8 @@ import structlog
 from flask import Response, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -48,8 +51,30 @@ def register(app: Application) -> None:
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(InterfaceError, _database)
     app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(ProgrammingError, _schema)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
+
+
+@cache
+def catalogue() -> list[tuple[str, int, str]]:
+    """Every stable code with its status and its meaning, by code."""
+    found = {
+        "form_expired": (400, "A form that was open for too long or came from another session."),
+        "internal": (500, "A fault of ours; it has been written down."),
+        "too_large": (413, "A body beyond the limit."),
+        "unavailable": (503, "The database does not answer."),
+    }
+    for kind in _kinds(DomainError):
+        meaning = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+        found.setdefault(kind.code, (kind.status, meaning))
+    return [(code, status, meaning) for code, (status, meaning) in sorted(found.items())]
+
+
+def _kinds(kind: type[DomainError]) -> Iterator[type[DomainError]]:
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from _kinds(subclass)
 
 
 def wants_json() -> bool:
@@ -63,7 +88,7 @@ def wants_json() -> bool:
 def problem(
     status: int, *, code: str, detail: str, extra: dict[str, Any] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
-    """An RFC 9457 problem. `type` is the place of this code in docs/reference/errors.md."""
+    """An RFC 9457 problem. `type` is the place of this code in docs/reference/error-codes.md."""
     body = {
         **{name: value for name, value in (extra or {}).items() if name not in {"type", "title", "status", "detail"}},
         "type": f"{settings().base_url}/errors#{code}",
@@ -168,6 +193,13 @@ def _database(error: Exception) -> ResponseReturnValue:
     roll_back_quietly()
     log.error("database", error=str(getattr(error, "orig", error)).strip().splitlines()[0])
     return _unavailable()
+
+
+def _schema(error: ProgrammingError) -> ResponseReturnValue:
+    """A table or column that is not there: the database waits for `pledgeworks db upgrade`. Anything else is our bug."""
+    if not isinstance(error.orig, UndefinedTable | UndefinedColumn):
+        return _unexpected(error)
+    return _database(error)
 
 
 def _unavailable() -> ResponseReturnValue:

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from core.clock import utc_now
 from core.config import Environment, settings
-from core.web import gallery, hooks
+from core.web import errors, gallery, hooks
 from core.web.context import db
 from core.web.gates import signed_in
 from core.web.visitor import current_person
@@ -42,6 +42,12 @@ def readyz() -> Response:
     """The process and its database answer; a 503 otherwise, by the error pages."""
     db().execute(text("SELECT 1"))
     return jsonify(status="ok")
+
+
+@bp.get("/errors")
+def error_codes() -> ResponseReturnValue:
+    """What every `code` of a problem means: the page the `type` of a problem leads to."""
+    return render_template("web/error_codes.html", codes=errors.catalogue())
 
 
 @bp.get("/_components")

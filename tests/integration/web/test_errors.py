@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from flask import Blueprint
+from flask import Blueprint, request
 from psycopg.errors import OperationalError as DriverError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -12,9 +12,10 @@ from web_client import Client
 from core import audit
 from core.audit import Event
 from core.clock import utc_now
+from core.config import settings
 from core.errors import DomainError, NotAllowed
 from core.identity.models import Person
-from core.web import db
+from core.web import build_app, db
 from core.web.context import Application
 from core.web.errors import SENTENCES
 
@@ -157,3 +158,13 @@ def test_static_files_carry_the_headers_too(client: Client, ada: Person) -> None
     answer = client.get("/static/css/tokens.css")
     assert answer.status == 200
     assert "max-age=31536000" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.9")])
+def test_only_trusted_proxies_say_where_somebody_comes_from(monkeypatch: pytest.MonkeyPatch, proxies: int, address: str) -> None:
+    monkeypatch.setenv("PLEDGEWORKS_TRUSTED_PROXIES", str(proxies))
+    settings.cache_clear()
+    behind = build_app(pages=[], apis=[])
+    behind.add_url_rule("/address", "web.healthz", lambda: request.remote_addr or "")
+    answer = behind.test_client().get("/address", headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
+    assert answer.get_data(as_text=True) == address

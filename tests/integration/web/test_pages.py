@@ -6,7 +6,7 @@ from web_client import Client
 
 from core.identity.models import Person
 
-PUBLIC = ["/", "/projects", "/sign-in", "/_components"]
+PUBLIC = ["/", "/projects", "/sign-in", "/_components", "/errors"]
 OWN = ["/work", "/account", "/account/password", "/account/sessions", "/account/tokens", "/account/second-factor"]
 ADMIN = ["/admin/people", "/admin/roles", "/admin/organisations/new", "/admin/projects/new"]
 
