@@ -77,9 +77,13 @@ def answered(session: Session, claimed: Claim, error: Exception, *, now: datetim
     ours = attempt.lease_token == claimed.token
     match error:
         case Refused():
-            if attempt.state in {AttemptState.SENDING, AttemptState.UNKNOWN}:
+            if attempt.state not in {AttemptState.SENDING, AttemptState.UNKNOWN}:
+                pass  # it ended meanwhile; the refusal is about a send that changed nothing
+            elif attempt.sends - attempt.declined == 1:
                 failed(session, payout, attempt, AttemptFailure.REFUSED, str(error), now=now)
                 tell(session, payout, now=now, status="failed")
+            elif ours:  # an earlier send was never answered, and this refusal says nothing about that one
+                _without_answer(session, payout, attempt, str(error), now=now)
             if error.stops_rail:
                 controls.stop_rail(session, attempt.rail, reason=str(error), actor=None, now=now)
         case NotNow():

@@ -34,7 +34,7 @@ def stop_rail(name: str) -> ResponseReturnValue:
         except DomainError as error:
             refused(form, error)
         else:
-            flash(f"The rail “{name}” is stopped. Nothing more leaves on it.", "warning")
+            flash(f"{_title(name)} is stopped. Nothing more leaves on it.", "warning")
             return redirect(url_for(".list_rails"), code=303)
     return _rails(form)
 
@@ -51,7 +51,7 @@ def start_rail(name: str) -> ResponseReturnValue:
         except DomainError as error:
             refused(form, error)
         else:
-            flash(f"The rail “{name}” runs again.")
+            flash(f"{_title(name)} runs again.")
             return redirect(url_for(".list_rails"), code=303)
     return _rails(form)
 
@@ -126,6 +126,10 @@ def _rule_form() -> RuleForm:
     form = RuleForm() if request.form else RuleForm(formdata=None)
     form.rail.choices = choices(known_rails.configured(), empty="No rail")
     return form
+
+
+def _title(name: str) -> str:
+    return known_rails.configured()[name].title
 
 
 def _known(name: str) -> str:
