@@ -1,0 +1,322 @@
+"""What every rail must keep to, the trial rail first: a payout goes once, a refusal frees it, silence concludes nothing.
+
+How a payment comes about differs (a call, a file, a person); a `Way` per rail plays the world outside.
+"""
+
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import pytest
+from sqlalchemy.orm import Session
+
+from core import files, ledger
+from core.errors import InvalidInput
+from core.money import Money
+from payouts.models import AttemptState, Outcome, Payout, PayoutStatus
+from payouts.rails.base import Instruction, NetworkRail, Rail, RailError
+from payouts.rails.fake_server import Behaviour, FakeRailServer, Fault
+from payouts.services import bank_files, controls, resolutions, withdrawals
+from payouts.services.engine import Engine
+from tests.fakes import payouts_world as world
+
+pytestmark = pytest.mark.usefixtures("funded")
+GOOD: Mapping[str, dict[str, str]] = {
+    "fake": {"account": "acct_1"},
+    "plain": {"account": "acct_1"},
+    "bank_file": {"iban": "DE89370400440532013000"},
+    "manual": {"holder": "Ada", "bank": "Sparkasse", "account": "123456789"},
+}
+ALL = list(GOOD)
+
+
+@dataclass
+class Stage:
+    session: Session
+    people: world.Cast
+    engine: Engine
+    server: FakeRailServer
+    clock: world.Clock
+
+    def drive(self, payout: Payout) -> None:
+        """As far as machines go, waiting as long as it takes."""
+        self.session.commit()
+        outcome = self.engine.drive(payout.id)
+        for _ in range(30):
+            if outcome.until is None:
+                break
+            self.clock.now = max(self.clock.now, outcome.until)
+            outcome = self.engine.drive(payout.id)
+        self.session.expire_all()
+
+    def evidence(self, text: str) -> files.StoredFile:
+        stored = files.store(
+            self.session, io.BytesIO(text.encode()), name="evidence.csv", uploaded_by_id=self.people.finance.id, now=self.clock()
+        )
+        self.session.flush()
+        return stored
+
+    def two_people(self, payout: Payout, outcome: Outcome, remote_id: str | None = None) -> None:
+        proof = self.evidence("statement")
+        finding = resolutions.propose(
+            self.session, payout.attempts[-1].id, outcome=outcome, remote_id=remote_id, evidence=proof,
+            note="Seen", actor=self.people.finance, now=self.clock(),
+        )  # fmt: skip
+        resolutions.decide(self.session, finding.id, confirm=True, actor=self.people.approver, now=self.clock())
+
+
+class Way(Protocol):
+    """How the world outside pays, refuses or stays silent on a rail."""
+
+    def pay(self, stage: Stage, payout: Payout) -> None: ...
+    def refuse(self, stage: Stage, payout: Payout) -> None: ...
+    def silence(self, stage: Stage, payout: Payout) -> None: ...
+
+
+class ByMachine:
+    def pay(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+
+    def refuse(self, stage: Stage, payout: Payout) -> None:
+        stage.server.misbehave(Behaviour([Fault("401", times=1)]))
+        stage.drive(payout)
+
+    def silence(self, stage: Stage, payout: Payout) -> None:
+        stage.server.misbehave(Behaviour([Fault("cut_after", times=1)]))
+        stage.session.commit()
+        stage.engine.drive(payout.id)
+        stage.session.expire_all()
+
+
+class ByFile:
+    def pay(self, stage: Stage, payout: Payout) -> None:
+        self.silence(stage, payout)
+        self._answer(stage, payout, "paid", "B-1")
+
+    def refuse(self, stage: Stage, payout: Payout) -> None:
+        self.silence(stage, payout)
+        self._answer(stage, payout, "rejected", "")
+        finding = payout.attempts[-1].resolutions[-1]
+        resolutions.decide(stage.session, finding.id, confirm=True, actor=stage.people.approver, now=stage.clock())
+
+    def silence(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+        if payout.attempts[-1].bank_file_id is None:
+            bank_files.export(stage.session, currency="USD", actor=stage.people.finance, now=stage.clock())
+
+    def _answer(self, stage: Stage, payout: Payout, status: str, bank_reference: str) -> None:
+        key, amount = payout.attempts[-1].idem_key, payout.money.decimal
+        heading = "reference,status,bank_reference,amount,currency,booked_on,reason"
+        stored = stage.evidence(f"{heading}\n{key},{status},{bank_reference},{amount},USD,2026-11-02,\n")
+        bank_files.import_answers(stage.session, stored, actor=stage.people.finance, now=stage.clock())
+        stage.session.flush()
+
+
+class ByHand:
+    def pay(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+        stage.two_people(payout, Outcome.ACCEPTED, "BANK-1")
+
+    def refuse(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+        stage.two_people(payout, Outcome.FAILED)
+
+    def silence(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+
+
+WAYS: Mapping[str, Way] = {"fake": ByMachine(), "plain": ByMachine(), "bank_file": ByFile(), "manual": ByHand()}
+
+
+@pytest.fixture
+def stage(session: Session, people: world.Cast, engine_of_payouts: Engine, server: FakeRailServer, clock: world.Clock) -> Stage:
+    return Stage(session, people, engine_of_payouts, server, clock)
+
+
+@pytest.fixture
+def payout(stage: Stage, rail: Rail, rails: Mapping[str, Rail]) -> Payout:
+    """On its way on this rail."""
+    who = world.recipient(stage.session, "Ada", rail=rail, by=stage.people.finance, now=stage.clock(), details=GOOD[rail.name])
+    made = world.owed(stage.session, who, 2_500_000, by=stage.people.officer, now=stage.clock())
+    world.sent_run(stage.session, stage.people, rails=rails, now=stage.clock())
+    return made
+
+
+@pytest.fixture(params=ALL)
+def rail(request: pytest.FixtureRequest, rails: Mapping[str, Rail]) -> Rail:
+    return rails[request.param]
+
+
+def test_it_says_what_it_can(rail: Rail) -> None:
+    able = rail.capabilities
+    assert rail.name
+    assert rail.name == rail.name.lower()
+    assert rail.title
+    assert rail.health().message
+    assert isinstance(rail, NetworkRail) is not able.needs_person
+    assert able.needs_person or able.lookup_authoritative or able.idempotent, "nothing could ever end a silence"
+    assert able.timeout > timedelta(0)
+    assert bool(able.key_window) is able.idempotent
+
+
+def test_it_takes_good_destinations_masks_them_and_names_bad_ones(rail: Rail) -> None:
+    good = rail.check_destination(GOOD[rail.name], "USD")
+    assert rail.check_destination(dict(good.details), "USD") == good
+    account = next(value for value in good.details.values() if any(character.isdigit() for character in value))
+    assert account not in good.label
+    for missing in (each.name for each in rail.destination_fields if each.required):
+        with pytest.raises(InvalidInput) as refused:
+            rail.check_destination({name: value for name, value in GOOD[rail.name].items() if name != missing}, "USD")
+        assert refused.value.field == missing
+    with pytest.raises(InvalidInput):
+        rail.check_destination({**GOOD[rail.name], "surprise": "1"}, "USD")
+
+
+def test_a_payout_goes_once(stage: Stage, rail: Rail, payout: Payout) -> None:
+    WAYS[rail.name].pay(stage, payout)
+    stage.session.flush()
+    assert (payout.status, payout.attempts[-1].state) == (PayoutStatus.PAID, AttemptState.ACCEPTED)
+    assert payout.attempts[-1].remote_id
+    assert ledger.balance(stage.session, world.FUND).posted == 10_000_000 - 2_500_000
+    for _ in range(3):
+        stage.drive(payout)
+    assert len(payout.attempts) == 1
+    assert ledger.balance(stage.session, world.FUND).available == 10_000_000 - 2_500_000
+
+
+def test_a_refusal_keeps_the_money_until_a_person_decides(stage: Stage, rail: Rail, payout: Payout) -> None:
+    WAYS[rail.name].refuse(stage, payout)
+    stage.session.flush()
+    assert (payout.status, payout.attempts[-1].state) == (PayoutStatus.RESERVED, AttemptState.FAILED)
+    stage.drive(payout)
+    assert len(payout.attempts) == 1, "nothing is tried again by itself after a refusal"
+    withdrawals.take_back(stage.session, payout.id, actor=stage.people.finance, reason="Other account", now=stage.clock())
+    assert ledger.balance(stage.session, world.FUND).available == 10_000_000
+
+
+def test_after_a_refusal_another_try_has_a_new_key(stage: Stage, rail: Rail, payout: Payout) -> None:
+    WAYS[rail.name].refuse(stage, payout)
+    controls.start_rail(stage.session, rail.name, reason="Looked at", actor=stage.people.approver, now=stage.clock())
+    withdrawals.try_again(stage.session, payout.id, actor=stage.people.finance, reason="Put right", now=stage.clock())
+    WAYS[rail.name].pay(stage, payout)
+    stage.session.flush()
+    assert payout.status is PayoutStatus.PAID
+    assert len({attempt.idem_key for attempt in payout.attempts}) == 2
+
+
+def test_silence_concludes_nothing(stage: Stage, rail: Rail, payout: Payout) -> None:
+    WAYS[rail.name].silence(stage, payout)
+    stage.session.flush()
+    assert payout.status is PayoutStatus.RESERVED
+    assert payout.attempts[-1].state in {AttemptState.UNKNOWN, AttemptState.HUMAN}
+    for undo in (withdrawals.cancel, withdrawals.take_back):
+        with pytest.raises(withdrawals.MayStillBePaid):
+            undo(stage.session, payout.id, actor=stage.people.finance, reason="Impatience", now=stage.clock())
+    stage.clock.go(timedelta(hours=1))
+    stage.drive(payout)
+    assert len(payout.attempts) == 1
+    expected = PayoutStatus.PAID if isinstance(rail, NetworkRail) else PayoutStatus.RESERVED
+    assert payout.status is expected
+
+
+def test_a_stopped_rail_reserves_nothing(stage: Stage, rail: Rail, payout: Payout) -> None:
+    controls.stop_rail(stage.session, rail.name, reason="Stopped", actor=stage.people.approver, now=stage.clock())
+    stage.session.commit()
+    assert "is stopped" in stage.engine.drive(payout.id).reason
+    stage.session.expire_all()
+    assert (payout.status, payout.attempts) == (PayoutStatus.APPROVED, [])
+
+
+def test_money_that_comes_back_opens_the_obligation_again(stage: Stage, rail: Rail, payout: Payout) -> None:
+    WAYS[rail.name].pay(stage, payout)
+    stage.session.flush()
+    stage.session.expire_all()
+    stage.two_people(payout, Outcome.RETURNED)
+    assert payout.status is PayoutStatus.RETURNED
+    assert ledger.balance(stage.session, world.FUND).available == 10_000_000
+    assert ledger.balance(stage.session, world.BANK).posted == 10_000_000
+    again = world.owed(
+        stage.session, payout.recipient, 2_500_000, by=stage.people.officer, now=stage.clock(), obligation=payout.obligation
+    )
+    assert (again.round, again.status) == (2, PayoutStatus.DRAFT)
+
+
+# ------------------------------------------------------------------------------------------------ rails we talk to
+
+
+@pytest.fixture(params=["fake", "plain"])
+def network(request: pytest.FixtureRequest, rails: Mapping[str, Rail]) -> NetworkRail:
+    found = rails[request.param]
+    assert isinstance(found, NetworkRail)
+    return found
+
+
+def instruction(account: str = "acct_1", reference: str = "pw-contract-1") -> Instruction:
+    return Instruction(reference, Money(100, "USD"), "Ada", "DE", {"account": account}, "Memo")
+
+
+def test_a_receipt_is_what_a_look_up_finds(network: NetworkRail) -> None:
+    receipt = network.send(instruction())
+    assert receipt.money == Money(100, "USD")
+    assert network.look_up("pw-contract-1") == [receipt]
+    assert network.look_up("pw-contract-2") == []
+
+
+def test_sending_again_answers_again_where_keys_are_known(network: NetworkRail) -> None:
+    first, second = network.send(instruction()), network.send(instruction())
+    assert (first == second) is network.capabilities.idempotent
+    assert len(network.look_up("pw-contract-1")) == (1 if network.capabilities.idempotent else 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "moved"),
+    [
+        ("cut_before", "OutcomeUnknown", 0),
+        ("cut_after", "OutcomeUnknown", 1),
+        ("500_before", "OutcomeUnknown", 0),
+        ("500_after", "OutcomeUnknown", 1),
+        ("slow", "OutcomeUnknown", 1),
+        ("429", "NotNow", 0),
+        ("401", "Refused", 0),
+    ],
+)
+def test_every_fault_is_told_apart(network: NetworkRail, server: FakeRailServer, kind: str, error: str, moved: int) -> None:
+    server.misbehave(Behaviour([Fault(kind, times=1, seconds=0.7)]))
+    with pytest.raises(RailError) as raised:
+        network.send(instruction())
+    assert type(raised.value).__name__ == error
+    assert raised.value.permanent is (error == "Refused")
+    for _ in range(30):  # the slow one pays when nobody listens any more
+        if len(network.look_up("pw-contract-1")) >= moved:
+            break
+        time.sleep(0.05)
+    assert len(network.look_up("pw-contract-1")) == moved
+
+
+def test_a_refused_payment_leaves_nothing_behind(network: NetworkRail) -> None:
+    with pytest.raises(RailError, match="account is closed") as raised:
+        network.send(instruction("closed_1"))
+    assert raised.value.permanent
+    assert network.look_up("pw-contract-1") == []
+
+
+def test_a_rail_that_is_away_is_unknown_and_its_look_up_says_so(network: NetworkRail, server: FakeRailServer) -> None:
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(RailError) as raised:
+        network.send(instruction())
+    assert not raised.value.permanent
+    with pytest.raises(RailError, match="look-up failed"):
+        network.look_up("pw-contract-1")
+    assert not network.health().ok
+
+
+def test_late_visibility_hides_a_payment_for_a_while(network: NetworkRail, server: FakeRailServer) -> None:
+    server.misbehave(Behaviour(visibility_seconds=0.3))
+    network.send(instruction())
+    assert network.look_up("pw-contract-1") == []
+    time.sleep(0.35)
+    assert len(network.look_up("pw-contract-1")) == 1
