@@ -10,6 +10,7 @@ import compute.runtime
 import compute.tasks
 import compute.views
 import core.identity.demo
+import core.identity.tasks
 import core.ledger.tasks
 import grants.api
 import grants.cli

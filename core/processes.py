@@ -19,9 +19,10 @@ import click
 import requests
 
 from core.config import ROOT, Environment, settings
-from core.db import dispose_engine, engine
+from core.db import dispose_engine, engine, session_scope
 from core.db.migrate import upgrade
 from core.errors import DomainError, InfrastructureError
+from core.identity import people
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -57,6 +58,10 @@ def up_command(load_demo: Loader) -> click.Command:
         welcome: Sequence[str] = ()
         if demo and settings().pledgeworks_env is Environment.DEVELOPMENT:
             welcome = load_demo()
+        with session_scope() as session:
+            if not people.anybody(session):
+                link = f"http://127.0.0.1:{chosen}{people.first_run_path()}"
+                welcome = [f"Nobody has an account yet. Make the first administrator at {link}"]
         _Platform(chosen, web_workers).run(welcome)
 
     return up

@@ -89,6 +89,15 @@ def invite(email: str) -> None:
         click.echo(f"{settings().base_url}/invitation/{people.invitation_token(person)}")
 
 
+@user.command("first")
+def first() -> None:
+    """Print the link with which the first administrator of an empty installation is made."""
+    with session_scope() as session:
+        if people.anybody(session):
+            raise people.AlreadySetUp("This installation has its people already; `pledgeworks user add` makes more.")
+    click.echo(f"{settings().base_url}{people.first_run_path()}")
+
+
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")

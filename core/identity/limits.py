@@ -42,6 +42,18 @@ class Taken:
     resets_at: datetime
 
 
+def require(session: Session, key: str, limit: Limit, *, sentence: str, now: datetime) -> None:
+    """Count one more and refuse what is over; `{minutes}` in the sentence becomes how long to wait.
+
+    Raises:
+        TooMany: the limit is reached.
+    """
+    taken = take(session, key, limit, now=now)
+    if taken.over:
+        wait = max(1, int((taken.resets_at - now).total_seconds()))
+        raise TooMany(sentence.format(minutes=f"{-(-wait // 60)} min"), retry_after_seconds=wait)
+
+
 def take(session: Session, key: str, limit: Limit, *, now: datetime) -> Taken:
     """Count one more under this key, in a transaction of its own: a request that is refused or fails counts all the same."""
     fresh = RateCount.window_until <= now

@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.config import settings
 from core.errors import DomainError, InvalidInput, NotAllowed, NotFound
-from core.identity import passwords, sign_in
+from core.identity import limits, passwords, sign_in
 from core.identity.models import ApiToken, Person
 
 INVITATION_LIFETIME = timedelta(days=7)
+PASSWORD_LIMIT = limits.Limit(count=8, per=timedelta(minutes=10))
 FIRST_RUN_LOCK = 0x504C4601
 
 
@@ -95,6 +96,11 @@ def setup_token() -> str:
     return hashlib.sha256(b"first run:" + settings().secret("setup")).hexdigest()[:32]
 
 
+def first_run_path() -> str:
+    """Where the first administrator is made, with the code filled in."""
+    return f"/first-run?code={setup_token()}"
+
+
 def create_first_admin(session: Session, *, token: str, email: str, name: str, password: str, now: datetime) -> Person:
     """The first account, an administrator's.
 
@@ -117,7 +123,10 @@ def change_password(
 
     Raises:
         InvalidInput: the current one is wrong, or the new one can't be used.
+        TooMany: somebody at an open browser guesses the current one.
     """
+    sentence = "Too many tries. Wait {minutes}, then try again."
+    limits.require(session, f"password:{person.id}", PASSWORD_LIMIT, sentence=sentence, now=now)
     if not passwords.verify(current, person.password_hash):
         raise InvalidInput("That is not your current password.", field="current")
     _set_password(session, person, new, now=now)

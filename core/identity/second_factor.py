@@ -198,10 +198,7 @@ def _steps(current: int) -> Sequence[int]:
 
 
 def _count_try(session: Session, person: Person, *, now: datetime) -> None:
-    taken = limits.take(session, _limit_key(person), CODE_LIMIT, now=now)
-    if taken.over:
-        wait = max(1, int((taken.resets_at - now).total_seconds()))
-        raise limits.TooMany(f"Too many tries. Wait {wait // 60 + 1} minutes, then try again.", retry_after_seconds=wait)
+    limits.require(session, _limit_key(person), CODE_LIMIT, sentence="Too many tries. Wait {minutes}, then try again.", now=now)
 
 
 def _limit_key(person: Person) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.errors import DomainError, NotFound
 from core.identity import limits, passwords
-from core.identity.limits import Limit, TooMany
+from core.identity.limits import Limit
 from core.identity.models import Person, SignInSession
 
 LIFETIME = timedelta(days=14)
@@ -120,13 +120,8 @@ def hash_token(token: str) -> bytes:
 
 def _count(session: Session, key: str, limit: Limit, *, now: datetime) -> None:
     # Counted before the password is looked at: a burst of parallel guesses is counted as what it is.
-    taken = limits.take(session, key, limit, now=now)
-    if taken.over:
-        wait = max(1, int((taken.resets_at - now).total_seconds()))
-        raise TooMany(
-            f"Too many attempts to sign in. Wait {-(-wait // 60)} min, then try again; your account is not locked.",
-            retry_after_seconds=wait,
-        )
+    sentence = "Too many attempts to sign in. Wait {minutes}, then try again; your account is not locked."
+    limits.require(session, key, limit, sentence=sentence, now=now)
 
 
 def _address_key(address: str) -> str:

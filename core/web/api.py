@@ -40,7 +40,6 @@ from core.web.visitor import SEEN_EVERY, Visitor, current_person, visitor
 PER_TOKEN = limits.Limit(count=600, per=timedelta(minutes=1))
 KEY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
-KEEP_ANSWERS_FOR = timedelta(days=7)
 SCOPES: dict[str, str] = {}
 """Every scope a token can have, and what it allows in words."""
 

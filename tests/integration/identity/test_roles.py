@@ -179,3 +179,20 @@ def test_users_are_added_from_the_command_line(fresh_database: str, monkeypatch:
     finally:
         process_engine().dispose()  # not dispose_engine(): it would leave the embedded server that all tests share
         process_engine.cache_clear()
+
+
+def test_the_first_administrators_link_is_printed_only_while_nobody_is_there(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    settings.cache_clear()
+    process_engine.cache_clear()
+    run = CliRunner()
+    try:
+        assert f"/first-run?code={people.setup_token()}" in run.invoke(main, ["user", "first"]).output
+        arguments = ["user", "add", "a@example.org", "--name", "A", "--admin", "--password-stdin"]
+        assert run.invoke(main, arguments, input="correct horse battery\n").exit_code == 0
+        assert run.invoke(main, ["user", "first"]).exit_code == 1
+    finally:
+        process_engine().dispose()
+        process_engine.cache_clear()
