@@ -303,7 +303,7 @@ class _Made:
     def _decided(self, round_: Round) -> None:
         """One grant running, one on offer, one declined, one screened out."""
         robotics = self.session.scalars(select(Organisation).where(Organisation.slug == "example-robotics")).first()
-        motion = _project(self.session, "example-motion", self.now)
+        motion = _project(self.session, "Example Motion", self.now)
         if robotics is not None:
             began = self._ago(300).date()
             conflicts.record_link(
@@ -314,18 +314,18 @@ class _Made:
                 self.session, holder=self.reviewers[0], kind=InterestKind.BOARD, subject=robotics, from_on=began,
                 actor=self.reviewers[0], now=self._ago(140),
             )  # fmt: skip
-        running = self._submitted(round_, _Wish("example-motion", 30_000, "A year of releases."), self.maintainer, 120)
+        running = self._submitted(round_, _Wish("Example Motion", 30_000, "A year of releases."), self.maintainer, 120)
         self._reviewed(running, 100, recused=self.reviewers[0] if robotics is not None else None)
         self._award(running, 30_000, 40, Schedule.QUARTERLY, count=3, starts=-35, report_gate=True)
         offered = self._submitted(
-            round_, _Wish("sample-numerics", 20_000, "A release manager for half a year."), self.maintainer, 118
+            round_, _Wish("Sample Numerics", 20_000, "A release manager for half a year."), self.maintainer, 118
         )
         self._reviewed(offered, 100)
         self._award(offered, 20_000, 22, Schedule.MONTHLY, count=6, starts=10)
-        declined = self._submitted(round_, _Wish("sample-plotter", 50_000, "A new plotting engine."), self.other, 117)
+        declined = self._submitted(round_, _Wish("Sample Plotter", 50_000, "A new plotting engine."), self.other, 117)
         self._reviewed(declined, 100, points=2)
         self._decide(declined, None, 40)
-        out = self._submitted(round_, _Wish("sample-notes", 5_000, "A first release."), self.other, 116)
+        out = self._submitted(round_, _Wish("Sample Notes", 5_000, "A first release."), self.other, 116)
         self._screen(out, 110, passed=False)
         grant = queries.grant_of_application(self.session, running.id)
         assert grant is not None, "it was just awarded"
@@ -336,22 +336,22 @@ class _Made:
 
     def _open(self, round_: Round) -> None:
         """A draft, one to be screened, one in review, one before the committee."""
-        draft = self._draft(_Wish("example-motion-tests", 10_000, "Tests on real hardware."))
+        draft = self._draft(_Wish("Example Motion Tests", 10_000, "Tests on real hardware."))
         applications.start_draft(self.session, round_id=round_.id, applicant=self.maintainer, draft=draft, now=self._ago(3))
-        self._submitted(round_, _Wish("sample-geometry", 15_000, "Fuzzing, and fixing what it finds."), self.other, 2)
-        waiting = self._submitted(round_, _Wish("libexample", 25_000, "Security releases for two years."), self.maintainer, 12)
+        self._submitted(round_, _Wish("Sample Geometry", 15_000, "Fuzzing, and fixing what it finds."), self.other, 2)
+        waiting = self._submitted(round_, _Wish("Libexample", 25_000, "Security releases for two years."), self.maintainer, 12)
         self._screen(waiting, 10)
         self._ask(waiting, 9)
         self._score(waiting, self.reviewers[1], 5, points=4)
-        short = self._submitted(round_, _Wish("sample-forms", 20_000, "Accessibility of every widget."), self.other, 14)
+        short = self._submitted(round_, _Wish("Sample Forms", 20_000, "Accessibility of every widget."), self.other, 14)
         self._reviewed(short, 11, disclosed=self.reviewers[1])
         reviews.shortlist(self.session, short.id, officer=self.officer, now=self._ago(4))
 
     def _draft(self, wish: _Wish) -> applications.Draft:
         return applications.Draft(
             project_name=wish.project,
-            project_url=f"https://example.org/{wish.project}",
-            repository_url=f"https://example.org/code/{wish.project}",
+            project_url=f"https://example.org/{slug_of(wish.project)}",
+            repository_url=f"https://example.org/code/{slug_of(wish.project)}",
             licences=("Apache-2.0",),
             summary=f"{wish.project} is made up for this demo; imagine that thousands of programs use it.",
             use_of_funds=wish.use,

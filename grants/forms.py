@@ -27,6 +27,7 @@ from core.web.forms import (
     choices,
     required,
 )
+from grants.applications.forms import Asked
 from grants.models import (
     Application,
     ConflictOutcome,
@@ -320,7 +321,7 @@ def decision_form(application: Application, members: Sequence[Person], recused: 
             else [("", "Absent"), (Vote.FOR, "For"), (Vote.AGAINST, "Against"), (Vote.ABSTAINED, "Abstained")]
         )
         default = Vote.RECUSED if member.id in recused else ""
-        fields[f"vote_{member.id.hex}"] = SelectField(member.name, choices=offered, default=default)
+        fields[f"vote_{member.id.hex}"] = SelectField(member.name, [Asked()], choices=offered, default=default)
     made: DecisionForm = type("BuiltDecisionForm", (DecisionForm,), fields)()
     made.amount.currency = application.currency
     return made
@@ -330,8 +331,8 @@ class AcceptanceForm(Form):
     """Who receives the money."""
 
     payee = RadioField("Pay the grant", [required("Choose how the grant is paid.")], choices=[])
-    legal_name = TextField("Name on the account", [Optional()])
-    country = TextField("Country of the account", [Optional()], length_max=2)
+    legal_name = TextField("Name on the account", [Asked()])
+    country = TextField("Country of the account", [Asked()], length_max=2)
     terms = BooleanField("I have read the terms and accept the grant for the project")
 
     def offer_hosts(self, hosts: Sequence[FiscalHost]) -> None:

@@ -1,6 +1,6 @@
 """What may be asked for, and what an application must say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.money import Money
 from grants.models import Application, ApplicationQuestion, Programme
@@ -16,11 +16,16 @@ def fits_request_rule(amount: Money, programme: Programme) -> bool:
     return step is None or amount.amount_minor == minimum or amount.amount_minor % step == 0
 
 
-def request_rule_in_words(programme: Programme) -> str:
-    """The request rule as a phrase: "10,000.00 USD, or a multiple of 25,000.00 USD up to 100,000.00 USD"."""
-    minimum, step, maximum = programme.request_min, programme.request_step, programme.request_max
+def request_rule_in_words(programme: Programme, say: Callable[[Money], str] = str) -> str:
+    """The request rule as a phrase: "10,000.00 USD, or a multiple of 25,000.00 USD up to 100,000.00 USD".
+
+    `say` writes an amount; pages give the one that writes $10,000.00.
+    """
+    minimum, step, maximum = (
+        say(amount) if amount else None for amount in (programme.request_min, programme.request_step, programme.request_max)
+    )
     if step is not None:
-        start = f"{minimum}, or a multiple of {step}" if minimum else f"a multiple of {step}"
+        start = f"{minimum}, or a multiple of {step}" if minimum and minimum != step else f"a multiple of {step}"
         return f"{start} up to {maximum}" if maximum else start
     if minimum and maximum:
         return f"{minimum} to {maximum}" if minimum != maximum else f"exactly {minimum}"

@@ -13,9 +13,11 @@ from grants.queries.applications import (
     undecided_request,
 )
 from grants.queries.grants import (
+    Happened,
     current_report,
     finished_grants,
     grant,
+    grant_history,
     grant_of_application,
     grants_of_programme,
     grants_of_project,
@@ -104,6 +106,7 @@ from grants.queries.roles import (
 )
 
 __all__ = [
+    "Happened",
     "Notes",
     "Overview",
     "Scored",
@@ -128,6 +131,7 @@ __all__ = [
     "flags_on",
     "flags_touching",
     "grant",
+    "grant_history",
     "grant_of_application",
     "grants_in_round",
     "grants_of_programme",

@@ -1,11 +1,13 @@
 """Reads of grants, instalments, paperwork and reports."""
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from core.audit import Event
 from core.errors import NotFound
 from core.identity.models import Person
 from grants.models import (
@@ -262,3 +264,30 @@ def waiting_for_officer(session: Session, programme_id: UUID) -> dict[str, int]:
             .where(of_grant, PaperworkItem.status == PaperworkStatus.RECEIVED)
         ),
     }
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One event of a grant or of a part of it, as a timeline shows it."""
+
+    at: datetime
+    verb: str
+    actor_name: str
+    reason: str | None
+
+
+def grant_history(session: Session, grant: Grant, *, limit: int = 60) -> list[Happened]:
+    """What happened to a grant, its instalments, documents and reports, newest first."""
+    names = {grant.id: ""}
+    names |= {part.id: f"{part.name}: " for part in grant.instalments}
+    names |= {item.id: f"{item.name}: " for item in grant.paperwork}
+    names |= {
+        report.id: f"Report on {report.instalment.name if report.instalment else 'the whole'}: " for report in grant.reports
+    }
+    events = session.scalars(
+        select(Event).where(Event.object_id.in_(names)).order_by(Event.at.desc(), Event.id.desc()).limit(limit)
+    )
+    return [
+        Happened(event.at, f"{names[event.object_id]}{event.verb.rsplit('.', 1)[-1]}", event.actor_name, event.reason)
+        for event in events
+    ]

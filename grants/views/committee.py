@@ -11,6 +11,7 @@ from core.clock import today, utc_now
 from core.errors import DomainError, NotFound
 from core.identity.models import Person
 from core.web import current_person, db, flash, hooks, page, refused, signed_in
+from core.web.filters import money
 from core.web.forms import Form
 from grants import policies, queries
 from grants.applications.forms import PAYEES
@@ -65,7 +66,7 @@ def declare_year(slug: str) -> ResponseReturnValue:
     return page("grants/reviews/year.html", form=form, programme=programme, year=year)
 
 
-@bp.route("/applications/<uuid:application_id>/declaration", methods=["GET", "POST"])
+@bp.route("/review/applications/<uuid:application_id>/declaration", methods=["GET", "POST"])
 @signed_in
 def declare(application_id: UUID) -> ResponseReturnValue:
     """How one stands to an application: asked before anything of it can be scored."""
@@ -100,7 +101,7 @@ def declare(application_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.route("/reviews/<uuid:review_id>", methods=["GET", "POST"])
+@bp.route("/review/<uuid:review_id>", methods=["GET", "POST"])
 @signed_in
 def review(review_id: UUID) -> ResponseReturnValue:
     """Write a review; conflicts come first."""
@@ -141,7 +142,14 @@ def review(review_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.route("/applications/<uuid:application_id>/decision", methods=["GET", "POST"])
+@bp.get("/applications/<uuid:application_id>/decision")
+@signed_in
+def decision_of(application_id: UUID) -> ResponseReturnValue:
+    """The decision by the application's own address."""
+    return redirect(url_for(".decision", application_id=application_id), code=303)
+
+
+@bp.route("/review/applications/<uuid:application_id>/decision", methods=["GET", "POST"])
 @signed_in
 def decision(application_id: UUID) -> ResponseReturnValue:
     """Record the committee's decision with its minute, and offer a grant."""
@@ -185,7 +193,7 @@ def _decision_page(application_id: UUID, form: Form, members: list[Person]) -> R
         members=[(member, f"vote_{member.id.hex}") for member in members],
         standing=queries.standing(db(), programme, on=today()),
         available=queries.available(db(), programme),
-        rule=policies.request_rule_in_words(programme),
+        rule=policies.request_rule_in_words(programme, money),
         score=policies.shown_score(queries.application_score(db(), application)) if readable else "–",
         counting=len(queries.counting_reviews(db(), application)),
         flags=queries.flags_on(db(), application_id),

@@ -12,7 +12,9 @@ from core.clock import today, utc_now
 from core.errors import DomainError, NotAllowed, NotFound
 from core.identity import access
 from core.identity.models import Person, Role
+from core.money import Money
 from core.web import current_person, db, flash, hooks, page, refused, signed_in
+from core.web.filters import money
 from core.web.forms import Form
 from grants import policies, queries
 from grants.applications.forms import PAYEES
@@ -60,14 +62,14 @@ def show(slug: str) -> ResponseReturnValue:
     )
 
 
-@bp.get("/applications/<uuid:application_id>/committee")
+@bp.get("/review/applications/<uuid:application_id>")
 @signed_in
 def application(application_id: UUID) -> ResponseReturnValue:
     """An application as officers and committee see it."""
     return _application_page(application_id)
 
 
-@bp.get("/applications/<uuid:application_id>/committee/files/<uuid:attachment_id>")
+@bp.get("/review/applications/<uuid:application_id>/files/<uuid:attachment_id>")
 @signed_in
 def attachment(application_id: UUID, attachment_id: UUID) -> ResponseReturnValue:
     """A file of an application, for whoever reviews and decides."""
@@ -80,7 +82,7 @@ def attachment(application_id: UUID, attachment_id: UUID) -> ResponseReturnValue
     raise NotFound("This application has no such file.")
 
 
-@bp.post("/applications/<uuid:application_id>/screening")
+@bp.post("/review/applications/<uuid:application_id>/screening")
 @signed_in
 def screen(application_id: UUID) -> ResponseReturnValue:
     """Answer the knock-out checks."""
@@ -94,7 +96,7 @@ def screen(application_id: UUID) -> ResponseReturnValue:
     return _done(application_id, form, act, "The application is screened.", screening=form)
 
 
-@bp.post("/applications/<uuid:application_id>/reviewers")
+@bp.post("/review/applications/<uuid:application_id>/reviewers")
 @signed_in
 def assign(application_id: UUID) -> ResponseReturnValue:
     """Ask people for reviews."""
@@ -108,7 +110,7 @@ def assign(application_id: UUID) -> ResponseReturnValue:
     return _done(application_id, form, act, "The reviewers are asked.", assign=form)
 
 
-@bp.post("/reviews/<uuid:review_id>/removal")
+@bp.post("/review/<uuid:review_id>/removal")
 @signed_in
 def remove_reviewer(review_id: UUID) -> ResponseReturnValue:
     """Take a reviewer off who has not handed in."""
@@ -117,7 +119,7 @@ def remove_reviewer(review_id: UUID) -> ResponseReturnValue:
     return redirect(url_for(".application", application_id=removed.application_id), code=303)
 
 
-@bp.post("/applications/<uuid:application_id>/shortlisting")
+@bp.post("/review/applications/<uuid:application_id>/shortlisting")
 @signed_in
 def shortlist(application_id: UUID) -> ResponseReturnValue:
     """Put the application before the committee."""
@@ -243,7 +245,7 @@ def exceptions(slug: str) -> ResponseReturnValue:
             flash("That request may be outside the rule now.")
             return redirect(url_for(".show", slug=slug), code=303)
     return page(
-        "grants/programmes/exception.html", form=form, programme=programme, rule=policies.request_rule_in_words(programme)
+        "grants/programmes/exception.html", form=form, programme=programme, rule=policies.request_rule_in_words(programme, money)
     )
 
 
@@ -290,8 +292,8 @@ def _grant_page(found: Grant, *, form: Form | None = None, paper: PaperForm | No
         accepted={r.instalment_id for r in found.reports if r.status is ReportStatus.ACCEPTED},
         running=running,
         over=found.status in {GrantStatus.COMPLETED, GrantStatus.TERMINATED},
-        paid=sum(part.amount_minor for part in found.instalments if part.status is InstalmentStatus.PAID),
-        events=audit.history(db(), found),
+        paid=Money(sum(part.amount_minor for part in found.instalments if part.status is InstalmentStatus.PAID), found.currency),
+        events=queries.grant_history(db(), found),
     )
 
 

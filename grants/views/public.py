@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from core.clock import today
 from core.identity.models import Project
 from core.web import db, hooks, page
+from core.web.filters import money
 from core.web.pagination import SIZE_MAX, paginate
 from core.web.visitor import visitor
 from grants import policies, queries
@@ -67,8 +68,9 @@ def programme(slug: str) -> ResponseReturnValue:
         programme=found,
         overview=queries.overview(db(), found, on=today()),
         grants=made,
+        notes=queries.conflict_notes(db(), made),
         totals=queries.totals(db(), queries.public_grants(programme_slug=slug)),
-        rule=policies.request_rule_in_words(found),
+        rule=policies.request_rule_in_words(found, money),
         weight_sum=sum(criterion.weight for criterion in found.criteria),
         runs_it=runs_it,
         today=today(),

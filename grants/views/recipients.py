@@ -209,7 +209,7 @@ def _own_page(found: Grant, *, report: ReportForm | None = None, problem: FileFo
         grant=found,
         hosted=hosted,
         report=(report or _report_form(found)) if reporting else None,
-        now=utc_now(),
+        events=queries.grant_history(db(), found),
     )
 
 

@@ -78,7 +78,7 @@ def test_a_programme_is_set_up_published_funded_and_announced(
     client.sign_out()
     public = ok(client.get("/programmes/spring-fund"))
     assert "$900,000.00" in public.words
-    assert "10,000.00 USD, or a multiple of 25,000.00 USD up to 100,000.00 USD" in public.words
+    assert "$10,000.00, or a multiple of $25,000.00 up to $100,000.00" in public.words
     assert "Spring Fund" in ok(client.get("/programmes")).words
 
     fund = "liabilities:fund:spring:usd"
@@ -101,7 +101,7 @@ def test_from_screening_to_the_first_payment(
 ) -> None:
     builders.money_in(session, running.programme, usd(20_000), moment)
     application = builders.submit(session, running, maintainer, moment)
-    committee = f"/applications/{application.id}/committee"
+    committee = f"/review/applications/{application.id}"
     _screen_and_assign(client, session, funder, application, committee)
     _review_twice(client, session, funder, application)
     _decide(client, funder, application, committee, moment)
@@ -129,17 +129,17 @@ def _review_twice(client: Client, session: Session, funder: Funder, application:
         ok(client.get("/review"))
         review = queries.review_of(session, application.id, reviewer.id)
         assert review is not None
-        where = moved(client.get(f"/reviews/{review.id}"))
-        assert where == f"/applications/{application.id}/declaration"
+        where = moved(client.get(f"/review/{review.id}"))
+        assert where == f"/review/applications/{application.id}/declaration"
         form = ok(client.get(where))
         if outcome != "none":
             assert client.submit(form, "Declare", outcome=outcome).status == 422
         moved(client.submit(form, "Declare", outcome=outcome, reason="A friend works on it." if outcome != "none" else ""))
         if outcome == "recuse":
-            assert client.get(f"/reviews/{review.id}").status == 403
-            assert "stay closed to you until the decision" in ok(client.get(f"/applications/{application.id}/committee")).words
+            assert client.get(f"/review/{review.id}").status == 403
+            assert "stay closed to you until the decision" in ok(client.get(f"/review/applications/{application.id}")).words
             continue
-        form = ok(client.get(f"/reviews/{review.id}"))
+        form = ok(client.get(f"/review/{review.id}"))
         points = {f"points_{criterion.id.hex}": "6" for criterion in application.programme.criteria}
         assert "Give 0 to 5 points." in client.submit(form, "Hand in", **points, recommendation="fund", comment="Yes.").problems
         points = dict.fromkeys(points, "4")
@@ -153,7 +153,7 @@ def _review_twice(client: Client, session: Session, funder: Funder, application:
 def _decide(client: Client, funder: Funder, application: Application, committee: str, moment: datetime) -> None:
     client.sign_in(funder.officer)
     moved(client.submit(ok(client.get(committee)), "Shortlist"))
-    form = ok(client.get(f"/applications/{application.id}/decision"))
+    form = ok(client.get(f"/review/applications/{application.id}/decision"))
     first, second, third = (f"vote_{reviewer.id.hex}" for reviewer in funder.reviewers)
     values = {
         "outcome": "award", "minute": "Agreed after an hour.", "amount": "20000", "schedule": "monthly", "count": "3",
@@ -165,7 +165,7 @@ def _decide(client: Client, funder: Funder, application: Application, committee:
     assert "Agreed after an hour." in lonely.text  # nothing typed is lost
     assert client.submit(form, "Record", **values | {second: "for", third: "for"}).status == 422  # recused: no such choice
     moved(client.submit(form, "Record", **values | {second: "for"}))
-    assert moved(client.get(f"/applications/{application.id}/decision")) == committee
+    assert moved(client.get(f"/review/applications/{application.id}/decision")) == committee
 
 
 def _accept_and_pay(client: Client, session: Session, funder: Funder, maintainer: Person, grant: Grant) -> None:
@@ -270,7 +270,7 @@ def test_the_register_of_interests_flags_what_waits(
     link = {"link-project": str(application.project_id), "link-other": str(company.id), "link-from_on": "2024-01-01"}
     assert client.submit(page, "Enter the link", **link, **{"link-kind": "depends_on"}).status == 422
     moved(client.submit(page, "Enter the link", **link))
-    words = ok(client.get(f"/applications/{application.id}/committee")).words
+    words = ok(client.get(f"/review/applications/{application.id}")).words
     assert "Example Capital holds a stake in Replicate, which uses Widget." in words
 
 
@@ -284,8 +284,8 @@ def test_strangers_see_neither_committee_nor_offer(
     client: Client, session: Session, submitted: Application, moment: datetime
 ) -> None:
     client.sign_in(builders.person(session, "Eve"))
-    assert client.get(f"/applications/{submitted.id}/committee").status == 403
-    assert client.get(f"/applications/{submitted.id}/decision").status == 403
+    assert client.get(f"/review/applications/{submitted.id}").status == 403
+    assert client.get(f"/review/applications/{submitted.id}/decision").status == 403
     assert client.get(f"/grants/{UUID(int=7)}/acceptance").status == 404
     assert client.get("/review").status == 200
     assert client.get("/interests").status == 403
