@@ -22,7 +22,8 @@ from grants.applications.schemas import ApplicationOut, ApplicationsOut, Manifes
 from grants.manifests.provenance import DEFAULT_BRANCHES
 from grants.manifests.report import as_json, examine
 from grants.manifests.rules import NamedUrl
-from grants.models import Application
+from grants.models import Application, Grant
+from grants.schemas import GrantOut, GrantsIn, GrantsOut, ProgrammeOut, ProgrammesOut, TotalOut
 
 bp = APIBlueprint("grants_api", __name__, url_prefix="/api/v1")
 
@@ -91,3 +92,27 @@ def list_applications(query_data: Paging) -> ApplicationsOut:
         db(), statement, by=[Application.updated_at, Application.id], cursor=query_data.cursor, size=query_data.limit
     )
     return ApplicationsOut(items=[ApplicationOut.of(each) for each in shown.items], next_cursor=shown.next_cursor)
+
+
+@bp.get("/programmes")
+@bp.output(ProgrammesOut)
+def list_programmes() -> ProgrammesOut:
+    """Every public programme with its rules, its rounds and what is left of its year. Needs no token."""
+    return ProgrammesOut(
+        items=[ProgrammeOut.of(queries.overview(db(), one, on=today())) for one in queries.public_programmes(db())]
+    )
+
+
+@bp.get("/grants")
+@bp.input(GrantsIn, location="query")
+@bp.output(GrantsOut)
+def list_grants(query_data: GrantsIn) -> GrantsOut:
+    """The public register, newest first, with sums over the whole selection. Needs no token."""
+    selection = queries.public_grants(programme_slug=query_data.programme, year=query_data.year)
+    shown = paginate(db(), selection, by=[Grant.awarded_on, Grant.id], cursor=query_data.cursor, size=query_data.limit)
+    notes = queries.conflict_notes(db(), list(shown.items))
+    return GrantsOut(
+        items=[GrantOut.of(grant, notes[grant.id]) for grant in shown.items],
+        totals=[TotalOut.of(total) for total in queries.totals(db(), selection)],
+        next_cursor=shown.next_cursor,
+    )

@@ -5,6 +5,7 @@ from datetime import date, datetime
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from web_client import Client
 
 from core import ledger
 from core.clock import utc_now
@@ -84,3 +85,23 @@ def test_loading_again_changes_nothing(session: Session, loaded: datetime) -> No
     before = session.scalar(select(func.count()).select_from(Instalment))
     demo.load(session, now=loaded, people=people_demo.load(session, now=loaded))
     assert session.scalar(select(func.count()).select_from(Instalment)) == before
+
+
+def test_the_api_pages_through_the_register_and_sums_all_of_it(client: Client, loaded: datetime) -> None:
+    seen, cursor = [], None
+    while True:
+        page = client.api("GET", "/api/v1/grants?limit=20" + (f"&cursor={cursor}" if cursor else ""))
+        assert page.status == 200
+        seen += [item["id"] for item in page.json["items"]]
+        total, *others = page.json["totals"]
+        assert (total["grants"], total["undisclosed"], others) == (43, 1, [])
+        cursor = page.json["next_cursor"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 43
+    hidden = client.api("GET", "/api/v1/grants?programme=open-source-fellowship&year=2023").json["items"][0]
+    assert (hidden["amount"], hidden["recipient"], len(hidden["overlaps"])) == (None, "Sebastián Ramírez", 1)
+    listed = {one["slug"]: one for one in client.api("GET", "/api/v1/programmes").json["items"]}
+    assert listed["floss-fund"]["request_step"] == {"amount": "25000.00", "currency": "USD"}
+    assert listed["example-commons-fund"]["rounds"][-1]["status"] == "open"
+    assert client.api("GET", "/api/v1/grants?cursor=nonsense").status == 422
