@@ -13,12 +13,14 @@ class AwardCapExceeded(DomainError):
     """One grant of this programme may not be that large."""
 
     code = "award_cap_exceeded"
+    field = "amount"
 
 
 class AnnualCapExceeded(DomainError):
     """The programme year's money is committed, over all rounds."""
 
     code = "annual_cap_exceeded"
+    field = "amount"
 
 
 class NoPlaceLeft(DomainError):
@@ -37,11 +39,13 @@ class OverrideNeeded(DomainError):
     """The amount is outside the request rule, and nobody said why it may be."""
 
     code = "override_needed"
+    field = "override_reason"
 
 
 class WrongCurrency(DomainError):
     code = "wrong_currency"
     status = 422
+    field = "amount"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def require_within_caps(
         WrongCurrency, AwardCapExceeded, NoPlaceLeft, AnnualCapExceeded, RoundFull
     """
     if amount.currency != programme.currency:
-        raise WrongCurrency(f"{programme.name} grants in {programme.currency}, not in {amount.currency}.", field="amount")
+        raise WrongCurrency(f"{programme.name} grants in {programme.currency}, not in {amount.currency}.")
     if programme.award_cap is not None and amount > programme.award_cap:
         raise AwardCapExceeded(f"A grant of {programme.name} is at most {programme.award_cap}; this is {amount}.")
     if standing.places_left is not None and standing.places_left < 1:
@@ -111,7 +115,6 @@ def require_rule_or_reason(programme: Programme, amount: Money, override_reason:
     if not override_reason or not override_reason.strip():
         raise OverrideNeeded(
             f"{amount} is outside the rule of {programme.name} ({request_rule_in_words(programme)}). "
-            "Say why it may be; the reason is published with the grant.",
-            field="override_reason",
+            "Say why it may be; the reason is published with the grant."
         )
     return override_reason.strip()

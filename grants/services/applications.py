@@ -62,6 +62,7 @@ class AlreadyApplied(DomainError):
 class TooManyAttachments(DomainError):
     code = "too_many_attachments"
     status = 422
+    field = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def attach(
     application = queries.own_application(session, application_id, person, on=now.date(), lock=True)
     require_draft(application)
     if len(application.attachments) >= ATTACHMENTS_MAX:
-        raise TooManyAttachments(f"An application takes {ATTACHMENTS_MAX} files; remove one first.", field="file")
+        raise TooManyAttachments(f"An application takes {ATTACHMENTS_MAX} files; remove one first.")
     stored = files.store(session, stream, name=name, uploaded_by_id=person.id, now=now)
     attachment = ApplicationAttachment(application_id=application.id, file=stored, added_at=now)
     application.attachments.append(attachment)

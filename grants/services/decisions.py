@@ -216,9 +216,9 @@ def _require_valid_votes(
     for person_id, vote in votes.items():
         person = session.get(Person, person_id)
         if person is None or not queries.is_member(session, application.programme, person, on=on):
-            raise NotAMember("Only reviewers and officers of this programme decide.", field="votes")
+            raise NotAMember("Only reviewers and officers of this programme decide.")
         if person_id in recused and vote is not Vote.RECUSED:
-            raise RecusedMemberVoted(f"{person.name} stepped back from this application and has no vote.", field="votes")
+            raise RecusedMemberVoted(f"{person.name} stepped back from this application and has no vote.")
         if vote is Vote.RECUSED and person_id not in recused:
             raise RecusedMemberVoted(
                 f"{person.name} has not declared a recusal; declare it first, with its reason.", field="votes"
@@ -234,4 +234,4 @@ def _require_valid_votes(
     in_favour, against = counted.count(Vote.FOR), counted.count(Vote.AGAINST)
     if awarded != (in_favour > against):
         word = "An award needs more votes for than against" if awarded else "More members voted for than against"
-        raise VotesSayOtherwise(f"{word}; {in_favour} voted for and {against} against.", field="votes")
+        raise VotesSayOtherwise(f"{word}; {in_favour} voted for and {against} against.")

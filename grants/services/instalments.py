@@ -75,9 +75,7 @@ def release(session: Session, instalment_id: UUID, *, officer: Person, now: date
     _require_active(part.grant)
     waived = part.gated and not queries.has_accepted_report(session, part)
     if waived and part.status is InstalmentStatus.DUE and not waiver.strip():
-        raise GateClosed(
-            f"Instalment {part.number} waits for an accepted report. Accept one, or say why it is paid without.", field="waiver"
-        )
+        raise GateClosed(f"Instalment {part.number} waits for an accepted report. Accept one, or say why it is paid without.")
     part.advance(InstalmentStatus.RELEASED)
     audit.record(session, "instalment.released", part, actor=officer, at=now, reason=waiver.strip() if waived else None)
     session.flush()

@@ -18,6 +18,7 @@ class NotFunded(DomainError):
     """The programme's account holds less than the grant."""
 
     code = "programme_not_funded"
+    field = "amount"
 
 
 def hold_offer(session: Session, grant: Grant, *, now: datetime) -> None:
