@@ -335,6 +335,7 @@ def _application_page(application_id: UUID, *, form: Form | None = None, **forms
         if readable
         else {},
         score=policies.shown_score(score),
+        enough=len(queries.counting_reviews(db(), found)) >= found.programme.reviews_min,
         flags=queries.flags_on(db(), found.id),
         declarations=queries.declarations_on(db(), found),
         payees=PAYEES,
