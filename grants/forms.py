@@ -48,6 +48,7 @@ from grants.services.decisions import Offer
 from grants.services.grants import PayeeChoice
 from grants.services.programmes import Paper, RubricLine, Rules
 from grants.services.screening import Answer
+from pledge.forms import web_address
 
 
 def area(label: str, rows: int = 5, needed: str | None = None) -> TextAreaField:
@@ -379,7 +380,7 @@ class InterestForm(Form):
     subject = SelectField("In whom")
     from_on = DateField("Since", [required("Enter the day it began.")])
     until_on = DateField("Until", [Optional()])
-    source_url = TextField("Published at", [Optional()], length_max=500)
+    source_url = TextField("Published at", [Optional(), web_address], length_max=500)
 
 
 class LinkForm(Form):
@@ -396,7 +397,7 @@ class LinkForm(Form):
     )
     other = SelectField("Other end")
     from_on = DateField("Since", [required("Enter the day it began.")])
-    source_url = TextField("Published at", [Optional()], length_max=500)
+    source_url = TextField("Published at", [Optional(), web_address], length_max=500)
 
 
 class HostForm(Form):
@@ -406,7 +407,7 @@ class HostForm(Form):
     fee_percent = DecimalField("Fee in percent", [required("Enter the fee.")])
     platform_share_percent = DecimalField("Of that, percent to its platform", [Optional()], default=Decimal(0))
     from_on = DateField("From", [required("Enter the first day.")], default=date.today)
-    source_url = TextField("Published at", [Optional()], length_max=500)
+    source_url = TextField("Published at", [Optional(), web_address], length_max=500)
 
 
 def _lines(text: str | None) -> list[tuple[int, str]]:

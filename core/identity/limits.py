@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, case, delete
+from sqlalchemy import Connection, Engine, case, delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -79,6 +79,14 @@ def forget(session: Session, *keys: str) -> None:
     """Start these keys anew: what they counted turned out to be the person itself."""
     with apart(session) as connection:
         connection.execute(delete(RateCount).where(RateCount.key.in_([key[:250] for key in keys])))
+
+
+def give_back(session: Session, key: str) -> None:
+    """Take one count back: this request was no attempt of the kind that is limited."""
+    with apart(session) as connection:
+        connection.execute(delete(RateCount).where(RateCount.key == key[:250], RateCount.count == 1))
+        one_less = update(RateCount).where(RateCount.key == key[:250], RateCount.count > 1).values(count=RateCount.count - 1)
+        connection.execute(one_less)
 
 
 def drop_expired(session: Session, *, now: datetime) -> int:

@@ -63,7 +63,8 @@ def check_password(
         raise WrongCredentials("The e-mail address or the password is wrong.")
     if person.password_hash and passwords.needs_rehash(person.password_hash):
         person.password_hash = passwords.hash_password(password)
-    limits.forget(session, *keys)
+    limits.forget(session, keys[1])
+    limits.give_back(session, keys[0])  # its own attempt only: an account of one's own is no way to go on guessing at others
     return person
 
 

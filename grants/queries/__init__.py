@@ -34,6 +34,7 @@ from grants.queries.grants import (
     receives,
     recipient_of_host,
     recipient_of_person,
+    require_other_side,
     waiting_for_officer,
 )
 from grants.queries.programmes import (
@@ -82,10 +83,12 @@ from grants.queries.reviews import (
     links,
     locked_review,
     may_read_reviews,
+    may_read_scores,
     names,
     parent_ties,
     recused_ids,
     register,
+    require_uninvolved_officer,
     review_of,
     reviews_of,
 )
@@ -162,6 +165,7 @@ __all__ = [
     "maintains",
     "may_look",
     "may_read_reviews",
+    "may_read_scores",
     "may_work_on",
     "names",
     "open_rounds",
@@ -185,6 +189,8 @@ __all__ = [
     "recused_ids",
     "register",
     "require_officer",
+    "require_other_side",
+    "require_uninvolved_officer",
     "review_of",
     "reviewers",
     "reviews_of",

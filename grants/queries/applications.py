@@ -118,4 +118,6 @@ def is_applied_to(session: Session, programme_id: UUID) -> bool:
 
 def may_work_on(session: Session, application: Application, person: Person, *, on: date) -> bool:
     """Whether the person may open the committee's page of an application."""
+    if writes_application(session, application, person, on=on):
+        return False  # whatever else they are here: what the committee writes about one's own request is not for oneself
     return may_look(session, application.programme, person, on=on) or is_member(session, application.programme, person, on=on)

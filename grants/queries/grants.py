@@ -8,7 +8,7 @@ from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.audit import Event
-from core.errors import NotFound
+from core.errors import NotAllowed, NotFound
 from core.identity.models import Person
 from grants.models import (
     Application,
@@ -22,7 +22,7 @@ from grants.models import (
     Report,
     ReportStatus,
 )
-from grants.queries.roles import maintains, projects_maintained_by
+from grants.queries.roles import maintains, projects_maintained_by, require_officer
 from payouts.models import Recipient, RecipientKind
 
 
@@ -69,6 +69,17 @@ def receives(session: Session, grant: Grant, person: Person, *, on: date) -> boo
     """Whether the person stands on the receiving side of a grant."""
     applied = grant.application is not None and grant.application.applicant_id == person.id
     return applied or maintains(session, person, grant.project_id, on=on)
+
+
+def require_other_side(session: Session, grant: Grant, officer: Person, *, on: date) -> None:
+    """Refuse anybody who does not run the grant's programme, or who is paid by the grant.
+
+    Raises:
+        NotAllowed: no officer of the programme, or one on the receiving side.
+    """
+    require_officer(session, grant.programme, officer, on=on)
+    if receives(session, grant, officer, on=on):
+        raise NotAllowed("This grant is yours, or of a project you maintain; another officer decides about its money.")
 
 
 def own_grants(session: Session, person: Person, *, on: date) -> list[Grant]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
-from core.errors import NotFound
+from core.errors import NotAllowed, NotFound
 from core.identity.access import is_current
 from core.identity.models import Membership, Organisation, Person, Project, Role
 from grants.models import (
@@ -28,7 +28,7 @@ from grants.models import (
 )
 from grants.policies import mean_score, review_score
 from grants.policies.conflicts import Tie
-from grants.queries.roles import committee, is_member, may_look
+from grants.queries.roles import committee, is_member, may_look, require_officer, writes_application
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ def may_read_reviews(session: Session, application: Application, person: Person,
     Who stepped back, not before the decision. A reviewer, after handing in an own review. Officers and the other members of
     the committee, when the reviews are in; officers before that too.
     """
+    if writes_application(session, application, person, on=on):
+        return False
     decided = application.status is ApplicationStatus.DECIDED
     officer = may_look(session, application.programme, person, on=on)
     if not officer and not is_member(session, application.programme, person, on=on):
@@ -135,6 +137,26 @@ def may_read_reviews(session: Session, application: Application, person: Person,
     if own is not None and own.status is not ReviewStatus.REMOVED:
         return own.status is ReviewStatus.SUBMITTED
     return officer or application.status is ApplicationStatus.SHORTLISTED
+
+
+def may_read_scores(session: Session, application: Application, person: Person, *, on: date) -> bool:
+    """Whether an officer's list shows the score: not to who stepped back, before the decision, and not to who applied."""
+    if writes_application(session, application, person, on=on):
+        return False
+    return application.outcome is not None or not has_recused(session, application, person)
+
+
+def require_uninvolved_officer(session: Session, application: Application, officer: Person, *, on: date) -> None:
+    """Refuse to let anybody lead an application through the committee who applied, or who stepped back from it.
+
+    Raises:
+        NotAllowed: no officer of the programme, or one with a part in the application.
+    """
+    require_officer(session, application.programme, officer, on=on)
+    if writes_application(session, application, officer, on=on):
+        raise NotAllowed("This is your own application, or of a project you maintain; another officer deals with it.")
+    if has_recused(session, application, officer):
+        raise NotAllowed("You stepped back from this application; another officer deals with it.")
 
 
 def has_yearly_declaration(session: Session, programme: Programme, person: Person, year: int) -> bool:

@@ -3,7 +3,7 @@
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotAllowed
@@ -28,10 +28,14 @@ def may_look(session: Session, programme: Programme, person: Person, *, on: date
 
 
 def is_any_officer(session: Session, person: Person, *, on: date) -> bool:
-    """Whether the person is an officer of any organisation or of the platform."""
-    return access.has_role(session, person, Role.PROGRAMME_OFFICER, on=on) or bool(
-        access.organisations_with_role(session, person, Role.PROGRAMME_OFFICER, on=on)
-    )
+    """Whether the person is an officer of the platform or of an organisation that has a programme.
+
+    An organisation alone makes nobody an officer: whoever asks to join the pledge owns one.
+    """
+    if access.has_role(session, person, Role.PROGRAMME_OFFICER, on=on):
+        return True
+    own = [one.id for one in access.organisations_with_role(session, person, Role.PROGRAMME_OFFICER, on=on)]
+    return bool(session.scalar(select(exists().where(Programme.organisation_id.in_(own)))))
 
 
 def require_officer(session: Session, programme: Programme, person: Person, *, on: date) -> None:

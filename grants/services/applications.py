@@ -207,7 +207,7 @@ def allow_exception(session: Session, application_id: UUID, *, officer: Person, 
         InvalidInput: no reason.
     """
     application = queries.locked_application(session, application_id)
-    queries.require_officer(session, application.programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, application, officer, on=now.date())
     require_draft(application)
     if not reason.strip():
         raise InvalidInput("Say why this request may be outside the rule; the reason is published with a grant.", field="reason")

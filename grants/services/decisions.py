@@ -105,7 +105,7 @@ def decide(
     """
     programme = queries.locked_programme_of(session, application_id)
     application = queries.locked_application(session, application_id)
-    queries.require_officer(session, programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, application, officer, on=now.date())
     awarded = offer is not None
     close_undecided(application, ApplicationOutcome.AWARDED if awarded else ApplicationOutcome.DECLINED, now)
     if not minute.strip():
@@ -217,6 +217,8 @@ def _require_valid_votes(
         person = session.get(Person, person_id)
         if person is None or not queries.is_member(session, application.programme, person, on=on):
             raise NotAMember("Only reviewers and officers of this programme decide.")
+        if vote is not Vote.RECUSED and queries.writes_application(session, application, person, on=on):
+            raise RecusedMemberVoted(f"{person.name} applied or maintains the project, and has no vote.")
         if person_id in recused and vote is not Vote.RECUSED:
             raise RecusedMemberVoted(f"{person.name} stepped back from this application and has no vote.")
         if vote is Vote.RECUSED and person_id not in recused:

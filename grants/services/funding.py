@@ -29,12 +29,13 @@ def fund(
     """Move money of a fund into a programme. `key` makes a repeated request the same transfer.
 
     Raises:
-        NotAllowed: the actor has no finance role for the programme's organisation.
+        NotAllowed: the actor has no finance role on the platform.
         InvalidInput: not a positive amount of the programme's currency, or not a fund's account.
         ledger.InsufficientFunds: the fund holds less.
     """
     programme = queries.locked_programme(session, programme_id)
-    require_role(session, actor, Role.FINANCE, organisation_id=programme.organisation_id, on=now.date())
+    # On the platform itself: a fund is everybody's, and an owner of an organisation gives out only that organisation's roles.
+    require_role(session, actor, Role.FINANCE, on=now.date())
     if money.amount_minor <= 0 or money.currency != programme.currency:
         raise InvalidInput(f"Enter an amount above zero in {programme.currency}.", field="amount")
     if not source_account.startswith("liabilities:fund:"):

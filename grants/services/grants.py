@@ -239,7 +239,7 @@ def _cancel_unpaid(grant: Grant) -> None:
 
 def _for_officer(session: Session, grant_id: UUID, officer: Person, now: datetime) -> Grant:
     grant = queries.locked_grant(session, grant_id)
-    queries.require_officer(session, grant.programme, officer, on=now.date())
+    queries.require_other_side(session, grant, officer, on=now.date())
     return grant
 
 

@@ -192,7 +192,7 @@ def _release_if_open(session: Session, part: Instalment, *, now: datetime) -> bo
 
 def _for_officer(session: Session, instalment_id: UUID, officer: Person, now: datetime) -> Instalment:
     part = queries.locked_instalment(session, instalment_id)
-    queries.require_officer(session, part.grant.programme, officer, on=now.date())
+    queries.require_other_side(session, part.grant, officer, on=now.date())
     return part
 
 

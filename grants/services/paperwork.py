@@ -116,5 +116,5 @@ def _close(session: Session, item_id: UUID, to: PaperworkStatus, officer: Person
 
 def _for_officer(session: Session, item_id: UUID, officer: Person, now: datetime) -> PaperworkItem:
     item = queries.locked_paperwork(session, item_id)
-    queries.require_officer(session, item.grant.programme, officer, on=now.date())
+    queries.require_other_side(session, item.grant, officer, on=now.date())
     return item

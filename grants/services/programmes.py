@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError, InvalidInput, NotAllowed
 from core.identity.access import require_role
 from core.identity.models import Organisation, Person, Role
 from core.money import Money, exponent
@@ -23,6 +23,8 @@ from grants.models import (
     ProgrammeStatus,
     ScreeningCheck,
 )
+from pledge.models import MembershipStatus
+from pledge.queries import member_of_organisation
 
 RESERVED = frozenset({"mine", "new"})
 """Addresses under /programmes that are pages of their own."""
@@ -94,12 +96,15 @@ def create(
     """Begin a programme as a draft only its officers see.
 
     Raises:
-        NotAllowed: not an officer of the organisation.
+        NotAllowed: not an officer of the organisation, or the organisation was let in by nobody yet.
         KindNotOperated: programmes of this kind can't be run here yet.
         SlugTaken: another programme has this address.
         InvalidInput: a rule that can't be.
     """
     require_role(session, actor, Role.PROGRAMME_OFFICER, organisation_id=organisation.id, on=now.date())
+    member = member_of_organisation(session, organisation.id)
+    if member is not None and member.status is MembershipStatus.APPLIED:
+        raise NotAllowed(f"{organisation.name} asked to join and nobody has looked at it yet; programmes come after that.")
     if rules.kind not in OPERATED_KINDS:
         kinds = " and ".join(sorted(kind.replace("_", " ") for kind in OPERATED_KINDS))
         raise KindNotOperated(f"A {rules.kind.replace('_', ' ')} can't be run here; {kinds} can.")

@@ -86,7 +86,7 @@ def accept(session: Session, report_id: UUID, *, officer: Person, now: datetime,
         IllegalTransition: answered before.
     """
     report = queries.locked_report(session, report_id)
-    queries.require_officer(session, report.grant.programme, officer, on=now.date())
+    queries.require_other_side(session, report.grant, officer, on=now.date())
     report.advance(ReportStatus.ACCEPTED)
     report.closed_at, report.note = now, note.strip()
     session.flush()
@@ -106,7 +106,7 @@ def send_back(session: Session, report_id: UUID, *, officer: Person, note: str, 
         IllegalTransition: answered before.
     """
     report = queries.locked_report(session, report_id)
-    queries.require_officer(session, report.grant.programme, officer, on=now.date())
+    queries.require_other_side(session, report.grant, officer, on=now.date())
     if not note.strip():
         raise InvalidInput("Say what is missing; the recipient writes the next report from it.", field="note")
     report.advance(ReportStatus.SENT_BACK)

@@ -45,7 +45,7 @@ def assign(
         IllegalTransition: the application isn't screened, or past its reviews.
     """
     application = queries.locked_application(session, application_id)
-    queries.require_officer(session, application.programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, application, officer, on=now.date())
     if application.status is not ApplicationStatus.IN_REVIEW:
         application.advance(ApplicationStatus.IN_REVIEW)
     conflicts.raise_flags(session, application, now=now)
@@ -74,7 +74,7 @@ def remove(session: Session, review_id: UUID, *, officer: Person, now: datetime)
         IllegalTransition: the review is submitted or recused.
     """
     review = queries.locked_review(session, review_id)
-    queries.require_officer(session, review.application.programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, review.application, officer, on=now.date())
     review.advance(ReviewStatus.REMOVED)
     audit.record(session, "review.removed", review, actor=officer, at=now)
     session.flush()
@@ -152,7 +152,7 @@ def shortlist(session: Session, application_id: UUID, *, officer: Person, now: d
         IllegalTransition: the application is not in review.
     """
     application = queries.locked_application(session, application_id)
-    queries.require_officer(session, application.programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, application, officer, on=now.date())
     require_reviews(session, application)
     application.advance(ApplicationStatus.SHORTLISTED)
     application.updated_at = now

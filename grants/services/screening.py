@@ -34,7 +34,7 @@ def screen(
         IllegalTransition: the application is not waiting to be screened.
     """
     application = queries.locked_application(session, application_id)
-    queries.require_officer(session, application.programme, officer, on=now.date())
+    queries.require_uninvolved_officer(session, application, officer, on=now.date())
     application.advance(ApplicationStatus.SCREENED)
     for check in application.programme.checks:
         answer = answers.get(check.id)

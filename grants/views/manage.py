@@ -46,7 +46,7 @@ def show(slug: str) -> ResponseReturnValue:
     """Rounds, applications with states and scores, grants, money."""
     programme = officers_programme(slug)
     found = queries.submitted_applications(db(), programme.id)
-    hidden = {one.id for one in found if queries.has_recused(db(), one, current_person()) and one.outcome is None}
+    hidden = {one.id for one in found if not queries.may_read_scores(db(), one, current_person(), on=today())}
     scores = {one.id: queries.application_score(db(), one) for one in found if one.id not in hidden}
     return page(
         "grants/programmes/manage.html",
@@ -57,7 +57,7 @@ def show(slug: str) -> ResponseReturnValue:
         scores={key: policies.shown_score(score) for key, score in scores.items()},
         reviews={one.id: len(queries.counting_reviews(db(), one)) for one in found},
         grants=queries.grants_of_programme(db(), programme.id),
-        may_fund=access.has_role(db(), current_person(), Role.FINANCE, organisation_id=programme.organisation_id, on=today()),
+        may_fund=access.has_role(db(), current_person(), Role.FINANCE, on=today()),
         events=audit.history(db(), programme, limit=12),
     )
 

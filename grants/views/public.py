@@ -161,5 +161,5 @@ def _csv_row(grant: Grant, notes: Notes) -> list[str]:
 def _line(values: Iterable[str]) -> str:
     out = io.StringIO()
     # A cell that begins like a formula would be run by a spreadsheet; the apostrophe keeps it text.
-    csv.writer(out, lineterminator="\r\n").writerow([f"'{v}" if v[:1] in {"=", "+", "-", "@"} else v for v in values])
+    csv.writer(out, lineterminator="\r\n").writerow([f"'{v}" if v[:1] in {"=", "+", "-", "@", "\t", "\r"} else v for v in values])
     return out.getvalue()

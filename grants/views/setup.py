@@ -141,14 +141,7 @@ def round_status(round_id: UUID) -> ResponseReturnValue:
 def fund(slug: str) -> ResponseReturnValue:
     """Move money of a fund into the programme."""
     programme = queries.any_programme(db(), slug)
-    access.require_role(
-        db(),
-        current_person(),
-        Role.FINANCE,
-        organisation_id=programme.organisation_id,
-        on=today(),
-        reading=request.method == "GET",
-    )
+    access.require_role(db(), current_person(), Role.FINANCE, on=today(), reading=request.method == "GET")
     funds = [one for one in ledger.balances(db(), "liabilities:fund") if one.commodity == programme.currency]
     form = FundForm()
     form.amount.currency = programme.currency

@@ -195,7 +195,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
 
     Raises:
         NotEditable: the run is not a draft any more.
-        SelfApproval: the approver prepared the run or asked for one of its payouts.
+        SelfApproval: the approver prepared the run, asked for one of its payouts, is paid by it, or entered a destination.
         AlreadyApproved: this person did.
         ContentChanged: the run holds something else by now.
         LimitReached: the run is larger than a run may be, or one of its payouts than a payout may be.
@@ -208,6 +208,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
     own = next((payout for payout in run.payouts if payout.prepared_by_id == approver.id), None)
     if own is not None:
         raise SelfApproval(f"You asked for the payout to {own.recipient.name} in {run.name}; another person approves it.")
+    _require_no_stake(run, approver)
     content = content_hash(run.payouts)
     if not run.payouts or seen_hash != content or run.content_hash != content:
         run.content_hash = content
@@ -239,6 +240,17 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
         audit.record(session, "run.approved", run, actor=approver, at=now, content_hash=content)
     session.flush()
     return run
+
+
+def _require_no_stake(run: Run, approver: Person) -> None:
+    """Nobody approves money to themselves, nor to an account they entered: the second pair of eyes is for that account, too."""
+    for payout in run.payouts:
+        if payout.recipient.person_id == approver.id:
+            raise SelfApproval(f"{run.name} pays you; another person approves it.")
+        if payout.destination is not None and payout.destination.created_by_id == approver.id:
+            raise SelfApproval(
+                f"You entered where the money of {payout.recipient.name} in {run.name} goes; another person approves it."
+            )
 
 
 def withdraw_approval(session: Session, run_id: UUID, *, actor: Person, now: datetime, reason: str) -> Run:

@@ -98,7 +98,7 @@ def member(session: Session, who: Person, role: Role, **scope: Any) -> None:
 
 @dataclass(frozen=True)
 class Funder:
-    """An organisation with an officer, three reviewers and finance."""
+    """An organisation with an officer and three reviewers, and finance of the platform."""
 
     organisation: Organisation
     officer: Person
@@ -111,7 +111,7 @@ def funder(session: Session, name: str = "Example Capital") -> Funder:
     officer, finance = person(session, "Olu Officer"), person(session, "Fay Finance")
     reviewers = tuple(person(session, f"{first} Reviewer") for first in ("Rana", "Remy", "Ruta"))
     member(session, officer, Role.PROGRAMME_OFFICER, organisation_id=body.id)
-    member(session, finance, Role.FINANCE, organisation_id=body.id)
+    member(session, finance, Role.FINANCE)  # funds belong to the platform
     for reviewer in reviewers:
         member(session, reviewer, Role.REVIEWER, organisation_id=body.id)
     return Funder(body, officer, reviewers, finance)

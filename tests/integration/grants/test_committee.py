@@ -408,3 +408,34 @@ def test_a_decision_counts_for_the_year_it_was_taken_in(
     third = builders.shortlisted(session, round_, funder, builders.person(session, "Third"), now)
     with pytest.raises(InvalidInput):
         builders.decided(session, third, funder, now, None, decided_on=now.date() + timedelta(days=1))
+
+
+def test_officers_have_no_part_in_their_own_applications(
+    session: Session, submitted: Application, funder: Funder, maintainer: Person, now: datetime
+) -> None:
+    builders.member(session, maintainer, Role.PROGRAMME_OFFICER, organisation_id=funder.organisation.id)
+    on = now.date()
+    assert not queries.may_work_on(session, submitted, maintainer, on=on)
+    assert not queries.may_read_reviews(session, submitted, maintainer, on=on)
+    assert not queries.may_read_scores(session, submitted, maintainer, on=on)
+    with pytest.raises(NotAllowed, match="your own application"):
+        screening.screen(session, submitted.id, answers={}, officer=maintainer, now=now)
+    builders.screened(session, submitted, funder, now)
+    for review in builders.assigned(session, submitted, funder, now):
+        builders.scored(session, review, now)
+    wish = {"minute": "Good.", "offer": None, "decided_on": on, "now": now}
+    with pytest.raises(NotAllowed, match="your own application"):
+        decisions.decide(session, submitted.id, officer=maintainer, votes={}, **wish)
+    votes = {maintainer.id: Vote.AGAINST, **{one.id: Vote.AGAINST for one in funder.reviewers}}
+    with pytest.raises(decisions.RecusedMemberVoted, match="has no vote"):
+        decisions.decide(session, submitted.id, officer=funder.officer, votes=votes, **wish)
+
+
+def test_an_officer_who_stepped_back_leads_nothing(
+    session: Session, submitted: Application, funder: Funder, now: datetime
+) -> None:
+    conflicts.declare(
+        session, submitted.id, person=funder.officer, outcome=ConflictOutcome.RECUSE, reason="My cousin's project.", now=now
+    )
+    with pytest.raises(NotAllowed, match="You stepped back"):
+        screening.screen(session, submitted.id, answers={}, officer=funder.officer, now=now)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import ledger
 from core.errors import IllegalTransition, InvalidInput, NotAllowed, NotFound
-from core.identity.models import Person, Role
+from core.identity.models import Organisation, Person, Role
 from grants import queries
 from grants.models import (
     Grant,
@@ -21,6 +21,7 @@ from grants.models import (
     PaperworkStatus,
     PaperworkTemplate,
     Payee,
+    ProgrammeKind,
     ReportStatus,
     Round,
     RoundStatus,
@@ -30,6 +31,7 @@ from grants.policies import Milestone
 from grants.services import funding, grants, instalments, paperwork, programmes, reports, rounds
 from grants.services.grants import PayeeChoice
 from payouts.models import Payout, PayoutStatus, RecipientKind
+from pledge.services import membership
 from tests.integration.grants import builders
 from tests.integration.grants.builders import Funder, accepted, offer, usd
 
@@ -377,7 +379,7 @@ def test_a_programme_is_funded_once_from_what_a_fund_holds(session: Session, fun
 
 
 def test_programmes_of_kinds_not_operated_are_refused(session: Session, funder: Funder, now: datetime) -> None:
-    from grants.models import OPERATED_KINDS, ProgrammeKind, ProgrammeStatus
+    from grants.models import OPERATED_KINDS, ProgrammeStatus
 
     rules = {"name": "Fund", "summary": "For all.", "currency": "USD"}
     for kind in ProgrammeKind:
@@ -394,3 +396,26 @@ def test_programmes_of_kinds_not_operated_are_refused(session: Session, funder: 
             with pytest.raises(programmes.KindNotOperated):
                 programmes.create(session, rules=programmes.Rules(kind=kind, **rules), **wish)
     assert session.scalars(select(Grant)).first() is None
+
+
+def test_who_makes_an_organisation_gets_no_money_of_the_platforms_funds(session: Session, funder: Funder, now: datetime) -> None:
+    stranger = builders.person(session, "Sly Stranger")
+    body = session.get(Organisation, membership.apply(session, name="Sly", url=None, applicant=stranger, now=now).organisation_id)
+    assert body is not None
+    assert not queries.is_any_officer(session, stranger, on=now.date())  # or the register of interests would be theirs to read
+    rules = programmes.Rules(kind=ProgrammeKind.OPEN_CALL, name="Mine", summary="For me.", currency="USD")
+    with pytest.raises(NotAllowed, match="asked to join"):
+        programmes.create(session, slug="sly", organisation=body, rules=rules, actor=stranger, now=now)
+    builders.member(session, stranger, Role.OWNER, organisation_id=funder.organisation.id)
+    of, fund = builders.programme(session, funder), "liabilities:fund:open-pledge:usd"
+    with pytest.raises(NotAllowed):
+        funding.fund(session, of.id, source_account=fund, money=usd(1), key="sly", actor=stranger, now=now, reason="Mine")
+
+
+def test_officers_decide_nothing_about_money_of_their_own(
+    session: Session, active: Grant, funder: Funder, maintainer: Person, now: datetime
+) -> None:
+    builders.member(session, maintainer, Role.PROGRAMME_OFFICER, organisation_id=funder.organisation.id)
+    for act in (instalments.release, instalments.approve):
+        with pytest.raises(NotAllowed, match="This grant is yours"):
+            act(session, active.instalments[0].id, officer=maintainer, now=now)

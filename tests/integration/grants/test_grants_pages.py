@@ -293,3 +293,12 @@ def test_strangers_see_neither_committee_nor_offer(
 
 def test_the_empty_register_says_so(client: Client, maintainer: Person) -> None:
     assert "No grant here" in ok(client.get("/grants")).words
+
+
+def test_a_source_is_a_web_address(client: Client, funder: Funder, submitted: Application) -> None:
+    client.sign_in(funder.officer)
+    form = ok(client.get("/interests"))
+    address = "javascript:alert(document.domain)"
+    refused = client.submit(form, "Enter the link", **{"link-from_on": "2026-01-01", "link-source_url": address})
+    assert refused.status == 422
+    assert "Enter a web address that starts with https:// or http://." in refused.problems

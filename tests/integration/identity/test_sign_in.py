@@ -67,6 +67,16 @@ def test_one_address_that_tries_many_accounts_is_slowed(session: Session, now: d
         sign_in.check_password(session, "another@example.org", "x", address="10.0.0.1", known_browser=None, now=now)
 
 
+def test_signing_in_oneself_is_no_way_to_go_on_guessing_at_others(session: Session, ada: Person, now: datetime) -> None:
+    for number in range(sign_in.PER_ADDRESS.count):
+        with pytest.raises(WrongCredentials):
+            sign_in.check_password(session, f"p{number}@example.org", "x", address="10.0.0.1", known_browser=None, now=now)
+        if number % 10 == 5:
+            assert attempt(session, now, password=PASSWORD) is ada
+    with pytest.raises(TooMany):
+        sign_in.check_password(session, "another@example.org", "x", address="10.0.0.1", known_browser=None, now=now)
+
+
 def test_the_pages_remember_the_browser_and_rotate_the_session(client: Client, session: Session, ada: Person) -> None:
     page = client.get("/sign-in?next=/account/sessions")
     done = client.submit(page, "Sign in", email="ada@example.org", password=PASSWORD)

@@ -245,3 +245,23 @@ def test_a_run_above_the_limit_is_not_approved(session: Session, people: world.C
     set_rule(session, people, RuleKind.RUN_MAX, 599_999, clock)
     with pytest.raises(LimitReached, match=r"limit for one run is 5,999\.99 USD"):
         runs.approve(session, draft.id, approver=people.approver, seen_hash=draft.content_hash, now=clock())
+
+
+def test_nobody_approves_money_to_an_account_they_entered(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], clock: world.Clock
+) -> None:
+    cem = world.recipient(session, "Cem", rail=rails["fake"], by=people.approver, now=clock())
+    world.owed(session, cem, 100_000, by=people.officer, now=clock())
+    run, _ = runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())
+    with pytest.raises(runs.SelfApproval, match="You entered where the money of Cem"):
+        runs.approve(session, run.id, approver=people.approver, seen_hash=run.content_hash, now=clock())
+    approved = runs.approve(session, run.id, approver=people.second, seen_hash=run.content_hash, now=clock())
+    assert approved.status is RunStatus.APPROVED
+
+
+def test_nobody_approves_money_to_themselves(
+    session: Session, people: world.Cast, draft: Run, bob: Recipient, clock: world.Clock
+) -> None:
+    bob.person_id = people.approver.id
+    with pytest.raises(runs.SelfApproval, match="pays you"):
+        runs.approve(session, draft.id, approver=people.approver, seen_hash=draft.content_hash, now=clock())
