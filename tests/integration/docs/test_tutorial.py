@@ -75,7 +75,8 @@ def test_every_step_of_the_tutorial_prints_what_it_says(environment: dict[str, s
     for step in found:
         result = subprocess.run(
             ["bash", "-ec", step.commands],
-            cwd=f"{environment['HERE']}/work", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=180,
+            cwd=f"{environment['HERE']}/work", env=environment, text=True, check=False, timeout=180,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert result.returncode == 0, f"{step.commands}\n{result.stdout}"
         for line in step.expected:
