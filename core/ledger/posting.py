@@ -152,31 +152,27 @@ def _post(
                 received.append(0)
         given[places[leg.debit] - 1] += leg.amount
         received[places[leg.credit] - 1] += leg.amount
-    session.flush()  # what the caller has pending, such as a new account, must be there
-    answer = (
-        session.connection()
-        .exec_driver_sql(
-            _POST,
-            (
-                new_id(),
-                key,
-                post_hash(phase, kind, legs, memo, references),
-                kind,
-                memo,
-                json.dumps(references),
-                at,
-                phase.value,
-                expires_at,
-                list(places),
-                given,
-                received,
-                [places[leg.debit] for leg in legs],
-                [places[leg.credit] for leg in legs],
-                [leg.amount for leg in legs],
-            ),
-        )
-        .one()
+    # What comes in with an entry may leave with it at once; what a hold would bring may not.
+    arrives = 1 if phase is Phase.DIRECT else 0
+    parameters = (
+        new_id(),
+        key,
+        post_hash(phase, kind, legs, memo, references),
+        kind,
+        memo,
+        json.dumps(references),
+        at,
+        phase.value,
+        expires_at,
+        _texts(places),
+        _numbers(out - arrives * into for out, into in zip(given, received, strict=True)),
+        _numbers(out - arrives * into for into, out in zip(given, received, strict=True)),
+        _numbers(places[leg.debit] for leg in legs),
+        _numbers(places[leg.credit] for leg in legs),
+        _numbers(leg.amount for leg in legs),
     )
+    session.flush()  # what the caller has pending, such as a new account, must be there
+    answer = session.connection().exec_driver_sql(_POST, parameters).one()
     if answer.outcome == "replayed":
         return queries.entry(session, answer.entry_id, replayed=True)
     if answer.outcome != "posted":

@@ -157,45 +157,39 @@ FOR EACH ROW EXECUTE FUNCTION ledger_repair_account()
 )
 
 # Posting in one round trip. Refusals are answers, not exceptions, so that the caller's transaction can go on after them; the
-# constraints stand behind. The caller sends each account once, with what the legs together take from it and give to it, and
-# the legs by the accounts' places in that list. The accounts are locked first: whoever comes second with the same key finds
-# the first one's entry, and nobody's funds change meanwhile.
+# constraints stand behind. The caller sends each account once, with what the legs together need from it if it is guarded on its
+# credit or on its debit side, and the legs by the accounts' places in that list. The accounts are locked first: whoever comes
+# second with the same key finds the first one's entry, and nobody's funds change meanwhile.
 POST = """
 CREATE FUNCTION ledger_post(
     p_entry uuid, p_key text, p_hash bytea, p_kind text, p_memo text, p_refs jsonb, p_at timestamptz,
     p_phase text, p_expires_at timestamptz,
-    p_accounts text[], p_account_debits bigint[], p_account_credits bigint[],
+    p_accounts text[], p_debit_needs bigint[], p_credit_needs bigint[],
     p_debits integer[], p_credits integer[], p_amounts bigint[],
     OUT outcome text, OUT entry_id uuid, OUT commodities text[], OUT details jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    account ledger_account;
+    account record;
     place integer;
     ids bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(p_accounts)]);
-    room bigint;
-    wanted bigint;
     known_hash bytea;
 BEGIN
     outcome := 'posted';
     commodities := array_fill(NULL::text, ARRAY[cardinality(p_accounts)]);
-    FOR account IN SELECT * FROM ledger_account WHERE code = ANY (p_accounts) ORDER BY id FOR NO KEY UPDATE LOOP
-        place := array_position(p_accounts, account.code);
-        ids[place] := account.id;
-        commodities[place] := account.commodity;
-        CASE account.guard
-            WHEN 'credit' THEN
-                room := account.credits_posted - account.debits_posted - account.debits_pending;
-                wanted := p_account_debits[place] - CASE p_phase WHEN 'direct' THEN p_account_credits[place] ELSE 0 END;
-            WHEN 'debit' THEN
-                room := account.debits_posted - account.credits_posted - account.credits_pending;
-                wanted := p_account_credits[place] - CASE p_phase WHEN 'direct' THEN p_account_debits[place] ELSE 0 END;
-            ELSE
-                CONTINUE;
-        END CASE;
-        IF wanted > greatest(room, 0) AND outcome = 'posted' THEN
+    FOR account IN
+        SELECT id, code, commodity, array_position(p_accounts, code) AS place,
+               CASE guard WHEN 'credit' THEN credits_posted - debits_posted - debits_pending
+                          WHEN 'debit' THEN debits_posted - credits_posted - credits_pending END AS available,
+               CASE guard WHEN 'credit' THEN p_debit_needs[array_position(p_accounts, code)]
+                          WHEN 'debit' THEN p_credit_needs[array_position(p_accounts, code)] END AS wanted
+        FROM ledger_account WHERE code = ANY (p_accounts) ORDER BY id FOR NO KEY UPDATE
+    LOOP
+        ids[account.place] := account.id;
+        commodities[account.place] := account.commodity;
+        IF account.wanted > account.available AND account.wanted > 0 AND outcome = 'posted' THEN
             outcome := 'insufficient_funds';
-            details := jsonb_build_object(
-                'account', account.code, 'commodity', account.commodity, 'available', room, 'wanted', wanted);
+            details := jsonb_build_object('account', account.code, 'commodity', account.commodity,
+                                          'available', account.available, 'wanted', account.wanted);
         END IF;
     END LOOP;
 
@@ -220,10 +214,15 @@ BEGIN
         VALUES (p_entry, p_key, p_hash, p_kind, p_memo, p_refs, p_at)
         ON CONFLICT (key) DO NOTHING;
         IF FOUND THEN
-            INSERT INTO ledger_transfer (entry_id, leg, phase, debit_id, credit_id, commodity, amount, expires_at)
-            SELECT p_entry, leg - 1, p_phase, ids[p_debits[leg]], ids[p_credits[leg]], commodities[p_debits[leg]],
-                   p_amounts[leg], p_expires_at
-            FROM generate_series(1, cardinality(p_amounts)) AS leg;
+            IF cardinality(p_amounts) = 1 THEN  -- the most frequent entry, at two thirds of the general way's cost
+                INSERT INTO ledger_transfer (entry_id, leg, phase, debit_id, credit_id, commodity, amount, expires_at)
+                VALUES (p_entry, 0, p_phase, ids[p_debits[1]], ids[p_credits[1]], commodities[1], p_amounts[1], p_expires_at);
+            ELSE
+                INSERT INTO ledger_transfer (entry_id, leg, phase, debit_id, credit_id, commodity, amount, expires_at)
+                SELECT p_entry, leg - 1, p_phase, ids[p_debits[leg]], ids[p_credits[leg]], commodities[p_debits[leg]],
+                       p_amounts[leg], p_expires_at
+                FROM generate_series(1, cardinality(p_amounts)) AS leg;
+            END IF;
             entry_id := p_entry;
             RETURN;
         END IF;
