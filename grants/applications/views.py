@@ -70,7 +70,7 @@ def drafts(session: Session, person: Person) -> Iterable[hooks.ToDo]:
             yield hooks.ToDo(
                 f"Finish the application of {application.title}",
                 url_for("grants.applications.edit", application_id=application.id),
-                due=f"{application.programme.name} takes applications until {closes:%-d %B %Y}" if closes else None,
+                due=f"{application.programme.name} takes applications until {closes:%-d %b %Y}" if closes else None,
             )
 
 

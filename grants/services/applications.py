@@ -372,7 +372,7 @@ def _free_slug(session: Session, name: str) -> str:
 
 def _why_closed(round_: Any, now: datetime) -> str:
     if round_.opens_on > now.date():
-        return f"{round_.programme.name}, {round_.name}, opens on {round_.opens_on:%-d %B %Y}."
+        return f"{round_.programme.name}, {round_.name}, opens on {round_.opens_on:%-d %b %Y}."
     if round_.closes_on and round_.closes_on < now.date():
-        return f"{round_.programme.name}, {round_.name}, took applications until {round_.closes_on:%-d %B %Y}."
+        return f"{round_.programme.name}, {round_.name}, took applications until {round_.closes_on:%-d %b %Y}."
     return f"{round_.programme.name}, {round_.name}, is {round_.status} and takes no applications."

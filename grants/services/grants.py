@@ -59,7 +59,7 @@ def accept(session: Session, grant_id: UUID, *, person: Person, choice: PayeeCho
     """
     grant = queries.own_grant(session, grant_id, person, on=now.date(), lock=True)
     if grant.status is GrantStatus.OFFERED and grant.offer_expires_on and now.date() > grant.offer_expires_on:
-        raise OfferLapsed(f"This offer stood until {grant.offer_expires_on:%-d %B %Y}; ask the programme to offer it again.")
+        raise OfferLapsed(f"This offer stood until {grant.offer_expires_on:%-d %b %Y}; ask the programme to offer it again.")
     grant.advance(GrantStatus.ACCEPTED)
     grant.accepted_at, grant.accepted_by_id = now, person.id
     if choice.payee is Payee.FISCAL_HOST:
@@ -98,7 +98,7 @@ def lapse_offers(session: Session, *, now: datetime) -> list[Grant]:
     lapsed = []
     for grant_id in queries.lapsed_offers(session, on=now.date()):
         grant = queries.locked_grant(session, grant_id)
-        _release_offer(session, grant, f"The offer stood until {grant.offer_expires_on:%-d %B %Y} and was not answered.", now)
+        _release_offer(session, grant, f"The offer stood until {grant.offer_expires_on:%-d %b %Y} and was not answered.", now)
         audit.record(session, "grant.lapsed", grant, actor=None, at=now)
         lapsed.append(grant)
     session.flush()

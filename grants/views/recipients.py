@@ -45,7 +45,7 @@ def recipients_to_do(session: Session, person: Person) -> Iterable[hooks.ToDo]:
     """Offers to answer, documents to send, reports that open a payment."""
     for grant in queries.own_grants(session, person, on=today()):
         if grant.status is GrantStatus.OFFERED:
-            due = f"The offer stands until {grant.offer_expires_on:%-d %B %Y}" if grant.offer_expires_on else None
+            due = f"The offer stands until {grant.offer_expires_on:%-d %b %Y}" if grant.offer_expires_on else None
             yield hooks.ToDo(f"Answer the offer of {grant.programme.name}", _own_url(grant), due=due)
         missing = sum(item.status is PaperworkStatus.OPEN for item in grant.paperwork)
         if grant.status is GrantStatus.PAPERWORK and missing:

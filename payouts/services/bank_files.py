@@ -133,7 +133,7 @@ def _apply(session: Session, line: AnswerLine, stored: StoredFile, *, actor: Per
         raise _misfit(line, "reference", "this payment has never been in a file.")
     if line.answer is Answer.PAID:
         return _paid(session, line, attempt, payout.money, now=now)
-    note = f"Bank: {line.answer} on {line.booked_on}, {line.reason or 'no reason given'} (line {line.line})."
+    note = f"Bank: {line.answer} on {line.booked_on:%-d %b %Y}, {line.reason or 'no reason given'} (line {line.line})."
     return _not_paid(session, line, payout, attempt, stored, note, actor=actor, now=now)
 
 

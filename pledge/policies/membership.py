@@ -102,12 +102,12 @@ def reminder_text(name: str, due_on: date, grace_until: date, *, on: date) -> st
     """The sentence the company reads."""
     days = (due_on - on).days
     if days > 0:
-        return f"The next annual report of {name} is due on {due_on}, in {days} {'day' if days == 1 else 'days'}."
+        return f"The next annual report of {name} is due on {due_on:%-d %b %Y}, in {days} {'day' if days == 1 else 'days'}."
     if days == 0:
-        return f"The annual report of {name} is due today, {due_on}."
+        return f"The annual report of {name} is due today, {due_on:%-d %b %Y}."
     return (
-        f"The annual report of {name} was due on {due_on}, {-days} {'day' if days == -1 else 'days'} ago. "
-        f"Without it the membership lapses after {grace_until}; one report brings it back at any time."
+        f"The annual report of {name} was due on {due_on:%-d %b %Y}, {-days} {'day' if days == -1 else 'days'} ago. "
+        f"Without it the membership lapses after {grace_until:%-d %b %Y}; one report brings it back at any time."
     )
 
 

@@ -69,7 +69,8 @@ def require_paid(paid_on: date, *, on: date) -> None:
     """
     if paid_on > on:
         raise Promised(
-            f"{paid_on} is in the future: money promised does not count, money paid does. Enter it on the day it was paid.",
+            f"{paid_on:%-d %b %Y} is in the future: money promised does not count, money paid does. "
+            "Enter it on the day it was paid.",
             field="paid_on",
             paid_on=paid_on.isoformat(),
         )

@@ -101,7 +101,9 @@ def say_sent(
     require_paid(sent_on, on=now.date())
     if not pledge.starts_on <= sent_on <= pledge.ends_on:
         raise InvalidInput(
-            f"{sent_on} lies outside of the period {pledge.label} ({pledge.starts_on} to {pledge.ends_on}).", field="sent_on"
+            f"{sent_on:%-d %b %Y} lies outside of the period {pledge.label} "
+            f"({pledge.starts_on:%-d %b %Y} to {pledge.ends_on:%-d %b %Y}).",
+            field="sent_on",
         )
     if not evidence_url and evidence_file is None:
         raise EvidenceNeeded(
@@ -210,7 +212,7 @@ def _settle(session: Session, instalment: PledgeInstalment, *, now: datetime) ->
                 paid_on=instalment.sent_on,
                 channel=PaymentChannel.PLEDGEWORKS,
                 rule=PledgeRule.FOUNDATION,
-                reason=f"Arrived on our account on {instalment.received_on}, reference {instalment.reference}.",
+                reason=f"Arrived on our account on {instalment.received_on:%-d %b %Y}, reference {instalment.reference}.",
                 evidence_url=instalment.evidence_url,
                 evidence_file=instalment.evidence_file,
             ),

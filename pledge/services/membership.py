@@ -154,7 +154,9 @@ def grant_exception(
             "its grace. One report reinstates a lapsed membership.",
         )
     if until_on <= dates.grace_until:
-        raise InvalidInput(f"The rule gives time until {dates.grace_until} already; choose a later day.", field="until_on")
+        raise InvalidInput(
+            f"The rule gives time until {dates.grace_until:%-d %b %Y} already; choose a later day.", field="until_on"
+        )
     row = MembershipException(
         id=new_id(),
         member=member,
@@ -360,7 +362,9 @@ def _require_reason(reason: str, sentence: str) -> None:
 def _because(state: RenewalState, dates: Renewal) -> str:
     return {
         RenewalState.CURRENT: "A report was published.",
-        RenewalState.DUE_SOON: f"The next report is due on {dates.due_on}.",
-        RenewalState.OVERDUE: f"The report due on {dates.due_on} is missing; grace until {dates.grace_until}.",
-        RenewalState.LAPSED: f"The report due on {dates.due_on} did not come by {dates.grace_until}.",
+        RenewalState.DUE_SOON: f"The next report is due on {dates.due_on:%-d %b %Y}.",
+        RenewalState.OVERDUE: (
+            f"The report due on {dates.due_on:%-d %b %Y} is missing; grace until {dates.grace_until:%-d %b %Y}."
+        ),
+        RenewalState.LAPSED: f"The report due on {dates.due_on:%-d %b %Y} did not come by {dates.grace_until:%-d %b %Y}.",
     }[state]

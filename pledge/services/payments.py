@@ -118,7 +118,8 @@ def make(
     require_paid(given.paid_on, on=now.date())
     if not pledge.starts_on <= given.paid_on <= pledge.ends_on:
         raise InvalidInput(
-            f"{given.paid_on} lies outside of the period {pledge.label} ({pledge.starts_on} to {pledge.ends_on}); "
+            f"{given.paid_on:%-d %b %Y} lies outside of the period {pledge.label} "
+            f"({pledge.starts_on:%-d %b %Y} to {pledge.ends_on:%-d %b %Y}); "
             "enter the payment in the period it was made in.",
             field="paid_on",
         )

@@ -50,7 +50,7 @@ def open_period(
     if not LABEL.fullmatch(label):
         raise InvalidInput("Call the period by its year, such as 2026 or FY 2026.", field="label")
     if ends_on < starts_on:
-        raise InvalidInput(f"The period ends ({ends_on}) before it starts ({starts_on}).", field="ends_on")
+        raise InvalidInput(f"The period ends ({ends_on:%-d %b %Y}) before it starts ({starts_on:%-d %b %Y}).", field="ends_on")
     if (ends_on - starts_on).days > DAYS_MAX:
         raise InvalidInput("The period is longer than a year and a half; enter one period for each year.", field="ends_on")
     checked_developers(developers)
@@ -60,7 +60,7 @@ def open_period(
             raise PeriodExists(f"The period {label} is there already; open it and correct it.", field="label")
         if other.starts_on <= ends_on and starts_on <= other.ends_on:
             raise PeriodExists(
-                f"The period {other.label} ({other.starts_on} to {other.ends_on}) has days of this one; "
+                f"The period {other.label} ({other.starts_on:%-d %b %Y} to {other.ends_on:%-d %b %Y}) has days of this one; "
                 "a day belongs to one period, so that a payment counts once.",
                 field="starts_on",
             )

@@ -47,7 +47,7 @@ def waiting(session: Session, person: Person) -> Iterable[hooks.ToDo]:
             yield hooks.ToDo(
                 f"Publish the annual report of {member.name}",
                 url_for("pledge.dashboard", slug=member.slug),
-                due=f"due {member.due_on}" if member.due_on else None,
+                due=f"due {member.due_on:%-d %b %Y}" if member.due_on else None,
             )
     if access.has_role(session, person, Role.FINANCE, on=today()):
         count = len(queries.pay_ins(session, InstalmentStatus.PROCESSING))

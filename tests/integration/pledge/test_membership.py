@@ -207,6 +207,6 @@ def test_reminders_are_shown_until_somebody_sets_them_aside(
 ) -> None:
     clock(session, date(2027, 8, 2))
     (reminder,) = queries.open_reminders(session, member)
-    assert reminder.text == "The next annual report of Acme is due on 2027-10-01, in 60 days."
+    assert reminder.text == "The next annual report of Acme is due on 1 Oct 2027, in 60 days."
     assert membership.dismiss_reminders(session, member, actor=editor, now=at(date(2027, 8, 3))) == 1
     assert queries.open_reminders(session, member) == []
