@@ -66,7 +66,7 @@ def close_alarm(alarm_id: UUID) -> ResponseReturnValue:
 def _index(form: PrepareForm) -> ResponseReturnValue:
     session, day = db(), today()
     filter_form = FilterForm(request.args)
-    filter_form.rail.choices = choices(rails.configured(), empty="Every rail")
+    filter_form.rail.choices = choices(rails.configured(), label=lambda name: rails.configured()[name].title, empty="Every rail")
     wanted = queries.Filter(rail=filter_form.rail.data or None, due_by=filter_form.due_by.data)
     if filter_form.status.data in set(PayoutStatus):
         wanted = queries.Filter(PayoutStatus(filter_form.status.data), wanted.rail, None, wanted.due_by)
@@ -91,5 +91,5 @@ def _index(form: PrepareForm) -> ResponseReturnValue:
 
 def _prepare_form() -> PrepareForm:
     form = PrepareForm(due_by=today()) if not request.form else PrepareForm()
-    form.rail.choices = choices(rails.configured(), empty="Every rail")
+    form.rail.choices = choices(rails.configured(), label=lambda name: rails.configured()[name].title, empty="Every rail")
     return form

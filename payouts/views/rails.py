@@ -124,7 +124,9 @@ def _limits(form: RuleForm) -> ResponseReturnValue:
 
 def _rule_form() -> RuleForm:
     form = RuleForm() if request.form else RuleForm(formdata=None)
-    form.rail.choices = choices(known_rails.configured(), empty="No rail")
+    form.rail.choices = choices(
+        known_rails.configured(), label=lambda name: known_rails.configured()[name].title, empty="No rail"
+    )
     return form
 
 
