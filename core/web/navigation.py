@@ -2,8 +2,11 @@
 
 import enum
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import current_app, g, request
+from jinja2 import Environment
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
@@ -39,7 +42,7 @@ class Entry:
     """Only for administrators."""
 
     def shown_to(self, who: Visitor | None) -> bool:
-        if self.area is Area.PUBLIC:
+        if self.area is not Area.WORK:
             return True
         if who is None:
             return False
@@ -73,19 +76,26 @@ def add(label: str, path: str, *, roles: tuple[Role, ...] = (), everyone: bool =
     _entries.append(Entry(label, path, Area.WORK, frozenset(roles), everyone, order))
 
 
-def entries(area: Area) -> list[Entry]:
-    """The links of one area for this request's visitor."""
+def main() -> Markup:
+    """Both lists of the header. What they look like depends on the roles held and on where one is, so few are ever drawn."""
     who = visitor()
-    return [entry for entry in _existing() if entry.area is area and entry.shown_to(who)]
+    shown = tuple(entry for entry in _existing() if entry.shown_to(who))
+    return _drawn(shown, _current_path(), current_app.jinja_env)
+
+
+@lru_cache(maxsize=500)
+def _drawn(shown: tuple[Entry, ...], current_path: str, environment: Environment) -> Markup:
+    template = environment.get_template("components/navigation.html")
+    lists = [(name, area, [entry for entry in shown if entry.area is area]) for name, area in MAIN_LISTS]
+    return Markup(template.render(lists=lists, current_path=current_path))  # noqa: S704 - our own template, escaped there
+
+
+MAIN_LISTS = (("Public pages", Area.PUBLIC), ("Work", Area.WORK))
 
 
 def is_current(entry: Entry) -> bool:
     """Is the page shown one of this entry's? The longest matching path of all entries wins."""
-    if "navigation_path" not in g:
-        path = request.path
-        here = [other.path for other in _existing() if path == other.path or path.startswith(f"{other.path}/")]
-        g.navigation_path = max(here, key=len, default="")
-    return bool(entry.path == g.navigation_path)
+    return entry.path == _current_path()
 
 
 def account() -> list[Entry]:
@@ -96,6 +106,15 @@ def account() -> list[Entry]:
 def footer() -> list[Entry]:
     """What stands at the end of every page."""
     return [entry for entry in _existing() if entry.area is Area.FOOTER]
+
+
+def _current_path() -> str:
+    if "navigation_path" not in g:
+        path = request.path
+        here = [entry.path for entry in _existing() if path == entry.path or path.startswith(f"{entry.path}/")]
+        g.navigation_path = max(here, key=len, default="")
+    found: str = g.navigation_path
+    return found
 
 
 def _existing() -> list[Entry]:
