@@ -18,7 +18,8 @@ from payouts.policies import Usage, content_hash, line_hash
 from payouts.rails.base import Rail
 from payouts.services import controls
 
-LINES_MAX = 2_000
+LINES_MAX = 1_000
+"""An approver reads every line."""
 
 
 class NothingToPay(DomainError):

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from core import audit
 from core.clock import utc_now
-from core.errors import DomainError
+from core.errors import DomainError, NotFound
 from core.identity.models import Role
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.pagination import paginate
@@ -45,7 +45,9 @@ def show_run(run_id: UUID) -> ResponseReturnValue:
 @requires(*CONSOLE)
 def show_progress(run_id: UUID) -> ResponseReturnValue:
     """The part of the page that changes while a run is on its way."""
-    run = queries.run(db(), run_id)
+    run = db().get(Run, run_id)
+    if run is None:
+        raise NotFound("There is no such run.")
     return render_template("payouts/_progress.html", run=run, totals=queries.run_totals(db(), run))
 
 
