@@ -281,7 +281,7 @@ def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) ->
         click.echo(text, nl=False)
         return
     click.echo(f"{found.donor.name}, {found.title} (GPU-hours, as of {found.until:%Y-%m-%d %H:%M} UTC)\n")
-    hours = {"given": "GIVEN", "ahead": "AHEAD", "used": "USED", "lost": "LOST", "idle": "IDLE"}
+    hours = {"carried": "CARRIED", "given": "GIVEN", "used": "USED", "lost": "LOST", "idle": "IDLE", "ahead": "AHEAD"}
     print_table(made.offers, {"name": "OFFER", "flavor": "FLAVOR", **hours}, empty="Nothing was given in this month.")
     click.echo()
     print_table(

@@ -373,11 +373,12 @@ class StatementOut(BaseModel):
             flavors=[
                 {
                     "flavor": total.flavor.slug,
+                    "carried": hours(total.carried),
                     "given": hours(total.given),
-                    "ahead": hours(total.ahead),
                     "used": hours(total.used),
                     "lost": hours(total.lost),
                     "idle": hours(total.idle),
+                    "ahead": hours(total.ahead),
                 }
                 for total in found.flavors
             ],
@@ -386,11 +387,12 @@ class StatementOut(BaseModel):
                     "offer": line.offer.id,
                     "name": line.offer.name,
                     "flavor": line.offer.flavor.slug,
+                    "carried": hours(line.carried),
                     "given": hours(line.given),
-                    "ahead": hours(line.ahead),
                     "used": hours(line.used),
                     "lost": hours(line.lost),
                     "idle": hours(line.idle),
+                    "ahead": hours(line.ahead),
                 }
                 for line in found.offers
             ],
@@ -411,8 +413,10 @@ class StatementOut(BaseModel):
         )
 
 
-STATEMENT_COLUMNS = ("donor", "month", "row", "name", "flavor", "given", "ahead", "used", "lost", "idle", "jobs", "succeeded",
-                     "failed", "tests_passed", "artefacts")  # fmt: skip
+STATEMENT_COLUMNS = (
+    *("donor", "month", "row", "name", "flavor", "carried", "given", "used", "lost", "idle", "ahead"),
+    *("jobs", "succeeded", "failed", "tests_passed", "artefacts"),
+)
 
 
 def statement_csv(found: Statement) -> str:

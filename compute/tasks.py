@@ -1,6 +1,6 @@
 """The background work of `compute`: the scheduler's wheel, launches, results, reminders."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
 from compute.services import lifecycle, results, tick
@@ -11,6 +11,7 @@ from core.db import session_scope
 
 TICK_SECONDS = 2
 LIFECYCLE_SECONDS = 15
+FORGET_AGAIN = timedelta(seconds=5)
 
 
 @tasks.every(seconds=TICK_SECONDS)
@@ -44,3 +45,5 @@ def launch_attempt(task: LaunchAttempt, run: tasks.Run) -> None:
 def collect_results(task: CollectResults, run: tasks.Run) -> None:
     """Take over what an ended attempt left."""
     results.collect(session_scope, executors(), task.attempt_id, now=utc_now())
+    if not results.forget(session_scope, executors(), task.attempt_id):
+        raise tasks.Postpone(FORGET_AGAIN)

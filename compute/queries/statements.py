@@ -29,9 +29,11 @@ GIVEN = (OfferStatus.ACTIVE, OfferStatus.DRAINING, OfferStatus.EXPIRED, OfferSta
 
 @dataclass(frozen=True, slots=True)
 class OfferLine:
-    """One offer in a month, in flavor ticks. given + ahead = used + lost + idle."""
+    """One offer in a month, in flavor ticks. carried + given = used + lost + idle - ahead."""
 
     offer: ComputeOffer
+    carried: int
+    """What the months before leave: idle hours that can still be drawn, or, below zero, hours drawn ahead."""
     given: int
     """The part of the gift whose time fell into the month: the window's share, so that months add up to the gift."""
     used: int
@@ -39,13 +41,13 @@ class OfferLine:
 
     @property
     def idle(self) -> int:
-        """Given in the month and neither used nor lost."""
-        return max(0, self.given - self.used - self.lost)
+        """Given so far and neither used nor lost."""
+        return max(0, self.carried + self.given - self.used - self.lost)
 
     @property
     def ahead(self) -> int:
-        """Drawn in the month beyond its share: hours of the window's later (or earlier, idle) days."""
-        return max(0, self.used + self.lost - self.given)
+        """Drawn so far beyond what was given so far: hours of the window's later days."""
+        return max(0, self.used + self.lost - self.given - self.carried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Statement:
         totals: dict[str, FlavorTotal] = {}
         for line in self.offers:
             total = totals.setdefault(line.offer.flavor.slug, FlavorTotal(line.offer.flavor))
+            total.carried += line.carried
             total.given += line.given
             total.used += line.used
             total.lost += line.lost
@@ -105,6 +108,7 @@ class FlavorTotal:
     """All of a donor's offers of one flavor in a month."""
 
     flavor: Flavor
+    carried: int = 0
     given: int = 0
     used: int = 0
     lost: int = 0
@@ -164,7 +168,7 @@ def statement(session: Session, donor: Organisation, first: date, *, now: dateti
         donor=donor,
         first=first,
         until=until,
-        offers=_offer_lines(session, donor, begin, until),
+        offers=_offer_lines(session, donor, begin, end, until),
         projects=_project_lines(session, donor, begin, end),
         jobs=session.scalars(
             select(Job).where(Job.id.in_(_jobs_drawing(donor, begin, end))).order_by(Job.id.desc()).limit(20)
@@ -179,13 +183,20 @@ def given_until(offer: ComputeOffer, moment: datetime) -> int:
     return offer.given_ticks * max(0, min(passed, window)) // window
 
 
-def _offer_lines(session: Session, donor: Organisation, begin: datetime, until: datetime) -> list[OfferLine]:
+def _offer_lines(session: Session, donor: Organisation, begin: datetime, end: datetime, until: datetime) -> list[OfferLine]:
+    before, within = UsageRecord.at < begin, UsageRecord.at >= begin
     drawn = {
-        offer_id: (int(used), int(lost))
-        for offer_id, used, lost in session.execute(
-            select(AttemptDraw.offer_id, func.sum(AttemptDraw.used_ticks), func.sum(AttemptDraw.lost_ticks))
+        row[0]: tuple(int(value or 0) for value in row[1:])
+        for row in session.execute(
+            select(
+                AttemptDraw.offer_id,
+                func.sum(AttemptDraw.used_ticks + AttemptDraw.lost_ticks).filter(before),
+                func.sum(AttemptDraw.used_ticks).filter(within),
+                func.sum(AttemptDraw.lost_ticks).filter(within),
+            )
             .join(UsageRecord, UsageRecord.attempt_id == AttemptDraw.attempt_id)
-            .where(UsageRecord.at >= begin, UsageRecord.at < until + timedelta(microseconds=1))
+            .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
+            .where(ComputeOffer.donor_id == donor.id, UsageRecord.at < end)
             .group_by(AttemptDraw.offer_id)
         )
     }
@@ -196,10 +207,11 @@ def _offer_lines(session: Session, donor: Organisation, begin: datetime, until: 
     ).all()
     lines = []
     for offer in offers:
-        used, lost = drawn.get(offer.id, (0, 0))
-        given = given_until(offer, until) - given_until(offer, begin)
+        drawn_before, used, lost = drawn.get(offer.id, (0, 0, 0))
+        given_before = given_until(offer, begin)
+        given = given_until(offer, until) - given_before
         if given or used or lost:
-            lines.append(OfferLine(offer, given, used, lost))
+            lines.append(OfferLine(offer, given_before - drawn_before, given, used, lost))
     return lines
 
 

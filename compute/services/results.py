@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID, *, now: datetime) -> None:
-    """Copy an ended attempt's output and artefacts, note them, and let the executor forget it. Doing it again is fine.
+    """Copy an ended attempt's output and artefacts, and note them. Doing it again is fine.
 
     Raises:
         ExecutorError: the executor can't be read now; another try may help.
@@ -49,7 +49,22 @@ def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: U
                 session.add_all(kept)
                 attempt.test_summary = summary
                 attempt.collected_at = now
-    executor.forget(attempt_id)
+
+
+def forget(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID) -> bool:
+    """Let the executor delete what was collected. False: it is still busy with the attempt, ask again later."""
+    with sessions() as session:
+        attempt = attempts.locked(session, attempt_id)
+    executor = executors.get(attempt.pool.executor)
+    if executor is None or attempt.collected_at is None:
+        return True
+    try:
+        executor.forget(attempt_id)
+    except ExecutorError as error:
+        if error.permanent:
+            raise
+        return False
+    return True
 
 
 def read_output(attempt: JobAttempt, executors: Mapping[str, Executor], *, offset: int, limit: int) -> output.Window:

@@ -64,7 +64,8 @@ def new_job() -> ResponseReturnValue:
     projects = _own_projects()
     form = JobForm(project=request.args.get("project"))
     form.project.choices = [(project.slug, project.name) for project in projects]
-    form.flavor.choices = [(flavor.slug, flavor.name) for flavor in overview.flavors(session)]
+    flavors = overview.flavors(session)
+    form.flavor.choices = [(flavor.slug, flavor.name) for flavor in flavors]
     if form.validate_on_submit() and "preview" not in request.form:
         try:
             project = submit.project_named(session, form.project.data)
@@ -74,7 +75,10 @@ def new_job() -> ResponseReturnValue:
         else:
             flash("The job is queued.")
             return redirect(url_for("compute.show_job", job_id=job.id), code=303)
-    priced = _quote(form.project.data, form.flavor.data, form.gpus.data, form.wall_time.data)
+    # On a fresh form the browser shows the first of each list as chosen.
+    project_shown = form.project.data or next((project.slug for project in projects), None)
+    flavor_shown = form.flavor.data or next((flavor.slug for flavor in flavors), None)
+    priced = _quote(project_shown, flavor_shown, form.gpus.data, form.wall_time.data)
     return page("compute/new_job.html", form=form, projects=projects, priced=priced)
 
 

@@ -1,0 +1,130 @@
+"""Schedulers and launchers that are killed at any moment lose nothing and do nothing twice."""
+
+import os
+import random
+import signal
+import time
+import traceback
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.orm import Session
+
+import core.db
+from compute.models import AttemptDraw, Job, JobAttempt, JobStatus, Pool, SourceKind, UsageRecord
+from compute.queries import attempts as attempt_queries
+from compute.services import catalogue
+from core import ledger
+from core.clock import utc_now
+from core.config import settings
+from core.units import TICKS_PER_GPU_HOUR
+from tests.integration.compute import wheel_process
+from tests.integration.compute.conftest import World
+
+JOBS, DEVICES, PROCESSES, KILLING_SECONDS = 36, 6, 3, 10
+
+
+@pytest.mark.chaos
+def test_killed_schedulers_hold_once_start_once_and_settle_once(fresh_database: str, tmp_path: Path) -> None:
+    engine = create_engine(fresh_database)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        _fill(session)
+    rng = random.Random(7)
+    kills = 0
+    processes: list[int] = []
+    ends = time.monotonic() + KILLING_SECONDS
+    try:
+        while time.monotonic() < ends:
+            while len(processes) < PROCESSES:
+                processes.append(_fork_wheel(fresh_database, tmp_path, seed=rng.randrange(10**6)))
+            time.sleep(rng.uniform(0.02, 0.3))
+            _kill(processes.pop(0))
+            kills += 1
+        while len(processes) < 2:
+            processes.append(_fork_wheel(fresh_database, tmp_path, seed=1))
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with Session(engine) as session:
+                _pool_holds(session)
+                if session.scalar(select(func.count(Job.id)).where(Job.finished_at.is_(None))) == 0:
+                    break
+            time.sleep(0.2)
+    finally:
+        for process in processes:
+            _kill(process)
+
+    assert kills >= 20
+    with Session(engine) as session:
+        states = Counter(session.scalars(select(Job.status)))
+        assert states == {JobStatus.SUCCEEDED: JOBS}, "no job is lost"
+        assert session.scalar(select(func.count(JobAttempt.id))) == JOBS, "no job was tried twice"
+        starts = Counter((tmp_path / "runs" / "starts").read_text().split())
+        assert set(starts.values()) == {1}
+        assert session.scalar(select(func.count(UsageRecord.id))) == JOBS
+        holds = session.execute(text("SELECT count(*) FROM ledger_entry WHERE kind = 'gpu.hold'")).scalar_one()
+        settled = session.execute(text("SELECT count(*) FROM ledger_entry WHERE kind = 'gpu.use'")).scalar_one()
+        assert (holds >= JOBS, settled) == (True, JOBS)
+        charged = session.scalar(select(func.sum(UsageRecord.reference_ticks))) or 0
+        used = session.scalar(select(func.sum(AttemptDraw.used_ticks))) or 0
+        grants = ledger.balances(session, "liabilities:gpu:grant")
+        given = ledger.balances(session, "assets:gpu:offer")
+        assert sum(balance.pending_out for balance in [*grants, *given]) == 0, "no hold is left over"
+        assert sum(balance.debits_posted for balance in grants) == charged
+        assert sum(balance.credits_posted for balance in given) == used
+    engine.dispose()
+
+
+def _fill(session: Session) -> None:
+    now = utc_now()
+    flavor = catalogue.add_flavor(session, slug="h100", name="H100", vendor="NVIDIA", author=None, now=now)
+    catalogue.set_rate(session, flavor, Fraction(7, 5), valid_from=now, source="test", author=None, now=now)
+    pool = catalogue.add_pool(
+        session,
+        slug="p",
+        name="P",
+        flavor=flavor,
+        executor="folder",
+        devices=DEVICES,
+        runs=[SourceKind.COMMAND],
+        author=None,
+        now=now,
+    )
+    world = World(session, now, flavor, pool)
+    world.offer(world.organisation("aws"), ticks=10 * TICKS_PER_GPU_HOUR, name="runs dry in the middle")
+    world.offer(world.organisation("nvidia"), ticks=1000 * TICKS_PER_GPU_HOUR)
+    projects = [world.project(name) for name in ("one", "two", "three")]
+    for project in projects:
+        world.grant(project, ticks=100 * TICKS_PER_GPU_HOUR)
+    for number in range(JOBS):
+        world.job(projects[number % 3], gpus=1 + number % 4, wall_seconds=600)
+
+
+def _pool_holds(session: Session) -> None:
+    pool = session.scalars(select(Pool)).one()
+    assert attempt_queries.devices_in_use(session, pool) <= DEVICES
+
+
+def _fork_wheel(database: str, folder: Path, *, seed: int) -> int:
+    """A child that has everything imported already, so that the blow falls into its work and not into Python's start."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.environ["DATABASE_URL"] = database
+        settings.cache_clear()
+        core.db.engine.cache_clear()
+        wheel_process.main(folder / "runs", seed)
+    except BaseException:  # noqa: BLE001 - said aloud, then the child ends below
+        traceback.print_exc()
+    finally:
+        os._exit(1)  # nothing of the test's own run may go on in the child
+
+
+def _kill(child: int) -> None:
+    """SIGKILL; it must have been alive: a wheel that stops by itself is broken."""
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), "the process ended by itself; its traceback is above"
