@@ -270,7 +270,9 @@ def _describe(app: Application, spec: dict[str, Any] | str) -> dict[str, Any]:
             operation = path.get(method.lower())
             if operation is None:
                 continue
-            operation["responses"]["default"] = refusal
+            # APIFlask describes its own 4xx bodies; here every one of them is a problem.
+            refused = [status for status in operation["responses"] if status.startswith(("4", "5"))]
+            operation["responses"] |= dict.fromkeys([*refused, "default"], refusal)
             scopes = getattr(view, "token_scopes", None)
             if scopes is not None:
                 operation["security"] = [{"token": []}]

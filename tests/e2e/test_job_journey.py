@@ -1,10 +1,18 @@
 """A project submits a job, watches its log, sees its cost."""
 
+import json
 import re
+from datetime import timedelta
 
+import pytest
 from compute_start import arrange
 from journey import Site
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from core.clock import utc_now
+from core.identity import tokens
+from core.identity.models import Person, Project
 
 COMMAND = """\
 echo "collecting tests"
@@ -84,3 +92,28 @@ def test_a_job_is_watched_without_javascript(site: Site, page: Page) -> None:
     expect(still.locator("#log")).to_contain_text("hello from the job")
     expect(still.locator("#state")).to_contain_text("Succeeded")
     plain.close()
+
+
+def test_a_ci_system_uses_a_token_and_learns_who_failed(site: Site) -> None:
+    arrange(site)
+    site.start_worker()
+    with site.session() as session:
+        person = session.scalars(select(Person).where(Person.email == "mo@example.org")).one()
+        project = session.scalars(select(Project).where(Project.slug == "vllm")).one()
+        secret = tokens.issue(
+            session, person, name="CI", scopes=("jobs:read", "jobs:write"), known_scopes=("jobs:read", "jobs:write"),
+            lifetime=timedelta(days=1), project=project, now=utc_now(),
+        ).secret  # fmt: skip
+    way = ("--url", site.url, "--token", secret)
+    printed = site.command("job", "submit", "--project", "vllm", "--flavor", "cpu", "--wall", "5m", *way, "--follow", "--",
+                           "echo over the wire")  # fmt: skip
+    assert "over the wire" in printed
+    with pytest.raises(AssertionError, match="→ 1"):
+        site.command("job", "submit", "--project", "vllm", "--flavor", "cpu", "--wall", "5m", *way, "--follow", "--", "exit 3")
+    with pytest.raises(AssertionError, match="no project “nobody”"):
+        site.command("job", "submit", "--project", "nobody", "--flavor", "cpu", "--wall", "5m", *way, "--", "true")
+    listed = json.loads(site.command("job", "list", *way, "--json"))
+    assert [row["status"] for row in listed["jobs"]] == ["failed", "succeeded"]
+    shown = json.loads(site.command("job", "show", listed["jobs"][0]["id"], *way, "--json"))
+    assert (shown["cause"], shown["exit_code"]) == ("test", 3)
+    assert "does not wait" in site.command("job", "explain", listed["jobs"][0]["id"], *way)
