@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 
 from babel import Locale
 from babel.numbers import format_currency, format_decimal
-from flask import Flask, render_template, request
+from flask import Flask, request
 from markupsafe import Markup, escape
 
 from core.clock import utc_now
 from core.money import Money, exponent
 from core.units import format_gpu_hours, format_seconds
-from core.web.hooks import Section
 
 LOCALE = "en_US"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -145,11 +144,6 @@ def country(code: str) -> str:
     return str(Locale.parse(LOCALE).territories.get(code, code))
 
 
-def render_section(section: Section) -> Markup:
-    """A domain's part of a shared page."""
-    return Markup(render_template(section.template, **section.context))  # noqa: S704 - our own template, escaped there
-
-
 def with_query(**changes: str | None) -> str:
     """This page's address with some parameters changed; none removes one."""
     kept = {name: value for name, value in request.args.items() if name not in changes}
@@ -175,4 +169,4 @@ def register(app: Flask) -> None:
         "words": words,
     }
     app.jinja_env.filters.update(filters)
-    app.jinja_env.globals.update(percent=percent, render_section=render_section, with_query=with_query)
+    app.jinja_env.globals.update(percent=percent, with_query=with_query)

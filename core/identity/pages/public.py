@@ -12,6 +12,7 @@ from core.identity.pages import bp
 from core.identity.roles import ORGANISATION_WORDS
 from core.web import db, hooks, visitor
 from core.web.pagination import paginate
+from core.web.sections import sections_of
 
 
 @bp.get("/projects")
@@ -36,7 +37,7 @@ def project(slug: str) -> ResponseReturnValue:
     session = db()
     found = organisations.project_by_slug(session, slug)
     parent = session.get(Organisation, found.parent_id) if found.parent_id else None
-    sections = [section for provider in hooks.project_section.providers if (section := provider(session, found))]
+    sections = sections_of(hooks.project_section, found)
     return render_template(
         "identity/project.html", project=found, parent=parent, sections=sections, manages=_manages(Scope(project=found))
     )
@@ -48,7 +49,7 @@ def organisation(slug: str) -> ResponseReturnValue:
     session = db()
     found = organisations.by_slug(session, slug)
     own = session.scalars(select(Project).where(Project.parent_id == found.id).order_by(Project.name)).all()
-    sections = [section for provider in hooks.organisation_section.providers if (section := provider(session, found))]
+    sections = sections_of(hooks.organisation_section, found)
     return render_template(
         "identity/organisation.html",
         organisation=found,
