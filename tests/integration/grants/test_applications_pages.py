@@ -505,7 +505,7 @@ def test_the_committee_reads_what_is_not_proven(
     application = only(session)
     mia.submit(mia.get(f"/applications/{application.id}/submission"), "Submit the application")
     mia.sign_in(funder.officer)
-    shown = mia.get(f"/applications/{application.id}/committee")
+    shown = mia.get(f"/review/applications/{application.id}")
     assert "1 of 5 addresses are not proven yet." in shown.words
     assert "nobody has seen yet that it is published" in shown.words
     assert "https://code.other.org/one" in shown.words

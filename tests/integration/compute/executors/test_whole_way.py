@@ -136,6 +136,10 @@ def test_a_commit_runs_is_paid_for_and_leaves_its_results(machine: Machine) -> N
     assert "first\ntiny\n" in text
     assert attempt.test_summary is not None
     assert (attempt.test_summary["tests"], attempt.test_summary["failed"]) == (2, ["b"])
+    deadline = time.monotonic() + 20
+    while not results.forget(machine.world.sessions, machine.executors, attempt.id):  # its supervisor is just leaving
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert machine.executor.attempts() == [], "the executor has forgotten it"
 
 
