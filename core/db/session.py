@@ -2,14 +2,15 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
+from psycopg import Connection
 from psycopg import Error as DriverError
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -83,6 +84,25 @@ def session_scope() -> Iterator[Session]:
     """One unit of work: committed at the end, rolled back whole if anything is raised."""
     with Session(engine(), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def driver_row(session: Session, statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    """The one row of a statement, straight from psycopg in the session's transaction.
+
+    For the rare statement that runs so often that SQLAlchemy's own work on it would be most of its time. Parameters stand as
+    `%s` and say their types; errors are SQLAlchemy's.
+
+    Raises:
+        DBAPIError: whatever the database refuses, as `session.execute` would say it.
+    """
+    connection = session.connection()
+    driver = cast("Connection[tuple[Any, ...]]", connection.connection.driver_connection)
+    try:
+        row = driver.execute(statement.encode(), parameters).fetchone()
+    except DriverError as error:
+        raise DBAPIError.instance(statement, parameters, error, DriverError, dialect=connection.dialect) from error
+    assert row is not None
+    return row
 
 
 def dispose_engine() -> None:

@@ -1,14 +1,16 @@
-"""Posting thousands of entries at once: one look for known keys, two COPYs, each account changed once.
+"""Posting thousands of entries at once: two COPYs, each account changed once.
 
 Usage records, imports and distributions come in batches; one by one, each would wait for the disk by itself. Writers of
-several batches work side by side: accounts are locked only at the end, when the trigger adds up what the batch moved. If
-somebody else took the funds or posted one of the keys meanwhile, the batch is tried again with its accounts locked first.
+several batches work side by side: accounts are locked only at the end, when the trigger adds up what the batch moved. If one of
+the keys is in the ledger already, or somebody else took the funds meanwhile, the batch is tried again with its accounts locked
+first and the known keys looked up.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import cast
 
@@ -16,8 +18,8 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
+from uuid_utils import uuid7  # the kind core.db.new_id makes, not yet wrapped in an object
 
-from core.db import new_id
 from core.ledger.entries import NewEntry, check_entry, checked_refs
 from core.ledger.errors import InsufficientFunds, KeyReused, MixedCommodities, UnknownAccount
 from core.ledger.models import Account, Guard, Phase
@@ -27,6 +29,8 @@ CHUNK = 500
 """Lines handed to the server at a time: it works on one chunk while the next is being written."""
 ATTEMPTS_MAX = 5
 """How often a batch is tried that others come in the way of; every time, at least one of them has finished."""
+IN_THE_WAY = (errors.UniqueViolation, errors.CheckViolation, errors.DeadlockDetected)
+"""A key that is in the ledger by now, funds that others took, a lock that others hold crosswise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +66,41 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
         return Posted(0, 0)
     given = session_or_connection
     connection = given.connection() if isinstance(given, Session) else given
+    try:
+        _post_new(connection, wanted, hashes, _accounts(connection, wanted))
+    except (InsufficientFunds, *IN_THE_WAY):
+        fresh = _post_unknown(connection, wanted, hashes)
+    else:
+        fresh = len(wanted)
+    return Posted(fresh, len(wanted) - fresh + repeated)
+
+
+def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> int:
+    """The careful way, for batches that met others or themselves of an earlier time: accounts locked, known keys left out."""
     for attempt in range(ATTEMPTS_MAX):
+        accounts = _accounts(connection, wanted, lock=True)
+        known = _known_keys(connection, hashes)
+        fresh = [entry for entry in wanted if entry.key not in known]
         try:
-            fresh = _post_unknown(connection, wanted, hashes, lock=attempt > 0)
-        except (errors.UniqueViolation, errors.CheckViolation, errors.DeadlockDetected):
+            _post_new(connection, fresh, hashes, accounts)
+        except IN_THE_WAY:
             if attempt + 1 == ATTEMPTS_MAX:
                 raise
         else:
             break
-    return Posted(fresh, len(wanted) - fresh + repeated)
-
-
-def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes], *, lock: bool) -> int:
-    accounts = _accounts(connection, wanted, lock=lock)
-    known = _known_keys(connection, hashes)
-    fresh = [entry for entry in wanted if entry.key not in known]
-    _check(accounts, fresh)
-    if fresh:
-        with connection.begin_nested():
-            _copy(connection, accounts, fresh, hashes)
     return len(fresh)
 
 
-def _accounts(connection: Connection, entries: Sequence[NewEntry], *, lock: bool) -> dict[str, Account]:
+def _post_new(
+    connection: Connection, entries: Sequence[NewEntry], hashes: Mapping[str, bytes], accounts: Mapping[str, Account]
+) -> None:
+    _check(accounts, entries)
+    if entries:
+        with connection.begin_nested():
+            _copy(connection, accounts, entries, hashes)
+
+
+def _accounts(connection: Connection, entries: Sequence[NewEntry], *, lock: bool = False) -> dict[str, Account]:
     """The accounts of all legs; locked in the order in which everybody locks accounts."""
     codes = {code for entry in entries for leg in entry.legs for code in (leg.debit, leg.credit)}
     query = select(*Account.__table__.columns).where(Account.code.in_(codes)).order_by(Account.id)
@@ -142,7 +158,7 @@ def _copy(
 ) -> None:
     driver = cast("psycopg.Connection[object]", connection.connection.driver_connection)
     # By key: two batches that share keys wait for each other in one order. The ids keep the order in which they were given.
-    numbered = sorted(((str(new_id()), entry) for entry in entries), key=lambda pair: pair[1].key)
+    numbered = [(entry_id, entry) for _, entry_id, entry in sorted([(entry.key, str(uuid7()), entry) for entry in entries])]
     with driver.cursor() as cursor:
         with cursor.copy("COPY ledger_entry (id, key, request_hash, kind, memo, refs, at) FROM STDIN") as copy:
             for chunk in _chunks(_entry_lines(numbered, hashes)):
@@ -155,11 +171,12 @@ def _copy(
 
 
 def _entry_lines(numbered: Sequence[tuple[str, NewEntry]], hashes: Mapping[str, bytes]) -> Iterator[str]:
+    time, kind = cache(str), cache(_text)  # a batch has few of either
     for entry_id, entry in numbered:
         refs = _text(json.dumps(dict(entry.refs))) if entry.refs else "{}"
         memo = _text(entry.memo) if entry.memo else ""
         digest = hashes[entry.key].hex()
-        yield f"{entry_id}\t{_text(entry.key)}\t\\\\x{digest}\t{_text(entry.kind)}\t{memo}\t{refs}\t{entry.at}\n"
+        yield f"{entry_id}\t{_text(entry.key)}\t\\\\x{digest}\t{kind(entry.kind)}\t{memo}\t{refs}\t{time(entry.at)}\n"
 
 
 def _transfer_lines(numbered: Sequence[tuple[str, NewEntry]], accounts: Mapping[str, Account]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Computed,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     SmallInteger,
-    String,
     UniqueConstraint,
     text,
 )
@@ -165,15 +163,6 @@ class TransferRow(Base):
         Index("ix_ledger_transfer_credit_id", "credit_id"),
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("debit_id <> credit_id", name="two_accounts"),
-        CheckConstraint(
-            "CASE"
-            " WHEN phase = 'hold' THEN num_nulls(hold_entry_id, hold_leg, held_amount) = 3"
-            " WHEN phase = 'direct' THEN num_nulls(hold_entry_id, hold_leg, held_amount, expires_at) = 4"
-            " WHEN num_nulls(hold_entry_id, hold_leg, held_amount) > 0 OR expires_at IS NOT NULL THEN false"
-            " WHEN phase = 'settle' THEN amount <= held_amount"
-            " ELSE phase IN ('void', 'expire') AND amount = held_amount END",
-            name="phase",
-        ),
     )
 
     # One index serves as identity and as what an ending's foreign key points at; legs of an entry lie side by side in it.
@@ -187,9 +176,8 @@ class TransferRow(Base):
     hold_entry_id: Mapped[UUID | None]
     hold_leg: Mapped[int | None] = mapped_column(SmallInteger())
     held_amount: Mapped[int | None] = mapped_column(BigInteger())
-    hold_phase: Mapped[str | None] = mapped_column(
-        String(40), Computed("CASE WHEN hold_entry_id IS NOT NULL THEN 'hold'::text ELSE NULL::text END", persisted=True)
-    )
+    hold_phase: Mapped[str | None]
+    """`hold` on an ending, for its foreign key. That, and what a transfer of each phase carries, the trigger sees to."""
     expires_at: Mapped[datetime | None]
 
 

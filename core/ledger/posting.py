@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from core.db import new_id
+from core.db import driver_row, new_id
 from core.ledger import queries
 from core.ledger.entries import Entry, Leg, Transfer, check_entry, checked_refs, parts_of, request_hash
 from core.ledger.errors import (
@@ -172,21 +172,20 @@ def _post(
         _numbers(leg.amount for leg in legs),
     )
     session.flush()  # what the caller has pending, such as a new account, must be there
-    answer = session.connection().exec_driver_sql(_POST, parameters).one()
-    if answer.outcome == "replayed":
-        return queries.entry(session, answer.entry_id, replayed=True)
-    if answer.outcome != "posted":
-        _refuse(answer, key)
-    commodities = answer.commodities
+    outcome, entry_id, commodities, details = driver_row(session, _POST, parameters)
+    if outcome == "replayed":
+        return queries.entry(session, entry_id, replayed=True)
+    if outcome != "posted":
+        _refuse(outcome, details, key)
     return Entry(
-        id=answer.entry_id,
+        id=entry_id,
         key=key,
         kind=kind,
         at=at,
         memo=memo,
         refs=references,
         transfers=tuple(
-            Transfer(answer.entry_id, i, phase, leg.debit, leg.credit, commodities[places[leg.debit] - 1], leg.amount, expires_at)
+            Transfer(entry_id, i, phase, leg.debit, leg.credit, commodities[places[leg.debit] - 1], leg.amount, expires_at)
             for i, leg in enumerate(legs)
         ),
     )
@@ -194,8 +193,10 @@ def _post(
 
 def post_hash(phase: Phase, kind: str, legs: Sequence[Leg], memo: str, refs: Mapping[str, str]) -> bytes:
     """The request hash of an entry of direct transfers or holds."""
-    moves = (text for leg in legs for text in (leg.debit, leg.credit, str(leg.amount)))
-    return request_hash(phase.value, kind, memo, *parts_of(refs), *moves)
+    parts = [phase, kind, memo, *parts_of(refs)]
+    for leg in legs:
+        parts += (leg.debit, leg.credit, str(leg.amount))
+    return request_hash(*parts)
 
 
 def _end(
@@ -230,7 +231,7 @@ def _end(
         },
     ).one()
     if answer.outcome not in {"posted", "replayed"}:
-        _refuse(answer, key, hold_key)
+        _refuse(answer.outcome, answer.details, key, hold_key)
     return queries.entry(session, answer.entry_id, replayed=answer.outcome == "replayed")
 
 
@@ -245,9 +246,9 @@ def _legs_of(session: Session, hold_key: str, amounts: Mapping[UUID, int]) -> li
     return [[transfer.leg, amounts.get(known, 0)] for known, transfer in holds.items()]
 
 
-def _refuse(answer: Row[Any], key: str, hold_key: str = "") -> NoReturn:
-    details = answer.details or {}
-    match answer.outcome:
+def _refuse(outcome: str, details: dict[str, Any] | None, key: str, hold_key: str = "") -> NoReturn:
+    details = details or {}
+    match outcome:
         case "insufficient_funds":
             raise InsufficientFunds(
                 details["account"], details["commodity"], available=details["available"], wanted=details["wanted"]
@@ -264,7 +265,7 @@ def _refuse(answer: Row[Any], key: str, hold_key: str = "") -> NoReturn:
             raise AlreadyResolved(hold_key, details["phase"])
         case "more_than_held":
             raise MoreThanHeld(hold_key, held=details["held"], wanted=details["wanted"])
-    raise AssertionError(f"the ledger answered {answer.outcome}")
+    raise AssertionError(f"the ledger answered {outcome}")
 
 
 # Straight to the driver: this one statement is most of what the ledger does, and every parameter says its type.

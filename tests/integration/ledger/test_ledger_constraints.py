@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from ledger_book import BANK, FUND, GRANT, Book
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from core import ledger
@@ -44,6 +44,7 @@ def held(book: Book, ids: Mapping[str, int]) -> dict[str, Any]:
         "hold_entry_id": entry.id,
         "hold_leg": 0,
         "held_amount": 500,
+        "hold_phase": "hold",
     }
 
 
@@ -98,6 +99,7 @@ def test_an_overdraft_of_what_a_hold_left(book: Book, ids: Mapping[str, int]) ->
         {"credit_id": GRANT},
         {"debit_id": GRANT},
         {"hold_leg": 1},
+        {"hold_phase": "direct"},
     ],
 )
 def test_an_ending_that_differs_from_its_hold(book: Book, ids: Mapping[str, int], wrong: dict[str, Any]) -> None:
@@ -122,12 +124,22 @@ def test_an_ending_of_what_is_no_hold(book: Book, ids: Mapping[str, int]) -> Non
         {"phase": "expire", "amount": 499},
         {"hold_leg": None},
         {"held_amount": None},
+        {"hold_phase": None},
         {"expires_at": datetime(2026, 12, 1, tzinfo=UTC)},
     ],
 )
 def test_an_ending_that_moves_more_or_forgets_its_hold(book: Book, ids: Mapping[str, int], wrong: dict[str, Any]) -> None:
-    with refused("ck_ledger_transfer_phase"):
+    with refused("does not carry what one of its phase carries"):
         insert_transfer(book, **{**held(book, ids), **wrong})
+
+
+def test_one_bad_row_among_many(book: Book, ids: Mapping[str, int]) -> None:
+    good = {"debit_id": ids[FUND], "credit_id": ids[GRANT], "amount": 1, "commodity": "USD", "phase": "direct"}
+    bad = {**good, "leg": 2, "expires_at": datetime(2026, 12, 1, tzinfo=UTC)}
+    entry = book.award(500)
+    with refused("does not carry what one of its phase carries"), book.session.begin_nested():
+        rows = [{**good, "leg": 1}, bad, {**good, "leg": 3}]
+        book.session.execute(insert(TransferRow).values([{"entry_id": entry.id, "expires_at": None, **row} for row in rows]))
 
 
 def test_a_second_ending_of_a_hold(book: Book, ids: Mapping[str, int]) -> None:
