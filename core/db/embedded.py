@@ -8,6 +8,7 @@ under a second, exclusive lock, so two commands at once neither start it twice n
 import atexit
 import fcntl
 import os
+import shutil
 import subprocess
 import time
 import warnings
@@ -38,8 +39,7 @@ class EmbeddedServer:
         self._pid = os.getpid()
         self._users: IO[str] = (folder / "postgres.users").open("a")
         with self._exclusive():
-            _forget_dead_postmaster(folder / "postgres")
-            self._server = _start(folder / "postgres")
+            self._server = _start_whole(folder / "postgres")
             fcntl.flock(self._users, fcntl.LOCK_SH)
         self.url: str = self._server.get_uri(database="postgres", driver="psycopg")
 
@@ -77,6 +77,28 @@ class EmbeddedServer:
         with (self._folder / "postgres.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _start_whole(data: Path) -> "PostgresServer":
+    """Start the server; a data folder whose making was cut short is made anew, for nobody can have used it yet."""
+    half_made = data.with_name("postgres.half-made")
+    if half_made.exists():
+        _remove(data)
+    elif not (data / "PG_VERSION").exists():
+        half_made.touch()
+    _forget_dead_postmaster(data)
+    server = _start(data)
+    half_made.unlink(missing_ok=True)
+    return server
+
+
+def _remove(data: Path) -> None:
+    for process in psutil.process_iter(["cmdline"]):  # initdb, or the server it had just made, outlives a killed parent
+        if str(data) in (process.info["cmdline"] or []):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(timeout=START_PATIENCE_SECONDS)
+    shutil.rmtree(data, ignore_errors=True)
 
 
 def _start(data: Path) -> "PostgresServer":

@@ -89,6 +89,20 @@ def test_a_dead_server_is_started_again_without_repair(data: Path) -> None:
     assert ask(data) == 0
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_a_making_that_was_cut_short_is_begun_anew(data: Path, sent: signal.Signals) -> None:
+    # SystemExit on SIGTERM, as under `up`: Python then kills initdb, which leaves a folder that looks like a database.
+    maker = start(data, f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); {ASK}")
+    deadline = time.monotonic() + 20
+    while not (data / "postgres" / "PG_VERSION").exists():
+        assert time.monotonic() < deadline and maker.poll() is None
+        time.sleep(0.01)
+    maker.send_signal(sent)
+    maker.wait()
+    assert ask(data) == 0
+    assert not (data / "postgres.half-made").exists()
+
+
 def run_command(data: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
