@@ -38,7 +38,7 @@ from core.web import build_app
 
 DOMAINS = (pledge, grants, payouts, compute)
 
-in_development["trial rail"] = ("-m", "app", "fake-rail")
+in_development["trial rail"] = ("fake-rail",)
 before_stop.append(compute.runtime.evict_local_jobs)
 
 
@@ -80,7 +80,12 @@ def load_demo() -> list[str]:
     return core.identity.demo.welcome()
 
 
-for command in [up_command(load_demo), demo, *core_commands, *(command for domain in DOMAINS for command in domain.cli.commands)]:
+for command in [
+    up_command(load_demo, create_app),
+    demo,
+    *core_commands,
+    *(command for domain in DOMAINS for command in domain.cli.commands),
+]:
     main.add_command(command)
 
 

@@ -89,7 +89,7 @@ def test_a_killed_run_leaves_nothing_behind_and_starts_again(data: Path, port: i
 
 def test_when_a_child_dies_the_rest_is_stopped_and_the_exit_code_says_infrastructure(data: Path, port: int) -> None:
     process = start(data, port)
-    (worker,) = [child for child in psutil.Process(process.pid).children() if "worker" in child.cmdline()]
+    (worker,) = [child for child in psutil.Process(process.pid).children() if child.name() == "pledge:worker"]
     worker.kill()
     assert process.wait(timeout=30) == 3
     assert all_gone(data)
