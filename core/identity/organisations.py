@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, exists, select
+from sqlalchemy.orm import Session, lazyload
 
 from core import audit
 from core.errors import DomainError, InvalidInput, NotFound
@@ -140,6 +140,27 @@ def project_by_slug(session: Session, slug: str) -> Project:
     if found is None:
         raise NotFound(f"There is no project “{slug}”.")
     return found
+
+
+def project_with_parent(session: Session, slug: str) -> tuple[Project, Organisation | None]:
+    """The project of this short name, and the organisation it belongs to.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    found = session.execute(_WITH_PARENT, {"slug": slug}).first()
+    if found is None:
+        raise NotFound(f"There is no project “{slug}”.")
+    return found[0], found[1]
+
+
+# Built once, and without the parent's roles: a project's page is what is asked for most.
+_WITH_PARENT = (
+    select(Project, Organisation)
+    .outerjoin(Organisation, Organisation.id == Project.parent_id)
+    .where(Project.slug == bindparam("slug"))
+    .options(lazyload(Organisation.roles))
+)
 
 
 def current_roles(organisation: Organisation, *, on: date) -> list[OrganisationRole]:

@@ -9,7 +9,7 @@ from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from core.config import ROOT, Environment, settings
+from core.config import ROOT, settings
 from core.identity import roles
 from core.web import api, context, errors, filters, headers, logs, navigation, sections
 from core.web.assets import asset_url
@@ -50,7 +50,6 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),  # asset_url() names the content, so a name never changes its content
         WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
         OPENAPI_VERSION="3.1.0",
-        TEMPLATES_AUTO_RELOAD=settings().pledgeworks_env is Environment.DEVELOPMENT,
     )
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select
 from core.clock import today
 from core.identity import memberships, organisations
 from core.identity.memberships import Scope
-from core.identity.models import Organisation, Project, Role
+from core.identity.models import Project, Role
 from core.identity.pages import bp
 from core.identity.roles import ORGANISATION_WORDS
 from core.web import db, hooks, visitor
@@ -34,9 +34,7 @@ def projects() -> ResponseReturnValue:
 @bp.get("/projects/<slug>")
 def project(slug: str) -> ResponseReturnValue:
     """One project: what it is, and what every domain knows of it."""
-    session = db()
-    found = organisations.project_by_slug(session, slug)
-    parent = session.get(Organisation, found.parent_id) if found.parent_id else None
+    found, parent = organisations.project_with_parent(db(), slug)
     sections = sections_of(hooks.project_section, found)
     return render_template(
         "identity/project.html", project=found, parent=parent, sections=sections, manages=_manages(Scope(project=found))
