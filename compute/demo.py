@@ -149,9 +149,9 @@ def live_job() -> NewJob:
 
 
 def _head() -> str | None:
-    """The commit this folder stands on; none if it isn't the root of a Git repository."""
+    """The commit this folder stands on; none if the repository isn't in it."""
     git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
+    if git is None or not (ROOT / ".git").is_dir():  # in a linked worktree it is a file, whose repository is another folder's
         return None
     found = subprocess.run(  # noqa: S603 - a fixed command on our own folder
         [git, "-C", str(ROOT), "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False

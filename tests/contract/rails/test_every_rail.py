@@ -284,12 +284,12 @@ def test_sending_again_answers_again_where_keys_are_known(network: NetworkRail) 
     ],
 )
 def test_every_fault_is_told_apart(network: NetworkRail, server: FakeRailServer, kind: str, error: str, moved: int) -> None:
-    server.misbehave(Behaviour([Fault(kind, times=1, seconds=0.7)]))
+    server.misbehave(Behaviour([Fault(kind, times=1, seconds=3)]))
     with pytest.raises(RailError) as raised:
         network.send(instruction())
     assert type(raised.value).__name__ == error
     assert raised.value.permanent is (error == "Refused")
-    for _ in range(30):  # the slow one pays when nobody listens any more
+    for _ in range(100):  # the slow one pays when nobody listens any more
         if len(network.look_up("pw-contract-1")) >= moved:
             break
         time.sleep(0.05)

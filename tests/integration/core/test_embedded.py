@@ -95,7 +95,8 @@ def test_a_making_that_was_cut_short_is_begun_anew(data: Path, sent: signal.Sign
     maker = start(data, f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); {ASK}")
     deadline = time.monotonic() + 20
     while not (data / "postgres" / "PG_VERSION").exists():
-        assert time.monotonic() < deadline and maker.poll() is None
+        assert time.monotonic() < deadline
+        assert maker.poll() is None
         time.sleep(0.01)
     maker.send_signal(sent)
     maker.wait()

@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Iterator[FakeRailServer]:
 @pytest.fixture
 def rails(server: FakeRailServer) -> Mapping[str, Rail]:
     """The trial rail with keys and without, the bank file, and people."""
-    short = timedelta(seconds=1)
+    short = timedelta(seconds=4)
     made: list[Rail] = [
         FakeRail(lambda: server.url, timeout=short),
         FakeRail(lambda: server.url, name="plain", idempotent=False, timeout=short),
