@@ -5,7 +5,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import InvalidInput
@@ -50,6 +50,17 @@ class Settings(BaseSettings):
     pledgeworks_allow_unconfined: bool = Field(
         default=False,
         description="Let the local executor, which does not confine untrusted code, start in production too.",
+    )
+    pledgeworks_opencollective_token: SecretStr | None = Field(
+        default=None,
+        description="Personal token of an admin of the fund at Open Collective, with the scopes `account` and `orders`.",
+    )
+    pledgeworks_opencollective_fund: str | None = Field(
+        default=None,
+        description="The fund at Open Collective that payouts are paid from: its name in its address. The rail needs both.",
+    )
+    pledgeworks_opencollective_url: str = Field(
+        default="https://api.opencollective.com/graphql/v2", description="Open Collective's API; another only to try things."
     )
 
     @property

@@ -18,6 +18,7 @@ from core.identity import access, people, second_factor
 from core.identity.models import Person, Role
 from payouts import queries, rails
 from payouts.models import Payout, Run
+from payouts.rails.base import CheckedRail, SetupLine
 from payouts.rails.fake import address_file
 from payouts.rails.fake_server import FakeRailServer
 from payouts.services import controls, previews, runs, sending
@@ -254,6 +255,31 @@ def list_rails(as_json: bool) -> None:
         print_json(rows)
         return
     print_table(rows, {"rail": "Rail", "state": "State", "health": "Health", "reason": "Reason"}, empty="There are no rails.")
+
+
+@rail_group.command("check")
+@click.argument("rail")
+@click.option("--payee", metavar="KEY=VALUE", multiple=True, help="A payee's details on this rail: could it be paid?")
+@json_option
+def check_command(rail: str, payee: tuple[str, ...], as_json: bool) -> None:
+    """Say what a rail still lacks before money depends on it. Exit code 1 if something does. Moves no money."""
+    lacking = rails.missing_settings().get(rail)
+    if lacking:
+        lines = [SetupLine(False, f"{name} is not set (docs/reference/settings.md).") for name in lacking]
+    else:
+        found = rails.configured()[_known(rail)]
+        details = dict(each.partition("=")[::2] for each in payee)
+        checked = found.check_destination(details, "USD").details if details else None
+        health = found.health()
+        lines = list(found.check_setup(checked) if isinstance(found, CheckedRail) else [SetupLine(health.ok, health.message)])
+    words = {True: "ok", False: "missing", None: "look"}
+    if as_json:
+        print_json([{"state": words[line.ok], "message": line.message} for line in lines])
+    else:
+        for line in lines:
+            click.echo(f"{words[line.ok]:8}{line.message}")
+    if any(line.ok is False for line in lines):
+        click.get_current_context().exit(REFUSED)
 
 
 @rail_group.command("stop")

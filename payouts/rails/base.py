@@ -37,6 +37,9 @@ class Capabilities:
     """How long a payment may take to show up in look-ups."""
     timeout: timedelta = timedelta(seconds=20)
     """The longest a call can take, connecting included."""
+    one_at_a_time: bool = False
+    """It spends more than it has, or refuses, when asked for two things at once: one send is in flight at a time, and none
+    goes to a destination while an earlier one to it has no answer."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,14 @@ class CheckedDestination:
     label: str = field(compare=False)
 
 
+@dataclass(frozen=True)
+class SetupLine:
+    """One thing a rail needs from us and the provider. `ok` None: it can't be seen from here, and the message says what to do."""
+
+    ok: bool | None
+    message: str
+
+
 class Rail(Protocol):
     """A way money travels."""
 
@@ -176,7 +187,22 @@ class NetworkRail(Rail, Protocol):
         ...
 
     def look_up(self, reference: str) -> Sequence[Receipt]:
-        """Every payment the rail knows under this reference. Raises RailError when it can't tell."""
+        """Every payment the rail knows under this reference.
+
+        Raises Refused when the rail knows it and has said no for good, and any other RailError when it can't tell yet.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckedRail(Rail, Protocol):
+    """A rail that can say, before money depends on it, what its set-up lacks."""
+
+    def check_setup(self, payee: Mapping[str, str] | None = None) -> Sequence[SetupLine]:
+        """Every thing it needs, in the order to put right; with a payee's details also whether that one could be paid.
+
+        Changes nothing and moves no money.
+        """
         ...
 
 

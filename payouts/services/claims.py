@@ -6,7 +6,7 @@ does not, nothing does.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
@@ -23,8 +23,11 @@ from payouts.models import (
     RunStatus,
 )
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
-from payouts.rails.base import Instruction, Rail
+from payouts.rails.base import Capabilities, Instruction, Rail
 from payouts.services import controls
+
+TURN_PAUSE = timedelta(seconds=2)
+UNANSWERED_PAUSE = timedelta(minutes=1)
 
 
 class NotAsApproved(DomainError):
@@ -43,6 +46,16 @@ class WaitsForCanary(DomainError):
     """The first payout of its run on this rail has not been accepted yet."""
 
     code = "waits_for_canary"
+
+
+class WaitsForTurn(DomainError):
+    """The rail takes one payment at a time, and another is on its way or has no answer yet."""
+
+    code = "waits_for_turn"
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class RailMissing(DomainError):
@@ -159,13 +172,16 @@ def require_turn(session: Session, payout: Payout) -> None:
         )
 
 
-def mark_sent(session: Session, claimed: Claim, *, now: datetime) -> bool:
+def mark_sent(session: Session, claimed: Claim, *, capabilities: Capabilities, now: datetime) -> bool:
     """T1b: count a send before it happens, if the lease is still ours. False if it is not.
 
     Raises:
         RailStopped: the kill switch is on; nothing was counted.
+        WaitsForTurn: the rail takes one at a time, and it is another's turn; nothing was counted.
     """
     controls.require_running(session, claimed.rail)
+    if capabilities.one_at_a_time:
+        _require_alone(session, claimed, capabilities, now=now)
     counted = session.execute(
         update(PayoutAttempt)
         .where(
@@ -178,6 +194,32 @@ def mark_sent(session: Session, claimed: Claim, *, now: datetime) -> bool:
         .returning(PayoutAttempt.id)
     )
     return counted.first() is not None
+
+
+def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities, *, now: datetime) -> None:
+    """Nothing else is in flight on this rail, and nothing unanswered went to this destination.
+
+    A send is in flight from T1b, whose commit ends this lock, until its answer is recorded or no call can last any longer. So of
+    two workers that come at once the second sees the first one's send.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"payouts.turn:{claimed.rail}", 0))))
+    others = session.scalars(
+        select(PayoutAttempt).where(
+            PayoutAttempt.rail == claimed.rail,
+            PayoutAttempt.id != claimed.attempt_id,
+            PayoutAttempt.state.in_([AttemptState.SENDING, AttemptState.UNKNOWN]),
+            PayoutAttempt.sends > PayoutAttempt.declined,
+        )
+    ).all()
+    for other in others:
+        assert other.sent_at is not None, "what was sent has a time"
+        if now < other.sent_at + capabilities.timeout:
+            raise WaitsForTurn("Another payment is on its way, and this rail takes one at a time.", until=now + TURN_PAUSE)
+    if any(other.parameters["destination"] == dict(claimed.instruction.destination) for other in others):
+        raise WaitsForTurn(
+            "An earlier payment to this destination has no answer yet; this one waits until it is known what became of it.",
+            until=now + UNANSWERED_PAUSE,
+        )
 
 
 def release(session: Session, claimed: Claim, *, not_before: datetime | None = None) -> None:

@@ -24,7 +24,7 @@ from payouts.models import Payout
 from payouts.policies import Rules, Step
 from payouts.rails.base import NetworkRail, Rail
 from payouts.services import claims, records, runs, sending
-from payouts.services.claims import Claim, Wait
+from payouts.services.claims import Claim, Wait, WaitsForTurn
 from payouts.services.controls import RailStopped
 
 log = structlog.get_logger()
@@ -87,11 +87,16 @@ class Engine:
     def _send(self, claimed: Claim, rail: NetworkRail) -> Wait:
         try:
             with self.sessions() as session:
-                ours = claims.mark_sent(session, claimed, now=self.clock())
+                ours = claims.mark_sent(session, claimed, capabilities=rail.capabilities, now=self.clock())
         except RailStopped as stopped:
             with self.sessions() as session:
                 claims.release(session, claimed)
             return self._blocked(claimed.payout_id, stopped)
+        except WaitsForTurn as turn:
+            with self.sessions() as session:
+                claims.release(session, claimed, not_before=turn.until)
+            self._blocked(claimed.payout_id, turn)
+            return Wait(turn.until, turn.message)
         self.probe("before_send")
         # A process that was frozen for the length of its lease wakes up here: somebody else may be at it already.
         if not ours or not self.rules.in_time(claimed.lease_until, rail.capabilities, self.clock()):
@@ -117,7 +122,7 @@ class Engine:
         self.probe("in_reconcile")
         try:
             found = rail.look_up(claimed.instruction.reference)
-        except Exception as error:  # noqa: BLE001 - a look-up that failed says nothing; it is made again
+        except Exception as error:  # noqa: BLE001 - a look-up that brought nothing is recorded as what it is
             with self.sessions() as session:
                 records.not_looked_up(session, claimed, error, pause=self.rules.pause, now=self.clock())
         else:

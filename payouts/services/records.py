@@ -123,11 +123,17 @@ def looked_up(
 
 
 def not_looked_up(session: Session, claimed: Claim, error: Exception, *, pause: timedelta, now: datetime) -> None:
-    """The look-up itself failed: nothing new is known."""
-    _, attempt = locked(session, claimed.attempt_id)
-    if attempt.lease_token == claimed.token:
-        attempt.lease_token = attempt.lease_until = None
-        attempt.not_before, attempt.detail = now + pause, f"{error}"[:500]
+    """The look-up brought no list: the rail said no for good, or nothing new is known and it is made again."""
+    payout, attempt = locked(session, claimed.attempt_id)
+    if attempt.lease_token != claimed.token:
+        return
+    if isinstance(error, Refused) and attempt.state is AttemptState.UNKNOWN and not error.stops_rail:
+        failed(session, payout, attempt, AttemptFailure.REFUSED, str(error), now=now)
+        tell(session, payout, now=now, status="failed")
+        return
+    again = max(pause, error.retry_after) if isinstance(error, NotNow) else pause
+    attempt.lease_token = attempt.lease_until = None
+    attempt.not_before, attempt.detail = now + again, f"{error}"[:500]
 
 
 def failed(session: Session, payout: Payout, attempt: PayoutAttempt, how: AttemptFailure, detail: str, *, now: datetime) -> None:

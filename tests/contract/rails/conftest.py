@@ -1,15 +1,49 @@
-"""The same world as the services' tests."""
+"""The same world as the services' tests, with the service of the rail under test on the far side."""
 
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from payouts.rails.base import Rail
+from payouts.rails.fake_server import FakeRailServer
+from payouts.rails.opencollective import OpenCollectiveRail
+from tests.fakes import graphql_server, rail_server
+from tests.fakes.opencollective import FUND, TOKEN, OpenCollectiveServer
 from tests.integration.payouts.conftest import (
     ada,
+    basic_rails,
     bob,
     clock,
     engine_of_payouts,
     funded,
     officer,
     people,
-    rails,
-    server,
 )
 
 __all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "officer", "people", "rails", "server"]
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailServer | OpenCollectiveServer]:
+    """What answers the rail under test, the parameter `rail` or `network`."""
+    under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
+    if "opencollective" in under_test:
+        schema = request.getfixturevalue("shared") / "schemas" / "opencollective-v2.graphql"
+        with graphql_server.serving(OpenCollectiveServer(schema)) as made:
+            yield made
+    else:
+        with rail_server.serving(tmp_path / "rail.sqlite") as trial:
+            yield trial
+
+
+@pytest.fixture
+def rails(server: FakeRailServer | OpenCollectiveServer) -> Mapping[str, Rail]:
+    """The trial rail with keys and without, the bank file, people, and a provider's rail while it is under test."""
+    made = basic_rails(server.url)
+    if isinstance(server, OpenCollectiveServer):
+        made["opencollective"] = OpenCollectiveRail(
+            server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0)
+        )
+    return made

@@ -45,11 +45,15 @@ def server(tmp_path: Path) -> Iterator[FakeRailServer]:
 
 @pytest.fixture
 def rails(server: FakeRailServer) -> Mapping[str, Rail]:
+    return basic_rails(server.url)
+
+
+def basic_rails(trial_address: str) -> dict[str, Rail]:
     """The trial rail with keys and without, the bank file, and people."""
     short = timedelta(seconds=4)
     made: list[Rail] = [
-        FakeRail(lambda: server.url, timeout=short),
-        FakeRail(lambda: server.url, name="plain", idempotent=False, timeout=short),
+        FakeRail(lambda: trial_address, timeout=short),
+        FakeRail(lambda: trial_address, name="plain", idempotent=False, timeout=short),
         BankFileRail(),
         ManualRail(),
     ]

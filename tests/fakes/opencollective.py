@@ -1,0 +1,303 @@
+"""Open Collective as its own server was seen to behave, over its real schema: balance transfers, their ledger, and its traps.
+
+Recorded from the real server: tags are stored in lower case, public, and searched whole; `data` is lost; the same order twice is
+paid twice; a refused balance payment leaves an ERROR order without rows; two failed orders to one collective make good ones fail
+with "Your card was declined."; orders side by side overdraw a fund; a refund leaves the order PAID; a zero order is PAID without
+rows; a token's user with a second factor needs a pre-authorised token; 100 requests a minute; a 401 that repeats the token;
+nothing that was begun stops because the caller went away.
+
+To try the rail by hand: `python -m tests.fakes.opencollective SCHEMA`, with the path of Open Collective's schema (SDL).
+"""
+
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphql import GraphQLResolveInfo
+
+from tests.fakes.graphql_server import Answer, Call, GraphqlServer, refuse
+
+TOKEN = "5b1e0c7d9a3f4e2b8c6d0a1f2e3d4c5b6a798081"
+USER = "ada-admin"
+FUND = "acme-oss-fund"
+HOST = "opensource"
+MINUTE_REQUESTS_MAX = 100
+FAILED_ORDERS_MAX = 2
+
+
+@dataclass
+class Token:
+    """A personal token and whose it is."""
+
+    user: str = USER
+    scopes: frozenset[str] = frozenset({"account", "orders"})
+    preauthorised: bool = True
+    expired: bool = False
+
+
+@dataclass
+class Account:
+    """A profile. Its balance is what its ledger rows add up to."""
+
+    slug: str
+    type: str = "COLLECTIVE"
+    currency: str = "USD"
+    host: str | None = HOST
+    state: str = ""
+    """`isArchived`, `isFrozen` or `isSuspended`."""
+    active: bool = True
+    admins: frozenset[str] = frozenset()
+
+
+@dataclass
+class Order:
+    """An order and its ledger rows."""
+
+    no: int
+    source: str
+    target: str
+    cents: int
+    currency: str
+    tags: list[str]
+    custom_data: Any
+    status: str = "NEW"
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    visible_at: float = 0.0
+
+    @property
+    def public_id(self) -> str:
+        return f"or_{self.no:021d}"
+
+
+class OpenCollectiveServer(GraphqlServer):
+    """One host, one fund with money, collectives to pay, and a token. Tests change them as they need."""
+
+    def __init__(self, schema: Path, *, balance_cents: int = 100_000_000) -> None:
+        super().__init__(schema, path="/graphql/v2")
+        self.tokens = {TOKEN: Token()}
+        self.second_factors: set[str] = set()
+        self.accounts = {
+            each.slug: each
+            for each in (
+                Account(HOST, "ORGANIZATION", host=None),
+                Account(FUND, "FUND", admins=frozenset({USER})),
+                *(Account(slug) for slug in ("babel", "apex-2", "webpack", "tipbox")),
+                Account("eu-lib", host="europe"),
+                Account("euro-lib", currency="EUR"),
+                Account("old-lib", state="isArchived"),
+                Account("ice-lib", state="isFrozen"),
+                Account("new-lib", active=False),
+                Account("acme-inc", "ORGANIZATION", host=None, admins=frozenset({USER})),
+                Account("ada-person", "INDIVIDUAL", host=None),
+            )
+        }
+        self.orders: list[Order] = []
+        self.requests_max = MINUTE_REQUESTS_MAX
+        self.charge_seconds = 0.0
+        """Between reading the balance and booking: what lets orders side by side overdraw."""
+        self._opening = {FUND: balance_cents}
+        self._failed: Counter[tuple[str, str]] = Counter()
+        self._minutes: defaultdict[str, list[float]] = defaultdict(list)
+        self._books = threading.Lock()
+        self.resolvers = {
+            "Query.account": self._account,
+            "Query.orders": self._orders,
+            "Query.me": self._me,
+            "Mutation.createOrder": self._create_order,
+            "Mutation.cancelOrder": self._cancel_order,
+            "Individual.memberOf": self._member_of,
+        }
+
+    # -------------------------------------------------------------------------------------------- for tests
+
+    def balance(self, slug: str) -> int:
+        rows = [row for order in self.orders for row in order.rows if row["account"] == slug]
+        return self._opening.get(slug, 0) + sum(row["amount"]["valueInCents"] for row in rows)
+
+    def paid(self, slug: str) -> list[int]:
+        """What arrived at a collective, in cents, payment by payment."""
+        arrived = [row for order in self.orders for row in order.rows if row["account"] == slug and row["type"] == "CREDIT"]
+        return [row["amount"]["valueInCents"] for row in arrived if not row["isRefund"]]
+
+    def refund(self, order: Order) -> None:
+        """The host refunds: rows the other way round, and the order stays PAID."""
+        self._book(order, order.target, order.source, is_refund=True)
+
+    # -------------------------------------------------------------------------------------------- before execution
+
+    def gate(self, call: Call) -> Answer | None:
+        given = call.headers.get("personal-token", "")
+        token = self.tokens.get(given)
+        if given and token is None:
+            return _unauthorised(f"Invalid Personal Token (Api Key): {given}")
+        if token is not None and token.expired:
+            return _unauthorised("Expired Personal Token (Api Key)")
+        now = time.monotonic()
+        with self._books:
+            recent = [each for each in self._minutes[given] if each > now - 60]
+            self._minutes[given] = recent
+            if len(recent) >= self.requests_max:
+                wait = max(0.0, recent[0] + 60 - now)
+                message = "Rate limit exceeded. Try again in a few seconds."
+                return 429, {"error": {"message": message}}, {"Retry-After": f"{wait:.3f}", "X-RateLimit-Remaining": "0"}
+            recent.append(now)
+        return None
+
+    # -------------------------------------------------------------------------------------------- resolvers
+
+    def _account(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any] | None:
+        known = self.accounts.get(wanted.get("slug") or "")
+        if known is None:
+            if wanted["throwIfMissing"]:
+                raise refuse("Account Not Found", "NotFound")
+            return None
+        return self._shown(known)
+
+    def _orders(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
+        """Public: no token is needed, and a tag finds its orders only as a whole."""
+        now, slug, term = time.time(), wanted["account"]["slug"], (wanted.get("searchTerm") or "").lower()
+        mine = [
+            order
+            for order in reversed(self.orders)
+            if order.source == slug and order.visible_at <= now and (not term or term in order.tags)
+        ]
+        return {"totalCount": len(mine), "nodes": [self._shown_order(order) for order in mine[: wanted["limit"]]]}
+
+    def _me(self, _: Any, info: GraphQLResolveInfo) -> Mapping[str, Any] | None:
+        token = self._token(info)
+        if token is None:
+            return None
+        tokens = [
+            {"name": "pledgeworks", "preAuthorize2FA": each.preauthorised, "expiresAt": None}
+            for each in self.tokens.values()
+            if each.user == token.user
+        ]
+        return {
+            "slug": token.user,
+            "hasTwoFactorAuth": token.user in self.second_factors,
+            "personalTokens": {"totalCount": len(tokens), "nodes": tokens},
+        }
+
+    def _member_of(self, source: Mapping[str, Any], info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
+        known = self.accounts.get(wanted["account"]["slug"])
+        return {"totalCount": int(known is not None and source["slug"] in known.admins)}
+
+    def _cancel_order(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Any:
+        self._require_scope(info, "orders")
+        raise refuse("Order not found", "NotFound")
+
+    def _create_order(self, _: Any, info: GraphQLResolveInfo, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        token = self._require_scope(info, "orders")
+        source, target = self.accounts[order["fromAccount"]["slug"]], self.accounts.get(order["toAccount"]["slug"])
+        cents, currency = order["amount"]["valueInCents"], order["amount"]["currency"]
+        if target is None:
+            raise refuse("Account Not Found", "NotFound")
+        if token.user not in source.admins:
+            raise refuse("You don't have sufficient permissions to create an order on behalf of this account")
+        if target.host is None:
+            raise refuse("This collective has no host and cannot receive financial contributions")
+        if not order.get("isBalanceTransfer") and not (order.get("paymentMethod") or {}).get("id"):
+            raise refuse("This order requires a payment method")
+        if currency != target.currency:
+            raise refuse(f"Expected currency for amount to be {target.currency} but was {currency}", "ValidationFailed")
+        if token.user in self.second_factors and not token.preauthorised:
+            raise refuse("This personal token is not pre-authorized for 2FA")
+        made = self._new_order(order, source, target, cents, currency)
+        pair = (source.slug, target.slug)
+        if self._failed[pair] >= FAILED_ORDERS_MAX:
+            raise self._failing(made, pair, "Your card was declined.")
+        if source.host != target.host:
+            raise self._failing(made, pair, f"You can't make a payment between different hosts: {source.host} -> {target.host}")
+        enough = self.balance(source.slug) >= cents
+        time.sleep(self.charge_seconds)
+        if not enough:
+            raise self._failing(made, pair, f"You don't have enough funds available to complete this order ({source.slug})")
+        if cents:
+            self._book(made, source.slug, target.slug)
+        made.status = "PAID"
+        self._failed[pair] = 0
+        return {"order": self._shown_order(made)}
+
+    # -------------------------------------------------------------------------------------------- books
+
+    def _new_order(self, asked: Mapping[str, Any], source: Account, target: Account, cents: int, currency: str) -> Order:
+        with self._books:
+            made = Order(
+                len(self.orders) + 1, source.slug, target.slug, cents, currency,
+                [tag.lower() for tag in asked.get("tags") or []], asked.get("customData"),
+                visible_at=time.time() + self.behaviour.visibility_seconds,
+            )  # fmt: skip
+            self.orders.append(made)
+        return made
+
+    def _failing(self, order: Order, pair: tuple[str, str], message: str) -> Exception:
+        order.status = "ERROR"
+        self._failed[pair] += 1
+        return refuse(message)
+
+    def _book(self, order: Order, source: str, target: str, *, is_refund: bool = False) -> None:
+        with self._books:
+            for account, sign, side in ((source, -1, "DEBIT"), (target, 1, "CREDIT")):
+                amount = {"valueInCents": sign * order.cents, "currency": order.currency}
+                row = {"type": side, "kind": "BALANCE_TRANSFER", "isRefund": is_refund, "account": account, "amount": amount}
+                order.rows.append({"__typename": "Credit" if side == "CREDIT" else "Debit", **row})
+
+    # -------------------------------------------------------------------------------------------- shapes
+
+    def _token(self, info: GraphQLResolveInfo) -> Token | None:
+        return self.tokens.get(info.context.headers.get("personal-token", ""))
+
+    def _require_scope(self, info: GraphQLResolveInfo, scope: str) -> Token:
+        token = self._token(info)
+        if token is None:
+            raise refuse("You need to be logged in to manage orders", "Unauthorized")
+        if scope not in token.scopes:
+            raise refuse(f'The User Token is not allowed for operations in scope "{scope}".', "Forbidden")
+        return token
+
+    def _shown(self, known: Account) -> Mapping[str, Any]:
+        kinds = {"FUND": "Fund", "COLLECTIVE": "Collective", "ORGANIZATION": "Organization", "INDIVIDUAL": "Individual"}
+        balance = {"valueInCents": self.balance(known.slug), "currency": known.currency}
+        flags = {flag: known.state == flag for flag in ("isArchived", "isFrozen", "isSuspended")}
+        return {
+            "__typename": kinds[known.type],
+            "publicId": f"acc_{known.slug}",
+            "slug": known.slug,
+            "name": known.slug.replace("-", " ").title(),
+            "type": known.type,
+            "currency": known.currency,
+            "isActive": known.active and known.host is not None,
+            "isApproved": known.active,
+            "host": {"__typename": "Host", "slug": known.host} if known.host else None,
+            "hostFeePercent": lambda info, **by: 0.0 if by.get("paymentMethodType") == "COLLECTIVE" else 5.0,
+            "stats": {"balance": lambda info, **_: balance},
+            **flags,
+        }
+
+    def _shown_order(self, order: Order) -> Mapping[str, Any]:
+        return {
+            "publicId": order.public_id,
+            "status": order.status,
+            "tags": order.tags,
+            "customData": order.custom_data,
+            "data": {},
+            "toAccount": self._shown(self.accounts[order.target]),
+            "transactions": list(order.rows),
+        }
+
+
+def _unauthorised(message: str) -> Answer:
+    return 401, {"error": {"code": 401, "type": "unauthorized", "message": message}}, {}
+
+
+if __name__ == "__main__":
+    with OpenCollectiveServer(Path(sys.argv[1])) as fake:
+        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_URL={fake.url}")
+        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_TOKEN={TOKEN}")
+        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_FUND={FUND}", flush=True)
+        fake.serve_forever()
