@@ -1,7 +1,7 @@
 """PostgreSQL: one engine per process, one session per unit of work, typed columns."""
 
 from core.db.base import Base, CurrencyCode, Id, JsonObject, MinorUnits, ShortText, Utc, new_id
-from core.db.session import dispose_engine, driver_row, engine, session_scope
+from core.db.session import dispose_engine, driver_errors, driver_row, engine, session_scope
 
 __all__ = [
     "Base",
@@ -12,6 +12,7 @@ __all__ = [
     "ShortText",
     "Utc",
     "dispose_engine",
+    "driver_errors",
     "driver_row",
     "engine",
     "new_id",

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from psycopg import Connection
 from psycopg import Error as DriverError
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -31,19 +32,26 @@ def engine() -> Engine:
     Raises:
         InfrastructureError: the database does not answer.
     """
-    url = settings().database_url or EmbeddedServer.attach(settings().data_folder).url
-    made = make_engine(url)
+    given = settings().database_url
+    if given is None:
+        embedded = EmbeddedServer.attach(settings().data_folder)
+        made, named, way_out = make_engine(embedded.url), "The embedded PostgreSQL", f"Its log is {embedded.log}."
+    else:
+        try:
+            made = make_engine(given)
+        except (ArgumentError, NoSuchModuleError, ImportError):
+            raise InfrastructureError(
+                "DATABASE_URL is not the address of a PostgreSQL. It looks like postgresql://user:password@host/database."
+            ) from None
+        named = f"DATABASE_URL names {made.url.render_as_string(hide_password=True)}, which"
+        way_out = "Start that server, correct the address, or unset DATABASE_URL to use the embedded database."
     try:
         with made.connect():
             return made
     except OperationalError as error:
         made.dispose()
-        where = make_url(url).render_as_string(hide_password=True)
         cause = str(error.orig).strip().splitlines()[0]
-        raise InfrastructureError(
-            f"DATABASE_URL names {where}, which does not answer: {cause}. "
-            "Start that server, correct the address, or unset DATABASE_URL to use the embedded database."
-        ) from None
+        raise InfrastructureError(f"{named} does not answer: {cause}. {way_out}") from None
 
 
 def make_engine(url: str, *, pool_size: int = 5, statement_timeout: str = STATEMENT_TIMEOUT) -> Engine:
@@ -51,6 +59,8 @@ def make_engine(url: str, *, pool_size: int = 5, statement_timeout: str = STATEM
     parsed = make_url(url)
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "postgresql":
+        raise ArgumentError(f"{parsed.drivername} is no PostgreSQL")
     options = f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout={statement_timeout} -c timezone=UTC"
     made = create_engine(
         parsed,
@@ -97,12 +107,19 @@ def driver_row(session: Session, statement: str, parameters: Sequence[Any]) -> t
     """
     connection = session.connection()
     driver = cast("Connection[tuple[Any, ...]]", connection.connection.driver_connection)
-    try:
+    with driver_errors(connection, statement):
         row = driver.execute(statement.encode(), parameters).fetchone()
-    except DriverError as error:
-        raise DBAPIError.instance(statement, parameters, error, DriverError, dialect=connection.dialect) from error
     assert row is not None
     return row
+
+
+@contextmanager
+def driver_errors(connection: SqlConnection, statement: str) -> Iterator[None]:
+    """Whatever psycopg raises in here, as SQLAlchemy's DBAPIError."""
+    try:
+        yield
+    except DriverError as error:
+        raise DBAPIError.instance(statement, None, error, DriverError, dialect=connection.dialect) from error
 
 
 def dispose_engine() -> None:

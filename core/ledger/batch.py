@@ -1,6 +1,6 @@
 """Posting thousands of entries at once: two COPYs, each account changed once.
 
-Usage records, imports and distributions come in batches; one by one, each would wait for the disk by itself. Writers of
+For usage records, imports and distributions: one by one, each entry would wait for the disk by itself. Writers of
 several batches work side by side: accounts are locked only at the end, when the trigger adds up what the batch moved. If one of
 the keys is in the ledger already, or somebody else took the funds meanwhile, the batch is tried again with its accounts locked
 first and the known keys looked up.
@@ -17,9 +17,11 @@ from typing import cast
 import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from uuid_utils import uuid7  # the kind core.db.new_id makes, not yet wrapped in an object
 
+from core.db import driver_errors
 from core.ledger.entries import NewEntry, check_entry, checked_refs
 from core.ledger.errors import InsufficientFunds, KeyReused, MixedCommodities, UnknownAccount
 from core.ledger.models import Account, Guard, Phase
@@ -28,9 +30,9 @@ from core.ledger.posting import post_hash
 CHUNK = 500
 """Lines handed to the server at a time: it works on one chunk while the next is being written."""
 ATTEMPTS_MAX = 5
-"""How often a batch is tried that others come in the way of; every time, at least one of them has finished."""
-IN_THE_WAY = (errors.UniqueViolation, errors.CheckViolation, errors.DeadlockDetected)
-"""A key that is in the ledger by now, funds that others took, a lock that others hold crosswise."""
+"""How often a batch is tried the careful way. It steps back from whom it meets, so that the other one can finish."""
+IN_THE_WAY = (errors.UniqueViolation, errors.CheckViolation, errors.DeadlockDetected, errors.LockNotAvailable)
+"""A key that is in the ledger by now, funds that others took, a lock that others hold crosswise or for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,11 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
     given = session_or_connection
     connection = given.connection() if isinstance(given, Session) else given
     try:
-        _post_new(connection, wanted, hashes, _accounts(connection, wanted))
-    except (InsufficientFunds, *IN_THE_WAY):
+        with connection.begin_nested():
+            _post_new(connection, wanted, hashes, _accounts(connection, wanted))
+    except (InsufficientFunds, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not isinstance(error.orig, IN_THE_WAY):
+            raise
         fresh = _post_unknown(connection, wanted, hashes)
     else:
         fresh = len(wanted)
@@ -77,14 +82,15 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
 
 def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> int:
     """The careful way, for batches that met others or themselves of an earlier time: accounts locked, known keys left out."""
-    for attempt in range(ATTEMPTS_MAX):
-        accounts = _accounts(connection, wanted, lock=True)
-        known = _known_keys(connection, hashes)
-        fresh = [entry for entry in wanted if entry.key not in known]
+    for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
-            _post_new(connection, fresh, hashes, accounts)
-        except IN_THE_WAY:
-            if attempt + 1 == ATTEMPTS_MAX:
+            with connection.begin_nested():  # around the locks, too: who steps back must not keep what the other waits for
+                accounts = _accounts(connection, wanted, lock=True)
+                known = _known_keys(connection, hashes)
+                fresh = [entry for entry in wanted if entry.key not in known]
+                _post_new(connection, fresh, hashes, accounts)
+        except DBAPIError as error:
+            if attempt == ATTEMPTS_MAX or not isinstance(error.orig, IN_THE_WAY):
                 raise
         else:
             break
@@ -96,7 +102,7 @@ def _post_new(
 ) -> None:
     _check(accounts, entries)
     if entries:
-        with connection.begin_nested():
+        with driver_errors(connection, "COPY of a batch of entries"):
             _copy(connection, accounts, entries, hashes)
 
 

@@ -92,8 +92,8 @@ _UNSEALED = f"""
 
 
 def _grouped(session: Session, query: str, parameters: Mapping[str, int]) -> Iterator[Written]:
-    codes = dict(session.execute(select(Account.id, Account.code)).all())
     rows = session.execute(text(query), parameters, execution_options={"yield_per": FETCH_ROWS})
+    codes = dict(session.execute(select(Account.id, Account.code)).all())  # after the entries, so that none has a newer account
     for _, group in groupby(rows, key=lambda row: row.seq):
         legs = list(group)
         first = legs[0]

@@ -94,7 +94,8 @@ ILL_FORMED = "a transfer does not carry what one of its phase carries"
 # One trigger per statement, so that a COPY of thousands of transfers touches each account once; a single transfer, the most
 # frequent statement, takes a short way. Accounts are locked in the order of their ids, so that two statements that share
 # accounts wait for each other, never in a circle. Their ids are gathered first: a lock that was waited for asks its condition
-# again for every row, and must not read the transfers each time. (The short way finds its two accounts locked by ledger_post.)
+# again for every row, and must not read the transfers each time. The short way finds its two accounts locked by ledger_post; a
+# single row written by hand may meet a circle, and one of the two is then refused.
 APPLY_TRANSFERS = (
     f"""
 CREATE FUNCTION ledger_apply_transfers() RETURNS trigger LANGUAGE plpgsql AS $$

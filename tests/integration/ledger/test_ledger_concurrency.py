@@ -15,11 +15,12 @@ from pathlib import Path
 import ledger_chaos_worker as worker
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core import ledger
 from core.config import ROOT
-from core.ledger import Guard, Leg, Side
+from core.ledger import Guard, Leg, NewEntry, Side
 from core.ledger.export import Format, export, snapshot
 from core.ledger.rebuild import rebuild
 from core.ledger.sealing import seal_all
@@ -203,3 +204,44 @@ def test_two_batches_that_spend_the_same_money_spend_it_once(own_engine: Engine,
     assert sorted(type(result).__name__ for result in results) == ["InsufficientFunds", "Posted"]
     with Session(own_engine) as session:
         assert ledger.balance(session, worker.FUNDS[0]).posted == 400
+
+
+def test_batches_that_share_keys_and_accounts_write_each_entry_once(own_engine: Engine, now: datetime) -> None:
+    """The same entries in four batches at once, in different company and order: everybody gets an answer, nothing comes twice."""
+    shared = [NewEntry(f"usage:{n}", "usage", [Leg(worker.FUNDS[n % 2], worker.FUNDS[1 - n % 2], 1)], now) for n in range(200)]
+    written, troubles = [], []
+
+    def post(number: int) -> None:
+        rng = random.Random(number)
+        with Session(own_engine) as session:
+            for turn in range(5):
+                own = [NewEntry(f"own:{number}:{turn}", "usage", [Leg(worker.BANK, worker.FUNDS[0], 1)], now)]
+                batch = [*rng.sample(shared, 150), *own]
+                try:
+                    written.append(ledger.post_many(session, batch).written)
+                    session.commit()
+                except Exception as error:  # noqa: BLE001 - told below, all of them
+                    troubles.append(error)
+                    session.rollback()
+
+    threads = [threading.Thread(target=post, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert troubles == []
+    with Session(own_engine) as session:
+        entries = session.scalar(text("SELECT count(*) FROM ledger_entry WHERE kind = 'usage'"))
+        assert entries == sum(written) <= 220
+        assert rebuild(session, now=now).differences == []
+
+
+def test_a_batch_gives_up_on_accounts_that_stay_locked(own_engine: Engine, now: datetime) -> None:
+    entry = NewEntry("usage:late", "usage", [Leg(worker.FUNDS[0], worker.FUNDS[1], 1)], now)
+    with own_engine.begin() as holder, Session(own_engine) as session:
+        holder.execute(text("SELECT 1 FROM ledger_account WHERE code = :code FOR UPDATE"), {"code": worker.FUNDS[0]})
+        session.execute(text("SET lock_timeout = '50ms'"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            ledger.post_many(session, [entry])
+        holder.rollback()
+        assert ledger.post_many(session, [entry]).written == 1, "the caller's transaction can go on"
