@@ -17,7 +17,7 @@ import click
 from psycopg.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from core.errors import DomainError, InfrastructureError
+from core.errors import DomainError, InfrastructureError, InvalidInput
 
 REFUSED, WRONG_USE, INFRASTRUCTURE = 1, 2, 3
 
@@ -30,7 +30,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DomainError as error:
             _say(error.message, ctx)
-            ctx.exit(REFUSED)
+            # What could not be read is wrong use; its subclasses speak of a file's content or of a rule.
+            ctx.exit(WRONG_USE if type(error) is InvalidInput else REFUSED)
         except InfrastructureError as error:
             _say(str(error), ctx)
             ctx.exit(INFRASTRUCTURE)

@@ -40,7 +40,10 @@ def reset_command(yes: bool) -> None:
     if settings().database_url:
         raise NotOnYourOwnDatabase("`db reset` only touches the embedded database; DATABASE_URL names another one.")
     if not yes:
-        raise NotOnYourOwnDatabase(f"This deletes everything under {settings().data_folder}; say --yes to do it.")
+        raise NotOnYourOwnDatabase(
+            f"This deletes every table, row and account of the database under {settings().data_folder}; files beside it stay. "
+            "Say --yes to do it."
+        )
     with engine().begin() as connection:
         reset(connection)
     upgrade(engine())

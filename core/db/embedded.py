@@ -42,6 +42,7 @@ class EmbeddedServer:
             self._server = _start_whole(folder / "postgres")
             fcntl.flock(self._users, fcntl.LOCK_SH)
         self.url: str = self._server.get_uri(database="postgres", driver="psycopg")
+        self.log = folder / "postgres" / "log"
 
     @classmethod
     def attach(cls, folder: Path) -> "EmbeddedServer":
@@ -80,16 +81,26 @@ class EmbeddedServer:
 
 
 def _start_whole(data: Path) -> "PostgresServer":
-    """Start the server; a data folder whose making was cut short is made anew, for nobody can have used it yet."""
+    """Start the server; a data folder whose making was cut short is made anew, for nobody can have used it yet.
+
+    The marker names the very folder that was being made, so that no other one that stands there later is ever removed.
+    """
     half_made = data.with_name("postgres.half-made")
-    if half_made.exists():
+    if half_made.exists() and data.exists() and half_made.read_text() == _identity(data):
         _remove(data)
-    elif not (data / "PG_VERSION").exists():
-        half_made.touch()
+    half_made.unlink(missing_ok=True)
+    data.mkdir(exist_ok=True)
+    if not any(data.iterdir()):
+        half_made.write_text(_identity(data))
     _forget_dead_postmaster(data)
     server = _start(data)
     half_made.unlink(missing_ok=True)
     return server
+
+
+def _identity(folder: Path) -> str:
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _remove(data: Path) -> None:

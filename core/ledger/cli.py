@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from core.cli import REFUSED, Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import engine, session_scope
-from core.errors import InfrastructureError, InvalidInput
+from core.errors import InfrastructureError
 from core.ledger.export import Format, export, snapshot
+from core.ledger.reader import NotAnExport
 from core.ledger.rebuild import rebuild
 from core.ledger.sealing import head_record, latest_seal, seal_all
 from core.ledger.signing import fingerprint
@@ -76,7 +77,7 @@ def verify_command(file: Path, public_key: str | None, head: str | None, as_json
         with click.open_file(str(file), encoding="utf-8") as stream:
             report = verify(stream, public_key=key, noted_head=noted)
     except UnicodeDecodeError:
-        raise InvalidInput(f"{file} is not a ledger export in JSON: it is not UTF-8 text.") from None
+        raise NotAnExport(f"{file} is not a ledger export in JSON: it is not UTF-8 text.") from None
     if as_json:
         print_json({**asdict(report), "unsealed_entries": report.unsealed_entries, "ok": report.ok})
     else:

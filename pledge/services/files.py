@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core import audit
 from core.db import new_id
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Organisation, Person, Role
 from pledge import queries
@@ -182,7 +182,7 @@ def export(session: Session, member: PledgeMember) -> str:
     """
     reports = [report for report in queries.reports_of(session, member) if report.currency == CURRENCY]
     if not reports:
-        raise InvalidInput(f"{member.name} has published no report in {CURRENCY} yet; the first one makes its member file.")
+        raise NotFound(f"{member.name} has published no report in {CURRENCY} yet; the first one makes its member file.")
     newest = reports[0]
     return write(
         WrittenMember(

@@ -104,6 +104,24 @@ def test_a_making_that_was_cut_short_is_begun_anew(data: Path, sent: signal.Sign
     assert not (data / "postgres.half-made").exists()
 
 
+def test_the_mark_of_another_folder_removes_nothing(data: Path) -> None:
+    # The making was cut short before a volume was mounted there, or a backup restored.
+    assert ask(data) == 0
+    kept = data / "postgres" / "PG_VERSION"
+    inode = kept.stat().st_ino
+    (data / "postgres.half-made").write_text("1:1")
+    assert ask(data) == 0
+    assert kept.stat().st_ino == inode
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(data: Path) -> None:
+    (data / "postgres").mkdir()
+    (data / "postgres" / "restored-so-far").write_text("a backup that is still being copied")
+    for _ in range(2):
+        assert ask(data) != 0
+        assert (data / "postgres" / "restored-so-far").exists()
+
+
 def run_command(data: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
@@ -132,6 +150,14 @@ def test_a_database_that_does_not_answer_is_one_sentence_and_exit_code_3(data: P
     assert len(result.stderr.strip().splitlines()) == 1
     assert "does not answer" in result.stderr
     assert "hush" not in result.stderr
+
+
+@pytest.mark.parametrize("address", ["foo", "mysql://me@host/db", "sqlite://"])
+def test_an_address_of_something_else_is_one_sentence_and_exit_code_3(data: Path, address: str) -> None:
+    result = run_command(data, "task", "list", DATABASE_URL=address)
+    assert result.returncode == 3
+    assert "is not the address of a PostgreSQL" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_a_taken_port_is_one_sentence_and_exit_code_1(data: Path) -> None:

@@ -171,7 +171,7 @@ def test_users_are_added_from_the_command_line(fresh_database: str, monkeypatch:
         assert added.exit_code == 0, added.output
         assert '"email": "ines@example.org"' in added.output
         assert run.invoke(main, arguments, input="x\n").exit_code == 1
-        assert run.invoke(main, ["user", "add", "x", "--name", "X", "--password-stdin"], input="y\n").exit_code == 1
+        assert run.invoke(main, ["user", "add", "x", "--name", "X", "--password-stdin"], input="y\n").exit_code == 2
         assert run.invoke(main, ["user", "add"]).exit_code == 2
         assert "ines@example.org" in run.invoke(main, ["user", "list"]).output
         with Session(process_engine()) as session:

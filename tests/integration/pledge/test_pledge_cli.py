@@ -109,7 +109,7 @@ def test_a_refused_file_leaves_nothing_behind(pledgeworks: Command, tmp_path: Pa
     result = pledgeworks("import", str(tmp_path))
     assert result.exit_code == 1
     assert "a.json: line 1, column" in result.output
-    assert pledgeworks("import", str(tmp_path / "nothing.json")).exit_code == 1
+    assert pledgeworks("import", str(tmp_path / "nothing.json")).exit_code == 2
     assert read(pledgeworks("totals"))["members"] == 0
 
 

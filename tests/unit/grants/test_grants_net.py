@@ -40,7 +40,7 @@ def test_currencies_without_cents() -> None:
                                        "--instalments", "2"], ["1.001", "--host-fee", "1"]])  # fmt: skip
 def test_impossible_wishes_are_refused_with_a_sentence(arguments: list[str]) -> None:
     result = CliRunner().invoke(grants, ["net", *arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.strip().endswith(".")
 
 
