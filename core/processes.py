@@ -6,6 +6,7 @@ when it ends, however it ends: Ctrl-C, SIGTERM, or (on Linux, by the parent-deat
 """
 
 import ctypes
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -16,8 +17,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import click
 import requests
@@ -45,6 +47,12 @@ Loader = Callable[[], Sequence[str]]
 Factory = Callable[[], Flask]
 
 
+class AlreadyRunning(DomainError):
+    """Another `pledgeworks up` works on this data folder."""
+
+    code = "already_running"
+
+
 class PortTaken(DomainError):
     """Another program listens where the web server should."""
 
@@ -63,12 +71,15 @@ def up_command(load_demo: Loader, create_app: Factory) -> click.Command:
         """Start database, web and worker here, and stop all of it with Ctrl-C."""
         chosen = port or settings().port
         require_free_port(chosen)
+        os.environ["PORT"] = str(chosen)  # links say it, in this process and in the children
+        settings.cache_clear()
+        lock = _require_alone(settings().data_folder)
         in_production = settings().pledgeworks_env is Environment.PRODUCTION
         root = context.find_root().command
         commands = {"worker": ["worker"], **({} if in_production else in_development)}
         children: dict[str, Callable[[], None]] = {"web": partial(_serve, create_app, chosen, web_workers)}
         children |= {name: partial(root.main, list(words), "pledgeworks") for name, words in commands.items()}
-        with _Platform(chosen, children) as platform:
+        with lock, _Platform(chosen, children, lock) as platform:
             upgrade(engine())
             welcome = load_demo() if demo and not in_production else ()
             with session_scope() as session:
@@ -98,25 +109,47 @@ def require_free_port(port: int) -> None:
             ) from None
 
 
+def _require_alone(folder: Path) -> IO[str]:
+    """Refuse a second `up` on one data folder: it would stop the first one's jobs when it ends.
+
+    Returns:
+        The lock; the kernel drops it however this process ends.
+
+    Raises:
+        AlreadyRunning: somebody else holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "up.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise AlreadyRunning(
+            f"The platform already runs on {folder}. Stop it there first, or name another folder with PLEDGEWORKS_DATA."
+        ) from None
+    return lock
+
+
 class _Platform:
     """Web and worker as children of this process. Made before the database is opened; they wait until `run` lets them go."""
 
-    def __init__(self, port: int, children: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(self, port: int, children: Mapping[str, Callable[[], None]], lock: IO[str]) -> None:
         self._port = port
+        self._lock = lock
         self._stop = threading.Event()
         self._running = False
         self._children: dict[str, ForkProcess] = {}
         self._gate, self._opener = os.pipe()
-        os.environ["PORT"] = str(port)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
         for name, act in children.items():
-            child = multiprocessing.get_context("fork").Process(target=self._be_child, args=(name, act), name=name)
+            # A daemon, so that whatever goes wrong before `_end` can run, Python ends it and does not wait for it.
+            child = multiprocessing.get_context("fork").Process(target=self._be_child, args=(name, act), name=name, daemon=True)
             child.start()
             self._children[name] = child
         os.close(self._gate)
 
     def __enter__(self) -> "_Platform":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -138,6 +171,7 @@ class _Platform:
         signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
         _end_with_parent(name)
         os.close(self._opener)
+        self._lock.close()  # a fork shares it; a killed parent's must not be held by children that are still ending
         if not os.read(self._gate, 1):
             return  # the parent ended before it was ready
         try:

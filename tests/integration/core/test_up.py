@@ -71,7 +71,22 @@ def all_gone(data: Path) -> bool:
 def test_ctrl_c_stops_all_of_it_cleanly(data: Path, port: int) -> None:
     process = start(data, port)
     assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code in {200, 302, 303}
+    problem = requests.get(f"http://127.0.0.1:{port}/api/v1/nothing", timeout=10).json()
+    assert problem["type"].startswith(f"http://127.0.0.1:{port}/"), "links say the port that was chosen"
     process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert all_gone(data)
+
+
+def test_a_second_one_on_the_same_folder_is_refused(data: Path, port: int) -> None:
+    process = start(data, port)
+    second = subprocess.run(
+        [sys.executable, "-m", "app", "up", "--port", str(port - 1)],
+        cwd=ROOT, env={**os.environ, "PLEDGEWORKS_DATA": str(data)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "already runs on" in second.stderr
+    process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
     assert all_gone(data)
 
