@@ -98,6 +98,8 @@ def lapse_offers(session: Session, *, now: datetime) -> list[Grant]:
     lapsed = []
     for grant_id in queries.lapsed_offers(session, on=now.date()):
         grant = queries.locked_grant(session, grant_id)
+        if grant.status is not GrantStatus.OFFERED:
+            continue  # answered between the list and the lock
         _release_offer(session, grant, f"The offer stood until {grant.offer_expires_on:%-d %b %Y} and was not answered.", now)
         audit.record(session, "grant.lapsed", grant, actor=None, at=now)
         lapsed.append(grant)
@@ -189,6 +191,8 @@ def complete_finished(session: Session, *, now: datetime) -> list[Grant]:
     closed = []
     for grant_id in queries.finished_grants(session, on=now.date()):
         grant = queries.locked_grant(session, grant_id)
+        if grant.status is not GrantStatus.ACTIVE or any(part.status is not InstalmentStatus.PAID for part in grant.instalments):
+            continue  # ended, or money came back, between the list and the lock
         grant.advance(GrantStatus.COMPLETED)
         grant.ended_at = now
         audit.record(session, "grant.completed", grant, actor=None, at=now)

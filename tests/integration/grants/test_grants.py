@@ -126,6 +126,19 @@ def test_an_unanswered_offer_lapses(session: Session, offered: Grant, maintainer
     assert ledger.balance(session, offered.programme.account).available == 10_000_000
 
 
+def test_an_offer_accepted_while_the_clock_waits_for_it_does_not_lapse(
+    session: Session, open_round: Round, funder: Funder, offered: Grant, maintainer: Person, now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    silent = builders.offered(session, open_round, funder, builders.person(session, "Silent"), now, offer(usd(50)))
+    listed = queries.lapsed_offers(session, on=(now + timedelta(days=61)).date())
+    assert {offered.id, silent.id} == set(listed)
+    accepted(session, offered, maintainer, now + timedelta(days=60))
+    monkeypatch.setattr(queries, "lapsed_offers", lambda session, *, on: listed)
+    assert grants.lapse_offers(session, now=now + timedelta(days=61)) == [silent]
+    assert offered.status is not GrantStatus.TERMINATED
+
+
 # Paperwork
 
 
@@ -280,7 +293,7 @@ def test_ending_early_returns_what_was_not_paid(session: Session, active: Grant,
 
 
 def test_a_grant_completes_when_paid_and_over(
-    session: Session, open_round: Round, funder: Funder, maintainer: Person, now: datetime
+    session: Session, open_round: Round, funder: Funder, maintainer: Person, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms = offer(usd(1_000), months=1)
     grant = accepted(session, builders.offered(session, open_round, funder, maintainer, now, terms), maintainer, now)
@@ -291,6 +304,9 @@ def test_a_grant_completes_when_paid_and_over(
     assert grants.complete_finished(session, now=now) == []  # its month is not over
     later = now + timedelta(days=30)
     assert grants.complete_finished(session, now=later) == [grant]
+    with monkeypatch.context() as patched:  # listed, and completed by somebody else before it is locked
+        patched.setattr(queries, "finished_grants", lambda session, *, on: [grant.id])
+        assert grants.complete_finished(session, now=later) == []
     ending(session, part, PayoutStatus.RETURNED, later)
     instalments.payout_changed(session, part.payout_id, refused=False, now=later)
     instalments.reopen(session, part.id, officer=funder.officer, reason="Account closed", now=later)
