@@ -18,6 +18,7 @@ from compute.services import attempts, results, submit
 from core.clock import utc_now
 from core.db import new_id, session_scope
 from core.errors import DomainError, InfrastructureError, InvalidInput
+from core.identity import people
 from core.identity.models import Person
 
 LOG_BYTES = 200_000
@@ -94,10 +95,7 @@ class LocalJobs:
     def _person(self, session: Any) -> Person:
         if self._email is None:
             raise InvalidInput("Say who acts: --as EMAIL. (Or set PLEDGEWORKS_URL and PLEDGEWORKS_TOKEN to use the API.)")
-        person: Person | None = session.scalars(select(Person).where(Person.email == self._email.strip().lower())).first()
-        if person is None or person.disabled_at is not None:
-            raise InvalidInput(f"Nobody here signs in as {self._email}.")
-        return person
+        return people.acting_person(session, self._email)
 
 
 class RemoteJobs:

@@ -80,22 +80,32 @@ def list_people(as_json: bool) -> None:
 
 @user.command("invite")
 @click.argument("email")
-def invite(email: str) -> None:
+@json_option
+def invite(email: str, as_json: bool) -> None:
     """Print a link with which a person sets a new password, once, within a week."""
     with session_scope() as session:
         person = people.by_email(session, email)
         if person is None:
             raise InvalidInput(f"There is no account for {email}; add it with `pledgeworks user add`.")
-        click.echo(f"{settings().base_url}/invitation/{people.invitation_token(person)}")
+        link = f"{settings().base_url}/invitation/{people.invitation_token(person)}"
+    _say_link(link, as_json, email=person.email)
 
 
 @user.command("first")
-def first() -> None:
+@json_option
+def first(as_json: bool) -> None:
     """Print the link with which the first administrator of an empty installation is made."""
     with session_scope() as session:
         if people.anybody(session):
             raise people.AlreadySetUp("This installation has its people already; `pledgeworks user add` makes more.")
-    click.echo(f"{settings().base_url}{people.first_run_path()}")
+    _say_link(f"{settings().base_url}{people.first_run_path()}", as_json)
+
+
+def _say_link(link: str, as_json: bool, **more: str) -> None:
+    if as_json:
+        print_json({**more, "link": link})
+        return
+    click.echo(link)
 
 
 def _password(from_stdin: bool) -> str:

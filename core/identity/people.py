@@ -42,6 +42,12 @@ class BadInvitation(DomainError):
     status = 410
 
 
+class AccountClosed(NotAllowed):
+    """The account is closed: nobody signs in or acts with it."""
+
+    code = "account_closed"
+
+
 class LastAdministrator(DomainError):
     """An installation keeps at least one administrator who can sign in."""
 
@@ -198,6 +204,21 @@ def enable(session: Session, person: Person, *, actor: Person, now: datetime) ->
 def by_email(session: Session, email: str) -> Person | None:
     """The person of this address."""
     return session.scalars(select(Person).where(Person.email == email.strip().lower())).first()
+
+
+def acting_person(session: Session, email: str) -> Person:
+    """The person a command names as the one who acts. Whoever can't sign in can't act here either.
+
+    Raises:
+        NotFound: nobody has this address.
+        AccountClosed: the account is closed.
+    """
+    person = by_email(session, email)
+    if person is None:
+        raise NotFound(f"There is nobody with the e-mail address {email}; `pledgeworks user add` makes an account.")
+    if person.disabled_at is not None:
+        raise AccountClosed(f"The account of {person.email} is closed; another person acts, or an administrator opens it again.")
+    return person
 
 
 def search(session: Session, words: str, *, limit: int = 20) -> Sequence[Person]:

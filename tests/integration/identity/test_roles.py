@@ -1,5 +1,6 @@
 """Who may do what: dated memberships, scopes, and who gives them."""
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -190,9 +191,15 @@ def test_the_first_administrators_link_is_printed_only_while_nobody_is_there(
     run = CliRunner()
     try:
         assert f"/first-run?code={people.setup_token()}" in run.invoke(main, ["user", "first"]).output
+        link = json.loads(run.invoke(main, ["user", "first", "--json"]).stdout)["link"]
+        assert link.endswith(people.first_run_path())
         arguments = ["user", "add", "a@example.org", "--name", "A", "--admin", "--password-stdin"]
         assert run.invoke(main, arguments, input="correct horse battery\n").exit_code == 0
         assert run.invoke(main, ["user", "first"]).exit_code == 1
+        invitation = json.loads(run.invoke(main, ["user", "invite", "A@example.org", "--json"]).stdout)
+        assert invitation["email"] == "a@example.org"
+        with Session(process_engine()) as session:
+            assert people.invited(session, invitation["link"].rsplit("/", 1)[1]).email == "a@example.org"
     finally:
         process_engine().dispose()
         process_engine.cache_clear()
