@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from core.cli import REFUSED, Commands, json_option, print_json, print_table
+from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
 from core.clock import today, utc_now
 from core.config import Environment, settings
 from core.db import session_scope
@@ -17,11 +17,12 @@ from core.errors import DomainError, NotFound
 from core.identity import access, people, second_factor
 from core.identity.models import Person, Role
 from payouts import queries, rails
-from payouts.models import Payout, Run
+from payouts.models import Payout, PayoutStatus, RailSwitch, Run
 from payouts.rails.base import CheckedRail, SetupLine
 from payouts.rails.fake import address_file
 from payouts.rails.fake_server import FakeRailServer
 from payouts.services import controls, previews, runs, sending
+from payouts.services.comparisons import Comparison, compare_with_rails
 from payouts.services.engine import Engine
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -164,7 +165,10 @@ def send_command(number: int, actor: str, wait: int | None, as_json: bool) -> No
 @wait_option
 @json_option
 def reconcile_command(number: int, actor: str, wait: int | None, as_json: bool) -> None:
-    """Carry every line as far as machines can, then look each up at its rail. Exit code 1 if rail and ledger differ."""
+    """Carry every line as far as machines can, then look each up at its rail.
+
+    Exit code 1 if rail and ledger differ; 3 if they don't, as far as is known, and a line could not be looked up.
+    """
     with session_scope() as session:
         _actor(session, actor, Role.FINANCE, Role.PAYOUT_APPROVER)
         known = queries.run_by_number(session, number)
@@ -204,25 +208,29 @@ def list_command(as_json: bool) -> None:
 @click.argument("number", metavar="RUN", type=int)
 @click.option("--reason", required=True)
 @actor_option
-def cancel_command(number: int, reason: str, actor: str) -> None:
+@json_option
+def cancel_command(number: int, reason: str, actor: str, as_json: bool) -> None:
     """Give a run up before it is sent; its payouts are due again."""
     with session_scope() as session:
         who = _actor(session, actor, Role.FINANCE)
         known = queries.run_by_number(session, number)
         runs.cancel(session, known.id, actor=who, now=utc_now(), reason=reason)
+        described = _described(session, known)
+    if as_json:
+        print_json(described)
+        return
     click.echo(f"Run {number} is given up; its payouts are due again.")
 
 
 @payouts.command("list")
-@click.option("--status", help="Only payouts in this state.")
+@click.option("--status", type=click.Choice([status.value for status in PayoutStatus]), help="Only payouts in this state.")
 @click.option("--due-by", type=DAY, help="Only those due by this day.")
 @json_option
 def list_payouts(status: str | None, due_by: datetime | None, as_json: bool) -> None:
     """What is owed and what became of it, by due date (at most 500)."""
     with session_scope() as session:
-        query = queries.payouts(queries.Filter(due_by=due_by.date() if due_by else None))
-        if status:
-            query = query.where(Payout.status == status)
+        wanted = queries.Filter(status=PayoutStatus(status) if status else None, due_by=due_by.date() if due_by else None)
+        query = queries.payouts(wanted)
         rows = [_line(each) for each in session.scalars(query.order_by(Payout.due_on, Payout.id).limit(500))]
     if as_json:
         print_json(rows)
@@ -241,16 +249,10 @@ def list_rails(as_json: bool) -> None:
     """Every rail of this installation."""
     with session_scope() as session:
         switches = queries.switches(session)
-        rows = [
-            {
-                "rail": name,
-                "title": rail.title,
-                "state": "stopped" if name in switches and switches[name].stopped else "running",
-                "reason": switches[name].reason if name in switches else None,
-                "health": rail.health().message,
-            }
-            for name, rail in rails.configured().items()
-        ]
+    rows = [
+        {**_switched(name, switches.get(name)), "title": rail.title, "health": rail.health().message}
+        for name, rail in rails.configured().items()
+    ]
     if as_json:
         print_json(rows)
         return
@@ -286,11 +288,15 @@ def check_command(rail: str, payee: tuple[str, ...], as_json: bool) -> None:
 @click.argument("rail")
 @click.option("--reason", required=True, help="Why; shown to everybody whose payout waits.")
 @actor_option
-def stop_command(rail: str, reason: str, actor: str) -> None:
+@json_option
+def stop_command(rail: str, reason: str, actor: str, as_json: bool) -> None:
     """Stop a rail: nothing more is reserved or sent on it from now on."""
     with session_scope() as session:
         who = _actor(session, actor, Role.FINANCE, Role.PAYOUT_APPROVER)
-        controls.stop_rail(session, _known(rail), reason=reason, actor=who, now=utc_now())
+        described = _switched(rail, controls.stop_rail(session, _known(rail), reason=reason, actor=who, now=utc_now()))
+    if as_json:
+        print_json(described)
+        return
     click.echo(f"The rail {rail} is stopped.")
 
 
@@ -298,11 +304,15 @@ def stop_command(rail: str, reason: str, actor: str) -> None:
 @click.argument("rail")
 @click.option("--reason", required=True, help="Why it may run again.")
 @actor_option
-def start_command(rail: str, reason: str, actor: str) -> None:
+@json_option
+def start_command(rail: str, reason: str, actor: str, as_json: bool) -> None:
     """Let money leave on a rail again."""
     with session_scope() as session:
         who = _actor(session, actor, Role.PAYOUT_APPROVER)
-        controls.start_rail(session, _known(rail), reason=reason, actor=who, now=utc_now())
+        described = _switched(rail, controls.start_rail(session, _known(rail), reason=reason, actor=who, now=utc_now()))
+    if as_json:
+        print_json(described)
+        return
     click.echo(f"The rail {rail} runs.")
 
 
@@ -336,26 +346,26 @@ def fake_rail(port: int, journal: Path | None) -> None:
 def _finish(number: int, wait: int | None, as_json: bool, *, compare: bool = False) -> None:
     """Work in the foreground if asked to, then say where the run stands."""
     waits: list[str] = []
-    differences: list[str] = []
+    compared = Comparison()
     with session_scope() as session:
         run_id = queries.run_by_number(session, number).id
     if wait is not None:
         outcomes = Engine(rails=rails.configured()).carry_on(run_id, wait=timedelta(seconds=wait))
         waits = sorted({outcome.reason for outcome in outcomes})
+    if compare:
+        compared = compare_with_rails(session_scope, run_id, rails=rails.configured(), now=utc_now())
+    differences, unknown = ([note.message for note in notes] for notes in (compared.differences, compared.not_looked_up))
     with session_scope() as session:
-        if compare:
-            found = previews.compare_with_rails(session, run_id, rails=rails.configured(), now=utc_now())
-            differences = [difference.message for difference in found]
         known = queries.run(session, run_id)
         described = {**_described(session, known), "lines": [_line(payout) for payout in known.payouts]}
     if as_json:
-        print_json({**described, "waits_for": waits, "differences": differences})
+        print_json({**described, "waits_for": waits, "differences": differences, "not_looked_up": unknown})
     else:
         _say(described)
-        for sentence in [*waits, *differences]:
+        for sentence in [*waits, *differences, *unknown]:
             click.echo(sentence)
-    if differences:
-        click.get_current_context().exit(REFUSED)
+    if differences or unknown:
+        click.get_current_context().exit(REFUSED if differences else INFRASTRUCTURE)
 
 
 def _actor(session: Session, email: str, *roles: Role) -> Person:
@@ -363,11 +373,9 @@ def _actor(session: Session, email: str, *roles: Role) -> Person:
 
     Raises:
         NotFound: there is no such person.
-        NotAllowed: it lacks the role.
+        NotAllowed: its account is closed, or it lacks the role.
     """
-    person = people.by_email(session, email)
-    if person is None:
-        raise NotFound(f"There is nobody with the e-mail address {email}.")
+    person = people.acting_person(session, email)
     if not any(access.has_role(session, person, role, on=today()) for role in roles):
         access.refuse(roles)
     return person
@@ -391,6 +399,12 @@ def _known(rail: str) -> str:
     if rail not in rails.configured():
         raise NotFound(f"There is no rail “{rail}”; there are {', '.join(rails.configured())}.")
     return rail
+
+
+def _switched(rail: str, switch: RailSwitch | None) -> dict[str, Any]:
+    """Whether a rail runs. One that was never stopped has no switch yet."""
+    stopped = switch is not None and switch.stopped
+    return {"rail": rail, "state": "stopped" if stopped else "running", "reason": switch.reason if switch else None}
 
 
 def _described(session: Session, known: Run) -> dict[str, Any]:

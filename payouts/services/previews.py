@@ -1,4 +1,4 @@
-"""A run before it is sent, and after: what stands in its way, and what it came to."""
+"""A run before it is sent: what it would do, and what stands in its way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from core import ledger
 from core.errors import DomainError
 from core.money import Money
 from payouts import queries
-from payouts.models import AttemptState, Payout, PayoutStatus, RuleKind, Run, RunStatus
+from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
 from payouts.policies import Usage, content_hash
-from payouts.rails.base import NetworkRail, Rail, RailError, Refused
+from payouts.rails.base import Rail
 from payouts.services import claims, controls, runs
 
 
@@ -140,40 +140,6 @@ def dry_run(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
         session.expire_all()
     by_id = {payout.id: payout for payout in session.scalars(select(Payout).where(Payout.run_id == run_id))}
     return [DryLine(by_id[payout_id], refusal) for payout_id, refusal in found]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A line for which rail and ledger don't say the same."""
-
-    payout: Payout
-    message: str
-
-
-def compare_with_rails(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> list[Difference]:
-    """Look every paid line of a run up at its rail: exactly one payment, of this name and amount. Raises alarms."""
-    found: list[Difference] = []
-    for payout in queries.run(session, run_id).payouts:
-        rail = rails.get(payout.rail or "")
-        if not isinstance(rail, NetworkRail):
-            continue
-        for attempt in payout.attempts:
-            try:
-                receipts = rail.look_up(attempt.idem_key)
-            except RailError as error:
-                if not isinstance(error, Refused) or error.stops_rail:
-                    found.append(Difference(payout, f"Attempt {attempt.no} can't be looked up now: {error}"))
-                    continue
-                receipts = []  # the rail knows the attempt, and that it moved no money
-            expected = [(attempt.remote_id, payout.money)] if attempt.state is AttemptState.ACCEPTED else []
-            if attempt.state in {AttemptState.ACCEPTED, AttemptState.FAILED} and expected != [
-                (receipt.remote_id, receipt.money) for receipt in receipts
-            ]:
-                listed = ", ".join(f"{receipt.remote_id} ({receipt.money})" for receipt in receipts) or "nothing"
-                message = f"Attempt {attempt.no} is {attempt.state} here, and the rail knows {listed} under {attempt.idem_key}."
-                controls.raise_alarm(session, payout, message, now=now)
-                found.append(Difference(payout, message))
-    return found
 
 
 def _available(session: Session, account: str, currency: str) -> Money:

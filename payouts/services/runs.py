@@ -198,7 +198,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
         NotEditable: the run is not a draft any more.
         SelfApproval: the approver prepared the run, asked for one of its payouts, is paid by it, or entered a destination.
         AlreadyApproved: this person did.
-        ContentChanged: the run holds something else by now.
+        ContentChanged: the run holds something else than the approver saw, or than was prepared.
         LimitReached: the run is larger than a run may be, or one of its payouts than a payout may be.
     """
     run = locked(session, run_id)
@@ -211,8 +211,9 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
         raise SelfApproval(f"You asked for the payout to {own.recipient.name} in {run.name}; another person approves it.")
     _require_no_stake(run, approver)
     content = content_hash(run.payouts)
-    if not run.payouts or seen_hash != content or run.content_hash != content:
-        run.content_hash = content
+    if run.content_hash != content:
+        raise ContentChanged(f"{run.name} is not what was prepared; give it up and prepare it again.", content_hash=content)
+    if not run.payouts or seen_hash != content:
         raise ContentChanged(
             f"{run.name} is not what you looked at any more; look again before you approve.", content_hash=content
         )

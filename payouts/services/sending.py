@@ -42,7 +42,12 @@ def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, 
 
 
 def release_lines(session: Session, run: Run, *, rails: Mapping[str, Rail], now: datetime) -> None:
-    """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm."""
+    """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm.
+
+    A run that is not being sent has no line whose turn it is: nothing happens.
+    """
+    if run.status is not RunStatus.SENDING:
+        return
     waiting = [payout for payout in run.payouts if payout.status is PayoutStatus.APPROVED]
     for name in {payout.rail or "" for payout in waiting}:
         lines = [payout for payout in run.payouts if payout.rail == name]

@@ -2,10 +2,13 @@
 
 import csv
 import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from uuid import UUID
 
 from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from core import audit
 from core.clock import utc_now
@@ -18,6 +21,7 @@ from payouts.forms import ApprovalForm, ReasonForm
 from payouts.models import Run
 from payouts.rails.bank_file import harmless
 from payouts.services import previews, runs, sending
+from payouts.services.comparisons import Comparison, compare_with_rails
 from payouts.services.previews import DryLine
 from payouts.views import CONSOLE, bp
 
@@ -138,12 +142,8 @@ def cancel_run(run_id: UUID) -> ResponseReturnValue:
 @requires(*CONSOLE)
 def compare_run(run_id: UUID) -> ResponseReturnValue:
     """Look every line up at its rail."""
-    differences = previews.compare_with_rails(db(), run_id, rails=rails.configured(), now=utc_now())
-    if differences:
-        flash(f"{len(differences)} lines differ between ledger and rail; see the alarms.", "warning")
-    else:
-        flash("Rail and ledger agree on every line that machines can look up.")
-    return redirect(url_for(".show_run", run_id=run_id), code=303)
+    found = compare_with_rails(_transactions, run_id, rails=rails.configured(), now=utc_now())
+    return _show(run_id, ApprovalForm(), compared=found)
 
 
 @bp.get("/runs/<uuid:run_id>/statement.csv")
@@ -164,7 +164,20 @@ def run_statement(run_id: UUID) -> ResponseReturnValue:
     return Response(out.getvalue(), mimetype="text/csv", headers={"Content-Disposition": disposition})
 
 
-def _show(run_id: UUID, form: ApprovalForm | ReasonForm, *, dry: list[DryLine] | None = None) -> ResponseReturnValue:
+@contextmanager
+def _transactions() -> Iterator[Session]:
+    """The request's session, committed at the end of each use: nothing is open while rails are asked."""
+    yield db()
+    db().commit()
+
+
+def _show(
+    run_id: UUID,
+    form: ApprovalForm | ReasonForm,
+    *,
+    dry: list[DryLine] | None = None,
+    compared: Comparison | None = None,
+) -> ResponseReturnValue:
     session = db()
     seen = previews.preview(session, run_id, rails=rails.configured(), now=utc_now())
     run = seen.run
@@ -183,5 +196,15 @@ def _show(run_id: UUID, form: ApprovalForm | ReasonForm, *, dry: list[DryLine] |
         approved_by_me=any(approval.approver_id == me.id for approval in given),
         reason_form=ReasonForm(formdata=None),
         dry={line.payout.id: line.refusal for line in dry} if dry is not None else None,
+        compared=compared,
+        compared_lines=_by_line(compared) if compared is not None else {},
         events=audit.history(session, run),
     )
+
+
+def _by_line(compared: Comparison) -> Mapping[UUID, str]:
+    """What the comparison says of each line; a line may have several attempts."""
+    said: dict[UUID, str] = {}
+    for note in [*compared.differences, *compared.not_looked_up]:
+        said[note.payout_id] = f"{said[note.payout_id]} {note.message}" if note.payout_id in said else note.message
+    return said

@@ -25,7 +25,7 @@ from payouts.rails import opencollective as adapter
 from payouts.rails.base import Instruction, NotNow, OutcomeUnknown, Rail, Receipt, Refused
 from payouts.rails.fake_server import Behaviour, Fault
 from payouts.rails.opencollective import OpenCollectiveRail
-from payouts.services import previews
+from payouts.services.comparisons import compare_with_rails
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.graphql_server import serving
@@ -402,8 +402,8 @@ def test_comparing_a_run_with_the_rail_shows_a_refund(
     assert run_id is not None
 
     def differences(now: datetime) -> list[str]:
-        with desk.session() as session:
-            return [each.message for each in previews.compare_with_rails(session, run_id, rails=desk.rails, now=now)]
+        found = compare_with_rails(desk.session, run_id, rails=desk.rails, now=now)
+        return [each.message for each in (*found.differences, *found.not_looked_up)]
 
     assert differences(desk.clock()) == []
     service.refund(service.orders[0])

@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from core.clock import utc_now
 from core.config import settings
 from core.db import engine, session_scope
+from core.identity import people
 from core.identity.models import Membership, Role
 from core.money import Money
+from core.tasks import TaskRow
 from payouts import cli, rails
+from payouts.models import Payout
 from payouts.rails.fake import address_file
 from payouts.rails.fake_server import FakeRailServer
+from payouts.services.sending import SendPayout
 from tests.fakes import payouts_world as world
 from tests.fakes.rail_server import payments, serving
 
@@ -42,14 +47,14 @@ def trial(installation: None, tmp_path: Path) -> Iterator[FakeRailServer]:
         address_file(settings().data_folder).write_text(server.url)
         now = utc_now()
         with session_scope() as session:
-            people = world.cast(session, now)
+            cast = world.cast(session, now)
             begun = now.date() - timedelta(days=1)
-            for person, role in ((people.finance, Role.FINANCE), (people.approver, Role.PAYOUT_APPROVER)):
+            for person, role in ((cast.finance, Role.FINANCE), (cast.approver, Role.PAYOUT_APPROVER)):
                 session.add(Membership(person_id=person.id, role=role, from_on=begun))
             world.fund(session, Money(10_000_000, "USD"), now=now)
             for name, cents in (("Ada", 2_500_000), ("Bob", 180_000)):
-                who = world.recipient(session, name, rail=rails.configured()["fake"], by=people.finance, now=now)
-                world.owed(session, who, cents, by=people.officer, now=now)
+                who = world.recipient(session, name, rail=rails.configured()["fake"], by=cast.finance, now=now)
+                world.owed(session, who, cents, by=cast.officer, now=now)
         yield server
 
 
@@ -108,20 +113,61 @@ def test_reconcile_finds_a_payment_that_only_the_rail_knows(trial: FakeRailServe
     assert "tr_twin" in parsed(found)["differences"][0]
 
 
+def test_a_rail_that_does_not_answer_is_said_and_is_no_difference(trial: FakeRailServer, run: Run) -> None:
+    run("run", "prepare", "--as", "finn@example.org")
+    run("run", "approve", "1", "--as", "petra@example.org")
+    run("run", "send", "1", "--as", "finn@example.org", "--wait", "20")
+    address = address_file(settings().data_folder)
+    address.unlink()
+    said = run("run", "reconcile", "1", "--as", "finn@example.org", exit_code=3)
+    assert said.stdout.count("could not be looked up: The trial payment service is not running") == 2
+    found = parsed(run("run", "reconcile", "1", "--as", "finn@example.org", "--json", exit_code=3))
+    assert (found["differences"], len(found["not_looked_up"])) == ([], 2)
+    address.write_text(trial.url)
+    run("run", "reconcile", "1", "--as", "finn@example.org")
+
+
+def test_reconciling_a_run_that_was_not_sent_lets_nothing_go(trial: FakeRailServer, run: Run) -> None:
+    run("run", "prepare", "--as", "finn@example.org")
+    run("run", "approve", "1", "--as", "petra@example.org")
+    found = parsed(run("run", "reconcile", "1", "--as", "finn@example.org", "--json"))
+    assert (found["status"], found["waits_for"], {line["why"] for line in found["lines"]}) == ("approved", [], {None})
+    with session_scope() as session:
+        assert not any(session.scalars(select(Payout.is_canary)))
+        assert session.scalars(select(TaskRow).where(TaskRow.kind == SendPayout.kind)).all() == []
+    assert payments(trial) == []
+
+
+def test_who_left_does_not_act(trial: FakeRailServer, run: Run) -> None:
+    with session_scope() as session:
+        finn = people.acting_person(session, "finn@example.org")
+        people.disable(session, finn, actor=people.acting_person(session, "petra@example.org"), reason="Left", now=utc_now())
+    refused = run("run", "prepare", "--as", "Finn@example.org", exit_code=1)
+    assert "The account of finn@example.org is closed; another person acts" in refused.stderr
+    assert "nobody with the e-mail address" in run("run", "prepare", "--as", "nobody@example.org", exit_code=1).stderr
+
+
+def test_states_there_are_not_are_named(trial: FakeRailServer, run: Run) -> None:
+    assert "'draft', 'approved', 'reserved'" in run("list", "--status", "foo", exit_code=2).stderr
+
+
 def test_the_kill_switch(trial: FakeRailServer, run: Run) -> None:
-    run("rail", "stop", "fake", "--reason", "Drill", "--as", "finn@example.org")
+    stopped = parsed(run("rail", "stop", "fake", "--reason", "Drill", "--as", "finn@example.org", "--json"))
+    assert stopped == {"rail": "fake", "state": "stopped", "reason": "Drill"}
     assert {row["rail"]: row["state"] for row in parsed(run("rail", "list", "--json"))}["fake"] == "stopped"
     run("run", "prepare", "--as", "finn@example.org")
     problems = parsed(run("run", "preview", "1", "--json", exit_code=1))["problems"]
     assert problems == ["The rail “fake” is stopped: Drill"]
     run("rail", "start", "fake", "--reason", "Drill over", "--as", "finn@example.org", exit_code=1)
-    run("rail", "start", "fake", "--reason", "Drill over", "--as", "petra@example.org")
+    started = parsed(run("rail", "start", "fake", "--reason", "Drill over", "--as", "petra@example.org", "--json"))
+    assert started == {"rail": "fake", "state": "running", "reason": "Drill over"}
     run("rail", "stop", "nowhere", "--reason", "x", "--as", "finn@example.org", exit_code=1)
 
 
 def test_a_run_is_given_up(trial: FakeRailServer, run: Run) -> None:
     run("run", "prepare", "--as", "finn@example.org")
-    run("run", "cancel", "1", "--reason", "Wrong month", "--as", "finn@example.org")
+    given_up = parsed(run("run", "cancel", "1", "--reason", "Wrong month", "--as", "finn@example.org", "--json"))
+    assert (given_up["run"], given_up["status"], given_up["lines"]) == (1, "cancelled", 0)
     assert parsed(run("run", "show", "1", "--json"))["status"] == "cancelled"
     run("run", "prepare", "--as", "finn@example.org", "--currency", "EUR", exit_code=1)
     run("run", "show", "99", exit_code=1)

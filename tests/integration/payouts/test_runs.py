@@ -240,6 +240,16 @@ def test_no_currency_is_paid_without_a_limit(
         controls.usages(session, yen, now=clock(), known=yen_like)
 
 
+def test_a_run_that_is_not_what_was_prepared_is_never_approved(
+    session: Session, people: world.Cast, draft: Run, clock: world.Clock
+) -> None:
+    prepared, draft.content_hash = draft.content_hash, "0" * 64
+    for seen in (prepared, draft.content_hash):
+        with pytest.raises(runs.ContentChanged, match="give it up and prepare it again"):
+            runs.approve(session, draft.id, approver=people.approver, seen_hash=seen, now=clock())
+    assert (draft.status, draft.content_hash) == (RunStatus.DRAFT, "0" * 64)
+
+
 def test_a_run_above_the_limit_is_not_approved(session: Session, people: world.Cast, draft: Run, clock: world.Clock) -> None:
     clock.go(timedelta(minutes=1))
     set_rule(session, people, RuleKind.RUN_MAX, 599_999, clock)
