@@ -4,15 +4,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 
 from core.cli import REFUSED, Commands, json_option, print_json, print_table
 from core.clock import today, utc_now
 from core.db import session_scope
-from core.errors import InvalidInput, NotFound
-from core.identity.models import Person
+from core.errors import InvalidInput
+from core.identity import people
 from core.money import Money
 from pledge import queries
+from pledge.member_file import Form
+from pledge.models import PledgeMinimum
 from pledge.policies.standing import NoMinimum, Standing, developers_from, minimum_on
 from pledge.policies.totals import amount, plain
 from pledge.public import figures, totals_json
@@ -60,10 +61,12 @@ def import_command(paths: tuple[Path, ...], demo: bool, figures_on: datetime | N
 
 @pledge.command("export")
 @click.argument("slug")
-def export_command(slug: str) -> None:
-    """Print the member file of the company SLUG, in the present form."""
+@click.option("--form", type=click.Choice([form.value for form in Form]), default="present", show_default=True,
+              help="The form of the Open Source Pledge today, or that of 2024.")  # fmt: skip
+def export_command(slug: str, form: str) -> None:
+    """Print the member file (JSON) of the company SLUG."""
     with session_scope() as session:
-        click.echo(files.export(session, queries.member_by_slug(session, slug)), nl=False)
+        click.echo(files.export(session, queries.member_by_slug(session, slug), form=Form(form)), nl=False)
 
 
 @pledge.command("totals")
@@ -131,17 +134,7 @@ def minimum_group() -> None:
 def minimum_list(as_json: bool) -> None:
     """Print the table of minimums."""
     with session_scope() as session:
-        rows = [
-            {
-                "valid_from": row.valid_from,
-                "currency": row.currency,
-                "amount": amount(row.money),
-                "source": row.source,
-                "author": row.author,
-                "rules_version": row.rules_version,
-            }
-            for row in queries.minimums(session)
-        ]
+        rows = [_minimum(row) for row in queries.minimums(session)]
     if as_json:
         print_json(rows)
         return
@@ -156,22 +149,37 @@ def minimum_list(as_json: bool) -> None:
 @click.option("--source", required=True, help="Where it was decided.")
 @click.option("--rules-version", required=True, help="Name of the rules it belongs to.")
 @click.option("--as", "email", required=True, help="E-mail address of the programme officer who adds it.")
-def minimum_add(amount_text: str, currency: str, valid_from: datetime, source: str, rules_version: str, email: str) -> None:
+@json_option
+def minimum_add(
+    amount_text: str, currency: str, valid_from: datetime, source: str, rules_version: str, email: str, as_json: bool
+) -> None:
     """Add a minimum of AMOUNT per developer and year. Published years keep the one they were measured by."""
     with session_scope() as session:
-        actor = session.scalars(select(Person).where(Person.email == email.lower())).first()
-        if actor is None:
-            raise NotFound(f"There is no person {email}; `pledgeworks user add` makes one.")
         row = rules.add_minimum(
             session,
             amount=Money.parse(amount_text, currency.upper()),
             valid_from=valid_from.date(),
             source=source,
             rules_version=rules_version,
-            actor=actor,
+            actor=people.acting_person(session, email),
             now=utc_now(),
         )
-        click.echo(f"From {row.valid_from} on: {row.money} per developer and year.")
+        described = _minimum(row)
+    if as_json:
+        print_json(described)
+        return
+    click.echo(f"From {row.valid_from} on: {row.money} per developer and year.")
+
+
+def _minimum(row: PledgeMinimum) -> dict[str, object]:
+    return {
+        "valid_from": row.valid_from,
+        "currency": row.currency,
+        "amount": amount(row.money),
+        "source": row.source,
+        "author": row.author,
+        "rules_version": row.rules_version,
+    }
 
 
 def _day(given: datetime | None) -> date:

@@ -100,8 +100,8 @@ def read(content: bytes | str, *, name: str) -> MemberFile:
 def _report(values: "_Values", *, past: bool) -> FileReport:
     day = values.required_day("dateYearEnding" if past else "reportDate")
     return FileReport(
-        # The past form has no label: the year that ended.
-        year=str(day.year) if past else values.text("year", max_length=40) or "",
+        # The past form has no label but the year that ended; a file written here says it where it is another.
+        year=values.text("year", optional=past, max_length=40) or str(day.year),
         report_on=day,
         url=values.url("url") or "",
         developers=values.developers("averageNumberOfDevs"),

@@ -16,7 +16,7 @@ from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Organisation, Person, Role
 from pledge import queries
-from pledge.member_file import FileReport, MemberFile, RefusedFile, WrittenMember, WrittenReport, read, read_rows, write
+from pledge.member_file import FileReport, Form, MemberFile, RefusedFile, WrittenMember, WrittenReport, read, read_rows, write
 from pledge.models import AnnualReport, InKindHelp, InKindKind, MemberOrigin, MembershipStatus, PledgeMember
 from pledge.policies.standing import minimum_on
 from pledge.services import membership
@@ -174,8 +174,8 @@ def import_member(
     return member, outcome
 
 
-def export(session: Session, member: PledgeMember) -> str:
-    """The member file of a member in the present form. What was imported and not changed is written as it was.
+def export(session: Session, member: PledgeMember, *, form: Form = Form.PRESENT) -> str:
+    """The member file of a member. What was imported in this form and not changed is written as it was.
 
     Raises:
         InvalidInput: the member has published nothing, so it has no member file.
@@ -201,6 +201,7 @@ def export(session: Session, member: PledgeMember) -> str:
             ],
         ),
         document=member.document,
+        form=form,
     )
 
 

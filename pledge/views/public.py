@@ -11,6 +11,7 @@ from core.clock import today
 from core.web import db
 from pledge import queries
 from pledge.badge import Face, Shape, Tone, badge
+from pledge.member_file import Form
 from pledge.models import AnnualReport, PledgeMember
 from pledge.policies.standing import Standing
 from pledge.policies.totals import Order
@@ -119,9 +120,9 @@ def badge_svg(slug: str) -> ResponseReturnValue:
 
 @bp.get("/pledges/<slug>/member.json")
 def member_file(slug: str) -> ResponseReturnValue:
-    """The company's member file in the present form."""
+    """The company's member file: ?form=present|past."""
     member = queries.member_by_slug(db(), slug)
-    answer = Response(files.export(db(), member), mimetype="application/json")
+    answer = Response(files.export(db(), member, form=_choice(Form.PRESENT, "form")), mimetype="application/json")
     answer.headers["Content-Disposition"] = f'inline; filename="{member.member_id}.json"'
     return answer
 

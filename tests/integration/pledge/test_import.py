@@ -14,7 +14,7 @@ from core.errors import NotAllowed
 from core.identity.models import Person
 from core.money import Money
 from pledge import demo, queries
-from pledge.member_file import RefusedFile, read
+from pledge.member_file import Form, RefusedFile, read
 from pledge.models import AnnualReport, MembershipStatus, Pledge, PledgeMember
 from pledge.policies.totals import Order
 from pledge.public import Figures, Population, figures, leaderboard, totals_json
@@ -136,6 +136,20 @@ def test_the_published_files_come_out_as_they_went_in(session: Session, publishe
     for path in sorted((shared / "data" / "osp-members").glob("*.json")):
         exported = files.export(session, queries.member_by_slug(session, path.stem))
         assert exported == path.read_text(encoding="utf-8").rstrip() + "\n"
+
+
+@pytest.mark.needs_shared
+def test_importing_the_past_form_of_the_published_files_changes_no_figure(
+    session: Session, published_files: Figures, shared: Path
+) -> None:
+    before = totals_json(figures(session, on=ON))
+    for path in sorted((shared / "data" / "osp-members").glob("*.json")):
+        member = queries.member_by_slug(session, path.stem)
+        present, past = files.export(session, member), files.export(session, member, form=Form.PAST)
+        files.import_member(session, read(past, name=path.name), now=THEN)
+        assert files.export(session, member, form=Form.PAST) == past
+        assert files.export(session, member) == present
+    assert totals_json(figures(session, on=ON)) == before
 
 
 def test_the_day_s_figures_are_not_judged_by_later_days(session: Session, published: Figures) -> None:

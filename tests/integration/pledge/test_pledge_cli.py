@@ -53,6 +53,8 @@ def test_the_published_files_give_the_published_totals(pledgeworks: Command, sha
     assert len(found["renewal"]) == 37
     source = (shared / "data" / "osp-members" / "sentry.json").read_text(encoding="utf-8")
     assert pledgeworks("export", "sentry").output == source.rstrip() + "\n"
+    past = read(pledgeworks("export", "sentry", "--form", "past"))
+    assert (past["urlLearnMore"], past["annualReports"][-1]["payments"]) == ("https://open.sentry.io/", 155000)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,7 @@ def test_the_minimum_table_grows_and_is_used_from_its_day_on(pledgeworks: Comman
                        "--rules-version", "2027-01", "--as", "nobody@example.org").exit_code == 1  # fmt: skip
     from core.clock import utc_now
     from core.db import session_scope
+    from core.identity import people
     from core.identity.models import Person
     from core.money import Money
     from pledge.services import rules
@@ -134,6 +137,10 @@ def test_the_minimum_table_grows_and_is_used_from_its_day_on(pledgeworks: Comman
     added = pledgeworks("minimum", "add", "2500", "--currency", "USD", "--valid-from", "2027-01-01", "--source", "Vote",
                         "--rules-version", "2027-01", "--as", "Ada@example.org")  # fmt: skip
     assert added.exit_code == 0, added.output
+    as_json = read(pledgeworks("minimum", "add", "2400", "--currency", "EUR", "--valid-from", "2027-06-01", "--source", "Vote",
+                               "--rules-version", "2027-06", "--as", "ada@example.org", "--json"))  # fmt: skip
+    assert (as_json["valid_from"], as_json["currency"], as_json["amount"]) == ("2027-06-01", "EUR", "2400.00")
+    assert as_json in json.loads(pledgeworks("minimum", "list", "--json").stdout)
     check = ("check", "--developers", "10", "--paid", "24999.99")
     assert pledgeworks(*check, "--on", "2026-12-31").exit_code == 0
     assert pledgeworks(*check, "--on", "2027-01-01").exit_code == 1
@@ -142,3 +149,9 @@ def test_the_minimum_table_grows_and_is_used_from_its_day_on(pledgeworks: Comman
                         "--rules-version", "2027-02", "--as", "ada@example.org")  # fmt: skip
     assert again.exit_code == 1
     assert "already" in again.output
+    with session_scope() as session:
+        people.acting_person(session, "ada@example.org").disabled_at = utc_now()
+    left = pledgeworks("minimum", "add", "2600", "--currency", "USD", "--valid-from", "2028-01-01", "--source", "Vote",
+                       "--rules-version", "2028-01", "--as", "ada@example.org")  # fmt: skip
+    assert left.exit_code == 1
+    assert "The account of ada@example.org is closed" in left.output

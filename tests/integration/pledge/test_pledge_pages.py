@@ -211,6 +211,9 @@ def test_the_member_file_comes_out_and_goes_in(
     exported = signed_in.get("/pledges/acme/member.json")
     document = json.loads(exported.text)
     assert document["annualReports"][0]["usdAmountPaid"] == 28000
+    past = json.loads(signed_in.get("/pledges/acme/member.json?form=past").text)
+    assert past["annualReports"][0]["payments"] == 28000
+    assert signed_in.get("/pledges/acme/member.json?form=future").status == 404
     old = {"url": "https://acme.example/old", "year": "2020", "reportDate": "2020-06-01"}
     document["annualReports"].append(old | {"averageNumberOfDevs": 3, "usdAmountPaid": 1})
     form = signed_in.get(f"{HOME}/member-file")

@@ -1,4 +1,4 @@
-"""Member files: read in both forms, written in the present one, losing nothing."""
+"""Member files: read and written in both forms, losing nothing."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.money import Money
-from pledge.member_file import MemberFile, RefusedFile, WrittenMember, WrittenReport, read, read_rows, write
+from pledge.member_file import Form, MemberFile, RefusedFile, WrittenMember, WrittenReport, read, read_rows, write
 from pledge.models import MemberRole
 
 PRESENT = {
@@ -79,8 +79,8 @@ def written(file: MemberFile) -> WrittenMember:
     )
 
 
-def export(file: MemberFile) -> str:
-    return write(written(file), document=file.document)
+def export(file: MemberFile, form: Form = Form.PRESENT) -> str:
+    return write(written(file), document=file.document, form=form)
 
 
 def test_the_present_form_is_read_to_the_cent() -> None:
@@ -118,6 +118,54 @@ def test_the_past_form_is_written_as_the_present_one_with_everything_it_had() ->
     ]
     again = read(text(exported), name="acme.json")
     assert export(again) == text(exported)
+
+
+def test_a_file_of_the_past_form_comes_out_of_it_as_it_went_in() -> None:
+    assert export(read(text(PAST), name="acme.json"), Form.PAST) == text(PAST)
+    taken_over = read(export(read(text(PAST), name="acme.json")), name="acme.json")
+    again = read(export(taken_over, Form.PAST), name="acme.json")
+    assert replace(again, document=None) == replace(taken_over, document=None)
+
+
+def test_the_past_form_says_what_it_has_no_word_for_under_its_present_name() -> None:
+    source = read(text(PRESENT | {"active": False, "annualReports": PRESENT["annualReports"][:1]}), name="x.json")
+    bare = json.loads(write(written(source), document=None, form=Form.PAST))
+    assert bare == {
+        "id": "acme", "role": "Innovator", "active": False, "name": "Acme", "description": "We build things.",
+        "shortDescription": "Things.", "urlLearnMore": "https://acme.example/pledge", "joinDate": "2024-10-01",
+        "annualReports": [{"url": "https://acme.example/2025", "dateYearEnding": "2025-10-01", "averageNumberOfDevs": 12.5,
+                           "payments": 154999.89}],
+    }  # fmt: skip
+    report = replace(written(source).reports[0], year="2024/25")
+    other = json.loads(write(replace(written(source), reports=[report]), document=None, form=Form.PAST))
+    assert other["annualReports"][0]["year"] == "2024/25"
+    assert read(text(other), name="y.json").reports[0].year == "2024/25"
+
+
+def test_a_new_report_of_a_past_file_stands_in_the_past_form() -> None:
+    file = read(text(PAST), name="acme.json")
+    new = WrittenReport("https://acme.example/2024", "2024", date(2024, 12, 31), Decimal(13), Money(30_000_00, "USD"))
+    exported = json.loads(
+        write(replace(written(file), reports=[new, *written(file).reports]), document=file.document, form=Form.PAST)
+    )
+    assert exported["annualReports"] == [
+        {"url": "https://acme.example/2024", "dateYearEnding": "2024-12-31", "averageNumberOfDevs": 13, "payments": 30000},
+        *PAST["annualReports"],
+    ]
+    assert "id" not in exported
+
+
+@pytest.mark.needs_shared
+def test_the_published_files_survive_the_past_form(shared: Path) -> None:
+    for path in sorted((shared / "data" / "osp-members").glob("*.json")):
+        source = path.read_text(encoding="utf-8")
+        present = read(source, name=path.name)
+        past = export(present, Form.PAST)
+        assert {"usdAmountPaid", "reportDate"}.isdisjoint(past.split('"'))
+        found = read(past, name=path.name)
+        assert replace(found, document=None) == replace(present, document=None)
+        assert export(found, Form.PAST) == past
+        assert export(found) == source.rstrip() + "\n"
 
 
 @pytest.mark.needs_shared
@@ -198,6 +246,8 @@ def test_what_was_read_and_not_changed_is_written_as_it_was(
     exported = export(read(source, name="acme.json"))
     assert json.loads(exported) == json.loads(source)
     assert list(json.loads(exported)) == list(json.loads(source))
+    past = export(read(source, name="acme.json"), Form.PAST)
+    assert export(read(past, name="acme.json")) == exported
     assert export(read(exported, name="acme.json")) == exported
 
 
