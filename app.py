@@ -31,6 +31,7 @@ from core.cli import Commands
 from core.clock import utc_now
 from core.commands import commands as core_commands
 from core.db import session_scope
+from core.logging import configure_logging
 from core.pages import apis as core_apis
 from core.pages import pages as core_pages
 from core.processes import before_stop, in_development, up_command
@@ -54,6 +55,7 @@ def create_app() -> APIFlask:
 @click.version_option(package_name="pledgeworks")
 def main() -> None:
     """Pledgeworks: pledges, grants, exactly-once payouts and donated GPU hours on one public ledger."""
+    configure_logging()  # to stderr: what a command prints is for its caller
 
 
 @click.group(cls=Commands)

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from core.cli import Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import engine, session_scope
-from core.logging import configure_logging
 from core.tasks import TaskRow, TaskStatus, retry
 from core.tasks.worker import run_worker
 
@@ -20,7 +19,6 @@ STATUSES = [*(status.value for status in TaskStatus), "all"]
 @click.option("--clock/--no-clock", default=True, show_default=True, help="Offer to hold the clock for dated work.")
 def worker(threads: int, clock: bool) -> None:
     """Run background work until stopped; start as many workers as you like."""
-    configure_logging()
     run_worker(engine(), threads=threads, with_clock=clock)
 
 
