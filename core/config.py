@@ -53,11 +53,11 @@ class Settings(BaseSettings):
     )
     pledgeworks_opencollective_token: SecretStr | None = Field(
         default=None,
-        description="Personal token of an admin of the fund at Open Collective, with the scopes `account` and `orders`.",
+        description="Personal token of an admin of the fund at Open Collective; how-to/pay-by-open-collective has its scopes.",
     )
     pledgeworks_opencollective_fund: str | None = Field(
         default=None,
-        description="The fund at Open Collective that payouts are paid from: its name in its address. The rail needs both.",
+        description="The fund at Open Collective that payouts are paid from: its name in its address. The rails need both.",
     )
     pledgeworks_opencollective_url: str = Field(
         default="https://api.opencollective.com/graphql/v2", description="Open Collective's API; another only to try things."

@@ -9,6 +9,7 @@ from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail, address_file
 from payouts.rails.manual import ManualRail
 from payouts.rails.opencollective import OpenCollectiveRail
+from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 
 
 def configured() -> Mapping[str, Rail]:
@@ -32,20 +33,20 @@ def missing_settings() -> Mapping[str, Sequence[str]]:
         "PLEDGEWORKS_OPENCOLLECTIVE_FUND": known.pledgeworks_opencollective_fund,
     }
     lacking = [name for name, value in wanted.items() if not value]
-    return {OpenCollectiveRail.name: lacking} if lacking else {}
+    return dict.fromkeys((OpenCollectiveRail.name, OpenCollectiveExpenseRail.name), lacking) if lacking else {}
 
 
 def _open_collective() -> Iterator[Rail]:
     known = settings()
     if known.pledgeworks_opencollective_token and known.pledgeworks_opencollective_fund:
         token = known.pledgeworks_opencollective_token.get_secret_value()
-        yield _kept(known.pledgeworks_opencollective_url, token, known.pledgeworks_opencollective_fund)
+        yield from _kept(known.pledgeworks_opencollective_url, token, known.pledgeworks_opencollective_fund)
 
 
 @lru_cache(maxsize=1)
-def _kept(address: str, token: str, fund: str) -> Rail:
-    """One for the process: it remembers how long the service wants to be left alone."""
-    return OpenCollectiveRail(address, token, fund=fund)
+def _kept(address: str, token: str, fund: str) -> Sequence[Rail]:
+    """The same for the whole process: they remember how long the service wants to be left alone."""
+    return [OpenCollectiveRail(address, token, fund=fund), OpenCollectiveExpenseRail(address, token, fund=fund)]
 
 
 def _trial_address() -> str | None:

@@ -116,6 +116,14 @@ class KeyConflict(RailError):
     permanent = True
 
 
+class NotYet(RailError):
+    """The rail has it and no money has moved: somebody there goes on with it. Only a look-up can bring more."""
+
+    def __init__(self, message: str, *, look_again: timedelta) -> None:
+        super().__init__(message)
+        self.look_again = look_again
+
+
 class OutcomeUnknown(RailError):
     """No clear answer: it may have happened."""
 
@@ -191,6 +199,15 @@ class NetworkRail(Rail, Protocol):
 
         Raises Refused when the rail knows it and has said no for good, and any other RailError when it can't tell yet.
         """
+        ...
+
+
+@runtime_checkable
+class FollowedRail(NetworkRail, Protocol):
+    """A rail on which a payment takes several steps, some of them ours."""
+
+    def follow(self, instruction: Instruction) -> Sequence[Receipt]:
+        """Look the payment up as `look_up` does, and take the next step that is ours. Doing it again does no harm."""
         ...
 
 

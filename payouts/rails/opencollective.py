@@ -12,7 +12,7 @@ docs/how-to/pay-by-open-collective.md says what it needs, and what only the real
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -70,7 +70,7 @@ class OpenCollectiveRail:
         timeout: timedelta = timedelta(seconds=72),
         visibility: timedelta | None = None,
     ) -> None:
-        self.fund = _slug(fund, field="fund")
+        self.fund = account_name(fund, field="fund")
         self.capabilities = Capabilities(
             lookup_authoritative=True,
             # The service ends a request after 25 s; what is not visible well after that never happens.
@@ -87,7 +87,7 @@ class OpenCollectiveRail:
         if exponent(currency) != 2:
             raise InvalidInput(f"Open Collective is only paid in currencies with cents here, and {currency} has none.")
         known = required(self.destination_fields, details)
-        slug = _slug(known["collective"], field="collective")
+        slug = account_name(known["collective"], field="collective")
         if slug == self.fund:
             raise InvalidInput("This is the fund that payouts are paid from; it can't pay itself.", field="collective")
         return CheckedDestination({"collective": slug}, f"opencollective.com/{slug}")
@@ -127,7 +127,7 @@ class OpenCollectiveRail:
             return Health(False, str(error))
         me = answer.data.get("me")
         if me is None:
-            return Health(False, f"Open Collective does not say who we are: {_words(answer.problems)}")
+            return Health(False, f"Open Collective does not say who we are: {words(answer.problems)}")
         return Health(True, f"Answers; we are “{me['slug']}” and pay from “{self.fund}”.")
 
     def check_setup(self, payee: Mapping[str, str] | None = None) -> Sequence[SetupLine]:
@@ -138,9 +138,10 @@ class OpenCollectiveRail:
             return [SetupLine(False, str(error))]
         me = who.data.get("me")
         if me is None:
-            return [SetupLine(False, f"Open Collective does not say whose token this is: {_words(who.problems)}")]
+            return [SetupLine(False, f"Open Collective does not say whose token this is: {words(who.problems)}")]
         lines = [SetupLine(True, f"The token is accepted; it belongs to “{me['slug']}”.")]
-        sides = self._sides(str((payee or {}).get("collective", self.fund)))
+        payee_name = (payee or {}).get(self.destination_fields[0].name)
+        sides = self._sides(payee_name or self.fund)
         lines.append(_fund_line(self.fund, sides.get("fund")))
         if (me.get("memberOf") or {}).get("totalCount"):
             lines.append(SetupLine(True, f"“{me['slug']}” is an admin of “{self.fund}”."))
@@ -149,8 +150,8 @@ class OpenCollectiveRail:
                 SetupLine(False, f"“{me['slug']}” is no admin of “{self.fund}”; an admin adds it under Settings → Team.")
             )
         lines += [self._scope_line(), _second_factor_line(me)]
-        if payee:
-            lines.append(_payee_line(sides, payee["collective"]))
+        if payee_name:
+            lines.append(self._payee_line(sides, payee_name))
         return lines
 
     def _require_payable(self, slug: str, money: Money) -> None:
@@ -162,7 +163,7 @@ class OpenCollectiveRail:
         problem = payee_problem(slug, sides.get("payee"), sides["fund"], money.currency)
         if problem is not None:
             raise Refused(problem)
-        spendable = _money(sides["fund"]["stats"]["spendable"])
+        spendable = amount_of(sides["fund"]["stats"]["spendable"])
         if spendable.amount_minor < money.amount_minor:
             raise Refused(f"The fund “{self.fund}” holds {spendable} at Open Collective, less than this {money} payout.")
 
@@ -170,8 +171,8 @@ class OpenCollectiveRail:
         answer = self._api.call(BEFORE_ORDER, {"fund": self.fund, "payee": payee}, connect=self._connect, read=self._read)
         if answer.problems:
             if any(problem.about_us for problem in answer.problems):
-                raise Refused(_words(answer.problems), stops_rail=True)
-            raise OutcomeUnknown(f"Open Collective does not tell about fund and payee: {_words(answer.problems)}")
+                raise Refused(words(answer.problems), stops_rail=True)
+            raise OutcomeUnknown(f"Open Collective does not tell about fund and payee: {words(answer.problems)}")
         return answer.data
 
     def _order(self, instruction: Instruction) -> dict[str, Any]:
@@ -188,7 +189,7 @@ class OpenCollectiveRail:
 
     def _after_errors(self, instruction: Instruction, answer: Answer) -> Receipt:
         """A 200 without an order. The operation ended, so what it left behind can be seen: usually nothing, or an ERROR order."""
-        said = _words(answer.problems)
+        said = words(answer.problems)
         try:
             found = self.look_up(instruction.reference)
         except Refused as refused:
@@ -208,7 +209,7 @@ class OpenCollectiveRail:
         answer = self._api.call(FIND_ORDERS, variables, connect=self._connect, read=self._read)
         found = answer.data.get("orders")
         if found is None or answer.problems:
-            raise OutcomeUnknown(f"The look-up failed: {_words(answer.problems)}")
+            raise OutcomeUnknown(f"The look-up failed: {words(answer.problems)}")
         if found["totalCount"] > len(found["nodes"]):
             raise OutcomeUnknown(f"The look-up failed: {found['totalCount']} orders, more than one page.")
         # The search also reads other fields than tags; what does not carry the tag is somebody else's.
@@ -216,16 +217,28 @@ class OpenCollectiveRail:
 
     def _scope_line(self) -> SetupLine:
         """Cancel an order that can't exist. Only its refusal tells whether the token may order."""
-        nothing = {"order": {"id": f"or_{uuid4().hex[:21]}"}}
+        return self._scope_told("orders", CANCEL_NOTHING, {"order": {"id": f"or_{uuid4().hex[:21]}"}})
+
+    def _scope_told(self, scope: str, document: str, nothing: Mapping[str, Any]) -> SetupLine:
         try:
-            answer = self._api.call(CANCEL_NOTHING, nothing, connect=self._connect, read=self._read)
+            answer = self._api.call(document, nothing, connect=self._connect, read=self._read)
         except RailError as error:
-            return SetupLine(None, f"Whether the token has the scope “orders” can't be seen: {error}")
+            return SetupLine(None, f"Whether the token has the scope “{scope}” can't be seen: {error}")
         if any("scope" in problem.message for problem in answer.problems):
-            return SetupLine(False, "The token lacks the scope “orders”; make one that has “account” and “orders”.")
+            return SetupLine(False, f"The token lacks the scope “{scope}”; make one that has it.")
         if any(problem.code == "NotFound" for problem in answer.problems):
-            return SetupLine(True, "The token has the scope “orders”.")
-        return SetupLine(None, f"Whether the token has the scope “orders” can't be seen: {_words(answer.problems)}")
+            return SetupLine(True, f"The token has the scope “{scope}”.")
+        return SetupLine(None, f"Whether the token has the scope “{scope}” can't be seen: {words(answer.problems)}")
+
+    def _payee_line(self, sides: Mapping[str, Any], slug: str) -> SetupLine:
+        fund, payee = sides.get("fund"), sides.get("payee")
+        if fund is None or not fund.get("host"):
+            return SetupLine(None, f"Whether “{slug}” can be paid shows when the fund is in order.")
+        problem = payee_problem(slug, payee, fund, fund["currency"])
+        if problem is not None or payee is None:
+            return SetupLine(False, problem or "")
+        percent = payee.get("transferFeePercent") or 0
+        return SetupLine(True, f"“{slug}” ({payee['name']}) can be paid; the host keeps {percent:g} % of a balance transfer.")
 
 
 def receipt_of(order: Mapping[str, Any]) -> Receipt | None:
@@ -234,15 +247,23 @@ def receipt_of(order: Mapping[str, Any]) -> Receipt | None:
     Raises:
         OutcomeUnknown: no money moved yet, and it still may.
     """
-    rows = [row for row in order["transactions"] or [] if row["kind"] in MOVES and row["type"] == "CREDIT"]
-    if not rows:
-        if order["status"] in ENDED:
-            return None
-        raise OutcomeUnknown(f"Order {order['publicId']} is {order['status']}, and no money has moved.")
-    stands = _money(rows[0]["amount"]) - _money(rows[0]["amount"])
-    for row in rows:  # a refund's credit goes back to the fund
-        stands = stands - _money(row["amount"]) if row["isRefund"] else stands + _money(row["amount"])
-    return Receipt(order["publicId"], stands)
+    stands = standing(order["transactions"] or [], MOVES)
+    if stands is not None:
+        return Receipt(order["publicId"], stands)
+    if order["status"] in ENDED:
+        return None
+    raise OutcomeUnknown(f"Order {order['publicId']} is {order['status']}, and no money has moved.")
+
+
+def standing(rows: Iterable[Mapping[str, Any]], kinds: Set[str]) -> Money | None:
+    """What ledger rows of these kinds leave with the payee, after refunds; None if there are none."""
+    stands: Money | None = None
+    for row in rows:
+        if row["kind"] in kinds and row["type"] == "CREDIT":
+            moved = amount_of(row["amount"])
+            signed = -moved if row["isRefund"] else moved  # a refund's credit goes back to the fund
+            stands = signed if stands is None else stands + signed
+    return stands
 
 
 def fund_problem(slug: str, fund: Mapping[str, Any] | None) -> str | None:
@@ -260,7 +281,7 @@ def payee_problem(slug: str, payee: Mapping[str, Any] | None, fund: Mapping[str,
     if payee is None:
         return f"Open Collective knows no “{slug}”."
     if payee["type"] == "INDIVIDUAL":
-        return f"“{slug}” is a person, and Open Collective pays people by expenses; choose another rail."
+        return f"“{slug}” is a person; people are paid on the rail “Open Collective, by expense”."
     host, ours = (payee.get("host") or {}).get("slug"), fund["host"]["slug"]
     state = _out_of_use(payee)
     if state:
@@ -285,21 +306,10 @@ def _fund_line(slug: str, fund: Mapping[str, Any] | None) -> SetupLine:
     problem = fund_problem(slug, fund)
     if problem is not None or fund is None:
         return SetupLine(False, problem or "")
-    spendable = _money(fund["stats"]["spendable"])
+    spendable = amount_of(fund["stats"]["spendable"])
     return SetupLine(
         spendable.amount_minor > 0, f"The fund “{slug}” is at the host “{fund['host']['slug']}” and can spend {spendable}."
     )
-
-
-def _payee_line(sides: Mapping[str, Any], slug: str) -> SetupLine:
-    fund, payee = sides.get("fund"), sides.get("payee")
-    if fund is None or not fund.get("host"):
-        return SetupLine(None, f"Whether “{slug}” can be paid shows when the fund is in order.")
-    problem = payee_problem(slug, payee, fund, fund["currency"])
-    if problem is not None or payee is None:
-        return SetupLine(False, problem or "")
-    percent = payee.get("transferFeePercent")
-    return SetupLine(True, f"“{slug}” ({payee['name']}) can be paid; the host keeps {percent or 0:g} % of a balance transfer.")
 
 
 def _second_factor_line(me: Mapping[str, Any]) -> SetupLine:
@@ -323,7 +333,7 @@ def _second_factor_line(me: Mapping[str, Any]) -> SetupLine:
     )
 
 
-def _slug(text: str, *, field: str) -> str:
+def account_name(text: str, *, field: str) -> str:
     """The name of an account, from itself or its address."""
     name = re.sub(r"^(https://)?(www\.)?opencollective\.com/", "", text.strip().lower()).rstrip("/")
     if not SLUG.fullmatch(name):
@@ -331,7 +341,7 @@ def _slug(text: str, *, field: str) -> str:
     return name
 
 
-def _money(amount: Mapping[str, Any]) -> Money:
+def amount_of(amount: Mapping[str, Any]) -> Money:
     """The schema's cents are a Float; anything but whole cents is no answer to build on."""
     cents = amount["valueInCents"]
     if cents is None or cents != int(cents):
@@ -339,5 +349,5 @@ def _money(amount: Mapping[str, Any]) -> Money:
     return Money(int(cents), amount["currency"])
 
 
-def _words(problems: Sequence[Problem]) -> str:
+def words(problems: Sequence[Problem]) -> str:
     return " ".join(problem.message for problem in problems) or "There was no reason given."

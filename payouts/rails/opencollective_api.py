@@ -195,3 +195,35 @@ mutation ProbeOrdersScope($order: OrderReferenceInput!) {
 }
 """
 """Cancels an order that does not exist: the scope is looked at first, so the answer shows whether the token has it."""
+
+DRAFT_EXPENSE = """
+mutation DraftPayoutExpense($expense: ExpenseInviteDraftInput!, $account: AccountReferenceInput!) {
+  draftExpenseAndInviteUser(
+    expense: $expense, account: $account, skipInvite: false, lockedFields: [AMOUNT, PAYEE, DESCRIPTION, TYPE]
+  ) { publicId status }
+}
+"""
+
+FIND_EXPENSES = """
+query FindExpenses($account: AccountReferenceInput!, $customData: JSON!) {
+  expenses(account: $account, customData: $customData, limit: 100) {
+    totalCount
+    nodes { publicId status amountV2 { valueInCents currency } payee { slug } }
+  }
+}
+"""
+
+EXPENSE_ROWS = """
+query ExpenseRows($expense: ExpenseReferenceInput!) {
+  transactions(expense: $expense, limit: 100) {
+    totalCount nodes { type kind isRefund amount { valueInCents currency } }
+  }
+}
+"""
+
+APPROVE_EXPENSE = """
+mutation ApproveExpense($expense: ExpenseReferenceInput!) {
+  processExpense(expense: $expense, action: APPROVE) { publicId status }
+}
+"""
+"""Approving what is approved already changes nothing."""

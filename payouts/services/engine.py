@@ -22,7 +22,7 @@ from core.errors import DomainError
 from payouts import queries
 from payouts.models import Payout
 from payouts.policies import Rules, Step
-from payouts.rails.base import NetworkRail, Rail
+from payouts.rails.base import FollowedRail, NetworkRail, Rail
 from payouts.services import claims, records, runs, sending
 from payouts.services.claims import Claim, Wait, WaitsForTurn
 from payouts.services.controls import RailStopped
@@ -121,7 +121,10 @@ class Engine:
     def _look_up(self, claimed: Claim, rail: NetworkRail) -> Wait:
         self.probe("in_reconcile")
         try:
-            found = rail.look_up(claimed.instruction.reference)
+            if isinstance(rail, FollowedRail):
+                found = rail.follow(claimed.instruction)
+            else:
+                found = rail.look_up(claimed.instruction.reference)
         except Exception as error:  # noqa: BLE001 - a look-up that brought nothing is recorded as what it is
             with self.sessions() as session:
                 records.not_looked_up(session, claimed, error, pause=self.rules.pause, now=self.clock())

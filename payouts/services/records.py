@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import audit, ledger
 from payouts.models import AttemptFailure, AttemptState, Payout, PayoutAttempt, PayoutStatus
 from payouts.policies import Finding, Rules, judge
-from payouts.rails.base import Capabilities, NotNow, RailError, Receipt, Refused
+from payouts.rails.base import Capabilities, NotNow, NotYet, RailError, Receipt, Refused
 from payouts.services import controls
 from payouts.services.claims import Claim
 from payouts.services.requests import tell
@@ -131,7 +131,9 @@ def not_looked_up(session: Session, claimed: Claim, error: Exception, *, pause: 
         failed(session, payout, attempt, AttemptFailure.REFUSED, str(error), now=now)
         tell(session, payout, now=now, status="failed")
         return
-    again = max(pause, error.retry_after) if isinstance(error, NotNow) else pause
+    again = pause
+    if isinstance(error, NotNow | NotYet):
+        again = max(pause, error.retry_after if isinstance(error, NotNow) else error.look_again)
     attempt.lease_token = attempt.lease_until = None
     attempt.not_before, attempt.detail = now + again, f"{error}"[:500]
 

@@ -1,10 +1,13 @@
-"""Open Collective as its own server was seen to behave, over its real schema: balance transfers, their ledger, and its traps.
+"""Open Collective as its own server was seen to behave, over its real schema: balance transfers, expenses, and their traps.
 
 Recorded from the real server: tags are stored in lower case, public, and searched whole; `data` is lost; the same order twice is
 paid twice; a refused balance payment leaves an ERROR order without rows; two failed orders to one collective make good ones fail
 with "Your card was declined."; orders side by side overdraw a fund; a refund leaves the order PAID; a zero order is PAID without
 rows; a token's user with a second factor needs a pre-authorised token; 100 requests a minute; a 401 that repeats the token;
 nothing that was begun stops because the caller went away.
+
+Of expenses: drafts have no idempotency either; while it is a draft the payee is who drafted it; one draft in ten seconds; the
+fund's admin may approve, again and again, and may not pay; what the host marks as unpaid is APPROVED again, its rows reversed.
 
 To try the rail by hand: `python -m tests.fakes.opencollective SCHEMA`, with the path of Open Collective's schema (SDL).
 """
@@ -35,7 +38,7 @@ class Token:
     """A personal token and whose it is."""
 
     user: str = USER
-    scopes: frozenset[str] = frozenset({"account", "orders"})
+    scopes: frozenset[str] = frozenset({"account", "orders", "expenses", "transactions"})
     preauthorised: bool = True
     expired: bool = False
 
@@ -74,6 +77,25 @@ class Order:
         return f"or_{self.no:021d}"
 
 
+@dataclass
+class Expense:
+    """A drafted expense and its ledger rows."""
+
+    no: int
+    account: str
+    payee: str
+    cents: int
+    currency: str
+    custom_data: Mapping[str, Any]
+    description: str
+    status: str = "DRAFT"
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def public_id(self) -> str:
+        return f"ex_{self.no:021d}"
+
+
 class OpenCollectiveServer(GraphqlServer):
     """One host, one fund with money, collectives to pay, and a token. Tests change them as they need."""
 
@@ -93,16 +115,21 @@ class OpenCollectiveServer(GraphqlServer):
                 Account("ice-lib", state="isFrozen"),
                 Account("new-lib", active=False),
                 Account("acme-inc", "ORGANIZATION", host=None, admins=frozenset({USER})),
-                Account("ada-person", "INDIVIDUAL", host=None),
+                *(Account(slug, "INDIVIDUAL", host=None) for slug in ("ada-person", "bob-2", USER)),
             )
         }
         self.orders: list[Order] = []
+        self.expenses: list[Expense] = []
+        self.swift = False
+        """Payees submit at once, and the host pays what is approved at once."""
+        self.draft_pause_seconds = 10.0
         self.requests_max = MINUTE_REQUESTS_MAX
         self.charge_seconds = 0.0
         """Between reading the balance and booking: what lets orders side by side overdraw."""
         self._opening = {FUND: balance_cents}
         self._failed: Counter[tuple[str, str]] = Counter()
         self._minutes: defaultdict[str, list[float]] = defaultdict(list)
+        self._drafted_at = -60.0
         self._books = threading.Lock()
         self.resolvers = {
             "Query.account": self._account,
@@ -111,22 +138,41 @@ class OpenCollectiveServer(GraphqlServer):
             "Mutation.createOrder": self._create_order,
             "Mutation.cancelOrder": self._cancel_order,
             "Individual.memberOf": self._member_of,
+            "Mutation.draftExpenseAndInviteUser": self._draft_expense,
+            "Mutation.processExpense": self._process_expense,
+            "Query.expenses": self._expenses_found,
+            "Query.transactions": self._transactions,
         }
 
     # -------------------------------------------------------------------------------------------- for tests
 
     def balance(self, slug: str) -> int:
-        rows = [row for order in self.orders for row in order.rows if row["account"] == slug]
+        booked: list[Order | Expense] = [*self.orders, *self.expenses]
+        rows = [row for each in booked for row in each.rows if row["account"] == slug]
         return self._opening.get(slug, 0) + sum(row["amount"]["valueInCents"] for row in rows)
 
     def paid(self, slug: str) -> list[int]:
-        """What arrived at a collective, in cents, payment by payment."""
-        arrived = [row for order in self.orders for row in order.rows if row["account"] == slug and row["type"] == "CREDIT"]
+        """What arrived at an account, in cents, payment by payment."""
+        booked: list[Order | Expense] = [*self.orders, *self.expenses]
+        arrived = [row for each in booked for row in each.rows if row["account"] == slug and row["type"] == "CREDIT"]
         return [row["amount"]["valueInCents"] for row in arrived if not row["isRefund"]]
 
     def refund(self, order: Order) -> None:
         """The host refunds: rows the other way round, and the order stays PAID."""
         self._book(order, order.target, order.source, is_refund=True)
+
+    def submit(self, expense: Expense, *, cents: int | None = None) -> None:
+        """The payee sends the draft in; another amount only where the lock failed."""
+        expense.status, expense.cents = "PENDING", expense.cents if cents is None else cents
+
+    def host_pays(self, expense: Expense) -> None:
+        assert expense.status == "APPROVED", "a host pays what is approved"
+        self._rows(expense, expense.account, expense.payee, "EXPENSE", is_refund=False)
+        expense.status = "PAID"
+
+    def host_marks_unpaid(self, expense: Expense) -> None:
+        self._rows(expense, expense.payee, expense.account, "EXPENSE", is_refund=True)
+        expense.status = "APPROVED"
 
     # -------------------------------------------------------------------------------------------- before execution
 
@@ -223,6 +269,55 @@ class OpenCollectiveServer(GraphqlServer):
         self._failed[pair] = 0
         return {"order": self._shown_order(made)}
 
+    def _draft_expense(self, _: Any, info: GraphQLResolveInfo, **asked: Any) -> Mapping[str, Any]:
+        token = self._require_scope(info, "expenses")
+        wanted, slug = asked["expense"], asked["account"]["slug"]
+        with self._books:
+            now = time.monotonic()
+            if now - self._drafted_at < self.draft_pause_seconds:
+                raise refuse("Rate limit exceeded", "RateLimitExceeded")
+            self._drafted_at = now
+        if token.user not in self.accounts[slug].admins:
+            raise refuse("You don't have sufficient permissions to draft an expense on this account", "Forbidden")
+        if wanted["payee"].get("slug") not in self.accounts:
+            raise refuse("Account Not Found", "NotFound")
+        (item,) = wanted["items"]
+        with self._books:
+            made = Expense(
+                len(self.expenses) + 1, slug, wanted["payee"]["slug"], item["amountV2"]["valueInCents"], wanted["currency"],
+                wanted["customData"], wanted["description"],
+            )  # fmt: skip
+            self.expenses.append(made)
+        if self.swift:
+            self.submit(made)
+        return self._shown_expense(made)
+
+    def _process_expense(self, _: Any, info: GraphQLResolveInfo, **asked: Any) -> Mapping[str, Any]:
+        token = self._require_scope(info, "expenses")
+        found = next((each for each in self.expenses if each.public_id == asked["expense"]["id"]), None)
+        if found is None:
+            raise refuse("Expense Not Found", "NotFound")
+        if asked["action"] != "APPROVE" or token.user not in self.accounts[found.account].admins:
+            raise refuse("You don't have permission to pay this expense", "Forbidden")
+        if found.status not in {"PENDING", "APPROVED"}:
+            raise refuse("You don't have permission to approve this expense", "Forbidden")
+        found.status = "APPROVED"
+        if self.swift:
+            self.host_pays(found)
+        return self._shown_expense(found)
+
+    def _expenses_found(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
+        token, slug = self._token(info), wanted["account"]["slug"]
+        if token is None or token.user not in self.accounts[slug].admins:
+            raise refuse("You need to be an admin of the account to filter on custom data", "Unauthorized")
+        asked = wanted["customData"].items()
+        found = [each for each in self.expenses if each.account == slug and asked <= each.custom_data.items()]
+        return {"totalCount": len(found), "nodes": [self._shown_expense(each) for each in found]}
+
+    def _transactions(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
+        rows = [row for each in self.expenses if each.public_id == wanted["expense"]["id"] for row in each.rows]
+        return {"totalCount": len(rows), "nodes": rows}
+
     # -------------------------------------------------------------------------------------------- books
 
     def _new_order(self, asked: Mapping[str, Any], source: Account, target: Account, cents: int, currency: str) -> Order:
@@ -241,11 +336,14 @@ class OpenCollectiveServer(GraphqlServer):
         return refuse(message)
 
     def _book(self, order: Order, source: str, target: str, *, is_refund: bool = False) -> None:
+        self._rows(order, source, target, "BALANCE_TRANSFER", is_refund=is_refund)
+
+    def _rows(self, of: Order | Expense, source: str, target: str, kind: str, *, is_refund: bool) -> None:
         with self._books:
             for account, sign, side in ((source, -1, "DEBIT"), (target, 1, "CREDIT")):
-                amount = {"valueInCents": sign * order.cents, "currency": order.currency}
-                row = {"type": side, "kind": "BALANCE_TRANSFER", "isRefund": is_refund, "account": account, "amount": amount}
-                order.rows.append({"__typename": "Credit" if side == "CREDIT" else "Debit", **row})
+                amount = {"valueInCents": sign * of.cents, "currency": of.currency}
+                row = {"type": side, "kind": kind, "isRefund": is_refund, "account": account, "amount": amount}
+                of.rows.append({"__typename": side.title(), **row})
 
     # -------------------------------------------------------------------------------------------- shapes
 
@@ -288,6 +386,15 @@ class OpenCollectiveServer(GraphqlServer):
             "data": {},
             "toAccount": self._shown(self.accounts[order.target]),
             "transactions": list(order.rows),
+        }
+
+    def _shown_expense(self, expense: Expense) -> Mapping[str, Any]:
+        payee = self.accounts[USER if expense.status == "DRAFT" else expense.payee]
+        return {
+            "publicId": expense.public_id,
+            "status": expense.status,
+            "amountV2": {"valueInCents": expense.cents, "currency": expense.currency},
+            "payee": self._shown(payee),
         }
 
 

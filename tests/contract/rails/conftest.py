@@ -9,6 +9,7 @@ import pytest
 from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
 from payouts.rails.opencollective import OpenCollectiveRail
+from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 from tests.fakes import graphql_server, rail_server
 from tests.fakes.opencollective import FUND, TOKEN, OpenCollectiveServer
 from tests.integration.payouts.conftest import (
@@ -29,9 +30,10 @@ __all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "officer", "peo
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailServer | OpenCollectiveServer]:
     """What answers the rail under test, the parameter `rail` or `network`."""
     under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
-    if "opencollective" in under_test:
+    if {"opencollective", "opencollective_expense"}.intersection(under_test):
         schema = request.getfixturevalue("shared") / "schemas" / "opencollective-v2.graphql"
         with graphql_server.serving(OpenCollectiveServer(schema)) as made:
+            made.swift = True
             yield made
     else:
         with rail_server.serving(tmp_path / "rail.sqlite") as trial:
@@ -43,7 +45,6 @@ def rails(server: FakeRailServer | OpenCollectiveServer) -> Mapping[str, Rail]:
     """The trial rail with keys and without, the bank file, people, and a provider's rail while it is under test."""
     made = basic_rails(server.url)
     if isinstance(server, OpenCollectiveServer):
-        made["opencollective"] = OpenCollectiveRail(
-            server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0)
-        )
+        for kind in (OpenCollectiveRail, OpenCollectiveExpenseRail):
+            made[kind.name] = kind(server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
     return made

@@ -31,8 +31,9 @@ GOOD: Mapping[str, dict[str, str]] = {
     "bank_file": {"iban": "DE89370400440532013000"},
     "manual": {"holder": "Ada", "bank": "Sparkasse", "account": "123456789"},
     "opencollective": {"collective": "apex-2"},
+    "opencollective_expense": {"profile": "bob-2"},
 }
-PUBLIC = {"opencollective"}
+PUBLIC = {"opencollective", "opencollective_expense"}
 """Their destinations are public names, and are shown whole so that people can compare them."""
 ALL = list(GOOD)
 Server = FakeRailServer | OpenCollectiveServer
@@ -139,6 +140,7 @@ WAYS: Mapping[str, Way] = {
     "bank_file": ByFile(),
     "manual": ByHand(),
     "opencollective": ByMachine(),
+    "opencollective_expense": ByMachine(),
 }
 
 
