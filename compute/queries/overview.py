@@ -96,6 +96,23 @@ def offer(session: Session, offer_id: UUID) -> ComputeOffer:
     return found
 
 
+def locked_offer(session: Session, offer_id: UUID) -> ComputeOffer:
+    """One offer as it is now, locked until the end of the transaction: donor, desk and clock may move it at the same moment.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    found = session.scalars(
+        select(ComputeOffer)
+        .where(ComputeOffer.id == offer_id)
+        .with_for_update(of=ComputeOffer)
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFound(f"There is no offer {offer_id}.")
+    return found
+
+
 def grant(session: Session, grant_id: UUID) -> ComputeGrant:
     """One compute grant.
 
@@ -103,6 +120,23 @@ def grant(session: Session, grant_id: UUID) -> ComputeGrant:
         NotFound: there is none of this id.
     """
     found = session.get(ComputeGrant, grant_id)
+    if found is None:
+        raise NotFound(f"There is no compute grant {grant_id}.")
+    return found
+
+
+def locked_grant(session: Session, grant_id: UUID) -> ComputeGrant:
+    """One compute grant as it is now, locked until the end of the transaction.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    found = session.scalars(
+        select(ComputeGrant)
+        .where(ComputeGrant.id == grant_id)
+        .with_for_update(of=ComputeGrant)
+        .execution_options(populate_existing=True)
+    ).first()
     if found is None:
         raise NotFound(f"There is no compute grant {grant_id}.")
     return found

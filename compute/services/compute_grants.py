@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from compute.models import ComputeGrant, GrantStatus
+from compute.queries import overview
 from compute.services import books
 from core import audit
 from core.db import new_id
@@ -72,7 +73,9 @@ def review(session: Session, grant: ComputeGrant, *, note: str, reviewer: Person
     Raises:
         OwnRequest: the reviewer asked for it.
         InvalidInput: no note.
+        IllegalTransition: somebody else decided it meanwhile.
     """
+    grant = overview.locked_grant(session, grant.id)
     _require_other(grant, reviewer, "review")
     if not note.strip():
         raise InvalidInput("Say what you think of the request.", field="note")
@@ -90,7 +93,9 @@ def approve(
     Raises:
         OwnRequest: the decider asked for it.
         InvalidInput: another amount without a note.
+        IllegalTransition: somebody else decided it meanwhile.
     """
+    grant = overview.locked_grant(session, grant.id)
     _require_other(grant, decided_by, "decide")
     granted = grant.requested_ticks if ticks is None else ticks
     if granted <= 0:
@@ -112,7 +117,9 @@ def decline(session: Session, grant: ComputeGrant, *, note: str, decided_by: Per
     Raises:
         OwnRequest: the decider asked for it.
         InvalidInput: no note.
+        IllegalTransition: somebody else decided it meanwhile.
     """
+    grant = overview.locked_grant(session, grant.id)
     _require_other(grant, decided_by, "decide")
     if not note.strip():
         raise InvalidInput("Tell the project why.", field="note")

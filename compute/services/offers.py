@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from compute import policies
 from compute.models import ComputeOffer, Flavor, OfferKind, OfferStatus, Pool
 from compute.policies import OfferPolicy
-from compute.queries import attempts
+from compute.queries import attempts, overview
 from core import audit
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
@@ -96,7 +96,9 @@ def accept(session: Session, offer: ComputeOffer, pool: Pool, *, actor: Person |
 
     Raises:
         WrongPool: the pool is of another flavor.
+        IllegalTransition: the offer was decided or withdrawn meanwhile.
     """
+    offer = overview.locked_offer(session, offer.id)
     if pool.flavor_id != offer.flavor_id:
         raise WrongPool(f"{pool.name} has {pool.flavor.name}, the offer is for {offer.flavor.name}.", field="pool")
     offer.advance(OfferStatus.ACCEPTED, now)
@@ -112,7 +114,9 @@ def decline(session: Session, offer: ComputeOffer, *, actor: Person, reason: str
 
     Raises:
         InvalidInput: no reason.
+        IllegalTransition: the offer was decided or withdrawn meanwhile.
     """
+    offer = overview.locked_offer(session, offer.id)
     if not reason.strip():
         raise InvalidInput("Tell the donor why.", field="reason")
     offer.advance(OfferStatus.DECLINED, now)
@@ -128,7 +132,9 @@ def take_back(session: Session, offer: ComputeOffer, *, at: datetime, actor: Per
 
     Raises:
         InvalidInput: `at` lies in the past or after the window's end.
+        IllegalTransition: the offer was declined or has ended meanwhile.
     """
+    offer = overview.locked_offer(session, offer.id)
     if offer.status in {OfferStatus.PROPOSED, OfferStatus.ACCEPTED}:
         offer.advance(OfferStatus.WITHDRAWN, now)
         audit.record(session, "compute_offer.withdrawn", offer, actor=actor, at=now)

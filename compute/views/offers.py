@@ -94,11 +94,12 @@ def withdrawal(offer_id: UUID) -> ResponseReturnValue:
         assert form.at.data is not None
         try:
             # The form has minutes; “now” means now.
-            services.take_back(session, offer, at=max(form.at.data, now), actor=person, now=now)
+            offer = services.take_back(session, offer, at=max(form.at.data, now), actor=person, now=now)
         except DomainError as error:
             refused(form, error)
         else:
-            flash("The offer is withdrawn." if unopened else "Nothing more is drawn from this offer.")
+            withdrawn = offer.status is OfferStatus.WITHDRAWN  # it may have opened while the form was read
+            flash("The offer is withdrawn." if withdrawn else "Nothing more is drawn from this offer.")
             return redirect(url_for("compute.show_offer", offer_id=offer.id), code=303)
     return page("compute/withdraw_offer.html", form=form, offer=offer, unopened=unopened)
 
