@@ -138,18 +138,6 @@ class Money:
         parts, left_over = allocate(self.amount_minor, [Fraction(w) for w in weights], maxima)
         return Split(tuple(Money(part, self.currency) for part in parts), Money(left_over, self.currency))
 
-    def split_among(
-        self, weights: Mapping[str, int | Fraction], *, maxima: Mapping[str, int] | None = None
-    ) -> tuple[dict[str, "Money"], "Money"]:
-        """Split among named parties; the order in which they are given changes nothing (ties go by name).
-
-        Returns the parts by name and what nobody could take.
-        """
-        names = sorted(weights)
-        caps = [maxima.get(name) for name in names] if maxima else None
-        result = self.split([weights[name] for name in names], maxima=caps)
-        return dict(zip(names, result.parts, strict=True)), result.left_over
-
     def _same(self, other: Self) -> int:
         if other.currency != self.currency:
             raise TypeError(f"{self.currency} and {other.currency} don't mix; convert through a trading account first")

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
-from compute.models import AttemptDraw, AttemptStatus, ComputeGrant, ComputeOffer, Job, JobAttempt, Pool
+from compute.models import AttemptDraw, AttemptStatus, ComputeOffer, Job, JobAttempt, Pool
 from core.errors import NotFound
 
 OPEN = JobAttempt.settled_at.is_(None)
@@ -44,24 +44,10 @@ def open_on_offer(session: Session, offer: ComputeOffer) -> Sequence[JobAttempt]
     ).all()
 
 
-def open_on_grant(session: Session, grant: ComputeGrant) -> Sequence[JobAttempt]:
-    """Attempts that hold time on a grant."""
-    return session.scalars(select(JobAttempt).join(Job).where(Job.grant_id == grant.id, OPEN).order_by(JobAttempt.id)).all()
-
-
 def launched(session: Session) -> Sequence[JobAttempt]:
     """Attempts an executor knows or should know."""
     return session.scalars(
         select(JobAttempt).where(JobAttempt.status.in_([AttemptStatus.STARTING, AttemptStatus.RUNNING])).order_by(JobAttempt.id)
-    ).all()
-
-
-def uncollected(session: Session) -> Sequence[UUID]:
-    """Ended attempts whose output and artefacts still lie with the executor."""
-    return session.scalars(
-        select(JobAttempt.id)
-        .where(JobAttempt.settled_at.is_not(None), JobAttempt.launched_at.is_not(None), JobAttempt.collected_at.is_(None))
-        .order_by(JobAttempt.id)
     ).all()
 
 

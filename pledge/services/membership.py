@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core import audit
 from core.db import new_id
-from core.errors import DomainError, IllegalTransition, InvalidInput
+from core.errors import DomainError, InvalidInput
 from core.identity import access
 from core.identity.models import (
     Membership,
@@ -342,16 +342,6 @@ def follow_file(session: Session, member: PledgeMember, *, listed: bool, on: dat
         member.advance(MembershipStatus.ACTIVE, since=on)
         audit.record(session, "membership.reinstated", member, actor=None, at=now, reason="Its member file says active again.")
     member.listed = listed
-
-
-def require_published(member: PledgeMember) -> None:
-    """Only members that were checked may publish.
-
-    Raises:
-        IllegalTransition: the membership is still an application, or the company left.
-    """
-    if member.status in {MembershipStatus.APPLIED, MembershipStatus.WITHDRAWN}:
-        raise IllegalTransition("This membership", member.status, MembershipStatus.ACTIVE)
 
 
 def _require_reason(reason: str, sentence: str) -> None:

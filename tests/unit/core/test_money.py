@@ -38,19 +38,6 @@ def test_every_part_is_within_one_unit_of_its_exact_share(total: int, shares: li
     assert all(abs(part - Fraction(total) * share / whole) < 1 for part, share in zip(parts, shares, strict=True))
 
 
-@given(
-    total=st.integers(0, 10**12),
-    named=st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(0, 100), min_size=1).filter(
-        lambda given: any(given.values())
-    ),
-    seed=st.randoms(use_true_random=False),
-)
-def test_the_order_of_named_parties_changes_nothing(total: int, named: dict[str, int], seed: object) -> None:
-    shuffled = list(named.items())
-    seed.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert Money(total, "USD").split_among(named) == Money(total, "USD").split_among(dict(shuffled))
-
-
 @pytest.mark.parametrize(
     ("amount", "currency", "parts", "maxima", "expected"),
     [
