@@ -12,6 +12,7 @@ from core.db import session_scope
 TICK_SECONDS = 2
 LIFECYCLE_SECONDS = 15
 FORGET_AGAIN = timedelta(seconds=5)
+CONNECT_AGAIN = timedelta(minutes=5)
 
 
 @tasks.every(seconds=TICK_SECONDS)
@@ -44,6 +45,7 @@ def launch_attempt(task: LaunchAttempt, run: tasks.Run) -> None:
 @tasks.handler(CollectResults)
 def collect_results(task: CollectResults, run: tasks.Run) -> None:
     """Take over what an ended attempt left."""
-    results.collect(session_scope, executors(), task.attempt_id, now=utc_now())
+    if not results.collect(session_scope, executors(), task.attempt_id, now=utc_now()):
+        raise tasks.Postpone(CONNECT_AGAIN)
     if not results.forget(session_scope, executors(), task.attempt_id):
         raise tasks.Postpone(FORGET_AGAIN)

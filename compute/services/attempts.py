@@ -206,10 +206,22 @@ def missing(session: Session, attempt_id: UUID, *, now: datetime) -> None:
         return
     assert attempt.launched_at is not None
     if attempt.status is AttemptStatus.RUNNING or now - attempt.launched_at > LAUNCH_PATIENCE:
-        reason = f"Pool {attempt.pool.name} does not know this attempt (any more)."
-        lost = Ending(AttemptStatus.LOST, FailureCause.INFRASTRUCTURE, reason, started_at=attempt.started_at, ended_at=now)
-        never_began = attempt.stop is not None and attempt.started_at is None
-        end(session, attempt, _stopped(attempt, None, None) if never_began else lost, now=now)
+        _lose(session, attempt, f"Pool {attempt.pool.name} does not know this attempt (any more).", now=now)
+
+
+def out_of_reach(session: Session, attempt_id: UUID, *, now: datetime) -> None:
+    """Nothing here is connected to the attempt's pool. That says nothing about the attempt: what was started there goes on.
+
+    So it keeps its devices and its hold, and is given up only when its wall time must have passed over there too.
+    """
+    attempt = attempts.locked(session, attempt_id)
+    if attempt.settled_at is not None:
+        return
+    assert attempt.launched_at is not None
+    wall = timedelta(seconds=attempt.wall_seconds)
+    if now > (attempt.started_at or attempt.launched_at) + wall + policies.OVERHEAD + LAUNCH_PATIENCE:
+        reason = f"Nothing here was connected to pool {attempt.pool.name} until the attempt's time was over."
+        _lose(session, attempt, reason, now=now)
 
 
 def ask_to_stop(session: Session, attempt: JobAttempt, stop: executors.Stop, reason: str, *, now: datetime) -> None:
@@ -287,6 +299,12 @@ def cancel(session: Session, job_id: UUID, *, actor: Person | None, reason: str,
     else:
         ask_to_stop(session, attempts.locked(session, attempt.id), executors.Stop.CANCELLED, said, now=now)
     return job
+
+
+def _lose(session: Session, attempt: JobAttempt, reason: str, *, now: datetime) -> None:
+    lost = Ending(AttemptStatus.LOST, FailureCause.INFRASTRUCTURE, reason, started_at=attempt.started_at, ended_at=now)
+    never_began = attempt.stop is not None and attempt.started_at is None
+    end(session, attempt, _stopped(attempt, None, None) if never_began else lost, now=now)
 
 
 def _finish_job(session: Session, attempt: JobAttempt, *, now: datetime) -> None:

@@ -25,8 +25,10 @@ OUTPUT_READ_BYTES = 1_000_000
 log = structlog.get_logger()
 
 
-def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID, *, now: datetime) -> None:
+def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID, *, now: datetime) -> bool:
     """Copy an ended attempt's output and artefacts, and note them. Doing it again is fine.
+
+    False: nothing here is connected to its pool. What it left still lies there, so ask again later.
 
     Raises:
         ExecutorError: the executor can't be read now; another try may help.
@@ -35,7 +37,7 @@ def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: U
         attempt = attempts.locked(session, attempt_id)
     executor = executors.get(attempt.pool.executor)
     if executor is None:
-        return
+        return False
     if attempt.collected_at is None:
         try:
             _copy_output(executor, attempt_id)
@@ -49,6 +51,7 @@ def collect(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: U
                 session.add_all(kept)
                 attempt.test_summary = summary
                 attempt.collected_at = now
+    return True
 
 
 def forget(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UUID) -> bool:

@@ -79,14 +79,21 @@ def watch(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetim
     """Ask the executors about everything that was handed to them, and tell them what is to stop."""
     with sessions() as session:
         open_attempts = list(attempts.launched(session))
+    out_of_reach = set()
     for attempt in open_attempts:
-        _look(sessions, executors.get(attempt.pool.executor), attempt, now=now)
+        executor = executors.get(attempt.pool.executor)
+        if executor is not None:
+            _look(sessions, executor, attempt, now=now)
+            continue
+        out_of_reach.add(attempt.pool.slug)
+        with sessions() as session:
+            attempt_services.out_of_reach(session, attempt.id, now=now)
+    if out_of_reach:
+        log.warning("compute.no_executor", pools=sorted(out_of_reach))
 
 
-def _look(sessions: Sessions, executor: Executor | None, attempt: JobAttempt, *, now: datetime) -> None:
+def _look(sessions: Sessions, executor: Executor, attempt: JobAttempt, *, now: datetime) -> None:
     try:
-        if executor is None:
-            raise UnknownAttempt(attempt.id)
         if attempt.stop is not None:
             executor.cancel(attempt.id, reason=attempt.stop_reason or "", stop=attempt.stop)
         seen = executor.status(attempt.id)
@@ -110,14 +117,14 @@ def launch(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UU
         ExecutorError: not now; another try may help.
     """
     with sessions() as session:
-        spec = attempt_services.begin_launch(session, attempt_id, now=now)
         attempt = attempts.locked(session, attempt_id)
-    executor = executors.get(attempt.pool.executor)
-    if executor is None:
-        with sessions() as session:
-            reason = f"Nothing here is connected to pool {attempt.pool.name} (executor “{attempt.pool.executor}”)."
-            attempt_services.launch_failed(session, attempt_id, reason, now=now)
-        return
+        executor = executors.get(attempt.pool.executor)
+        if executor is None:
+            if attempt.status is AttemptStatus.HELD:  # else another process handed it over, and it may run
+                reason = f"Nothing here is connected to pool {attempt.pool.name} (executor “{attempt.pool.executor}”)."
+                attempt_services.launch_failed(session, attempt_id, reason, now=now)
+            return
+        spec = attempt_services.begin_launch(session, attempt_id, now=now)
     if spec is not None:
         try:
             executor.start(spec)
