@@ -3,12 +3,13 @@
 import dataclasses
 import random
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
+import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -22,6 +23,8 @@ LEASE = timedelta(minutes=5)
 BACKOFF_FIRST = timedelta(seconds=5)
 BACKOFF_MAX = timedelta(hours=1)
 ERROR_CHARACTERS_MAX = 4000
+
+log = structlog.get_logger()
 
 
 class Task:
@@ -121,14 +124,14 @@ class Claim:
 
 
 def claim(session: Session, *, now: datetime, kinds: Mapping[str, tuple[type[Task], Handler]]) -> Claim | None:
-    """Take the longest-due task nobody works on, whether it waits or its worker's lease has run out."""
-    row = session.scalars(
-        select(TaskRow)
-        .where(TaskRow.status.in_([TaskStatus.READY, TaskStatus.RUNNING]), TaskRow.run_at <= now, TaskRow.kind.in_(kinds))
-        .order_by(TaskRow.run_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
+    """Take the longest-due task nobody works on, whether it waits or its worker's lease has run out.
+
+    A task that has had all its tries and is still under its last lease kills its workers: it is parked, not taken again.
+    """
+    row = _longest_due(session, now=now, kinds=kinds)
+    while row is not None and row.status is TaskStatus.RUNNING and row.tries >= row.tries_max:
+        _park_deadly(row, now=now)
+        row = _longest_due(session, now=now, kinds=kinds)
     if row is None:
         return None
     row.status = TaskStatus.RUNNING
@@ -136,6 +139,24 @@ def claim(session: Session, *, now: datetime, kinds: Mapping[str, tuple[type[Tas
     row.tries += 1
     row.run_at = now + kinds[row.kind][0].lease
     return Claim(row.id, row.kind, row.arguments, row.lease_token, row.tries, row.tries_max, row.run_at)
+
+
+def _longest_due(session: Session, *, now: datetime, kinds: Iterable[str]) -> TaskRow | None:
+    return session.scalars(
+        select(TaskRow)
+        .where(TaskRow.status.in_([TaskStatus.READY, TaskStatus.RUNNING]), TaskRow.run_at <= now, TaskRow.kind.in_(kinds))
+        .order_by(TaskRow.run_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+
+
+def _park_deadly(row: TaskRow, *, now: datetime) -> None:
+    """Park a task whose workers never came back from it. An error that an earlier try did report stays above the sentence."""
+    died = f"Its worker died {row.tries} times." if row.last_error is None else f"Its worker died on try {row.tries}, the last."
+    row.last_error = "\n".join(filter(None, [row.last_error, died]))
+    row.status, row.lease_token, row.finished_at = TaskStatus.PARKED, None, now
+    log.warning("task.parked", kind=row.kind, task=str(row.id), reason=died)
 
 
 def finish(session: Session, claimed: Claim, *, now: datetime) -> bool:

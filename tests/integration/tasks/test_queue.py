@@ -137,6 +137,47 @@ def test_a_lease_is_held_by_one_worker_and_taken_over_after_its_end(own_engine: 
         assert queue.fail(second, taken_over, RuntimeError("x"), now=NOW, rng=random.Random(1))
 
 
+def claim_and_die(engine: Engine, now: datetime) -> queue.Claim | None:
+    """What a worker leaves that is killed in the middle of a task."""
+    with Session(engine) as session, session.begin():
+        return queue.claim(session, now=now, kinds=queue.registered())
+
+
+def test_a_task_that_kills_its_workers_is_parked_and_the_next_one_taken(own_engine: Engine, greeted: list[str]) -> None:
+    put(own_engine, "deadly")
+    moment = NOW
+    for _ in range(Greet.tries_max):
+        claimed = claim_and_die(own_engine, moment)
+        assert claimed is not None
+        moment = claimed.lease_until
+    put(own_engine, "Ada", run_at=moment)
+    assert work_off(own_engine, now=moment) == 1
+    assert greeted == ["Ada"]
+    deadly = next(row for row in rows(own_engine) if row.arguments == {"name": "deadly"})
+    assert (deadly.status, deadly.tries, deadly.finished_at) == (TaskStatus.PARKED, Greet.tries_max, moment)
+    assert deadly.last_error == "Its worker died 3 times."
+
+    with Session(own_engine) as session, session.begin():
+        tasks.retry(session, deadly.id, now=moment)
+    assert work_off(own_engine, now=moment) == 1
+    assert greeted == ["Ada", "deadly"]
+
+
+def test_a_task_that_kills_its_last_worker_keeps_the_error_of_the_try_before(own_engine: Engine, greeted: list[str]) -> None:
+    put(own_engine, "trouble")
+    moment = NOW
+    for _ in range(Greet.tries_max - 1):
+        assert run_one(own_engine, now=moment)
+        moment = rows(own_engine)[0].run_at
+    claimed = claim_and_die(own_engine, moment)
+    assert claimed is not None
+    assert claim_and_die(own_engine, claimed.lease_until) is None
+    (row,) = rows(own_engine)
+    assert row.status is TaskStatus.PARKED
+    assert "no greeting for trouble" in (row.last_error or "")
+    assert (row.last_error or "").endswith("\nIts worker died on try 3, the last.")
+
+
 def test_a_kind_this_worker_does_not_know_is_left_for_another(own_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     put(own_engine, "Ada")
     monkeypatch.setattr(queue, "_handlers", {})
