@@ -38,7 +38,7 @@ def seal_entries(now: datetime) -> None:
 def check_ledger(now: datetime) -> None:
     """Look through the whole ledger: nothing unsealed is left behind, and every kept balance equals its transfers.
 
-    Nothing is repaired by itself. Differences fail loudly, so that the worker's log and its alarms show them.
+    Nothing is repaired by itself. Differences fail loudly, so that the worker's log and the page of background work show them.
     """
     with Session(engine()) as session:
         seal_all(session, now=now, thorough=True)

@@ -4,26 +4,30 @@ The clock is elected by a PostgreSQL advisory lock on a connection of its own: w
 connection and the lock with it, and another worker takes over within `ELECTION_SECONDS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from types import TracebackType
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.clock import utc_now
-from core.tasks.models import ClockRun
+from core.tasks.models import ClockRun, ClockTry
+from core.tasks.queue import error_text
 
 Recurring = Callable[[datetime], None]
 
 CLOCK_LOCK_KEY = 0x434C4F43
 ELECTION_SECONDS = 5
 DAILY_CHECK_SECONDS = 30
+DAILY_AGAIN = timedelta(hours=1)
+"""How long failed daily work rests before it is tried again."""
+NEVER_ENDED = "Its worker died while it ran."
 
 log = structlog.get_logger()
 
@@ -127,33 +131,65 @@ class Clock:
         self._scheduler = scheduler
 
 
+def failing(session: Session) -> Sequence[ClockTry]:
+    """The daily work whose last try failed, longest-failing first."""
+    return session.scalars(
+        select(ClockTry).where(ClockTry.error.is_not(None), ClockTry.name.in_(_daily)).order_by(ClockTry.since, ClockTry.name)
+    ).all()
+
+
 def fire_due_days(engine: Engine, now: datetime) -> list[str]:
-    """Do the daily work whose time of day has come and that was not done today. Returns the names of what was done."""
+    """Do the daily work whose time of day has come and that was not done today. Returns the names of what was done.
+
+    What fails is tried again after `DAILY_AGAIN`, not at the next check: daily work is heavy work.
+    """
     done = []
     for name, entry in _daily.items():
         if now.timetz().replace(tzinfo=None) < entry.at:
             continue
-        with Session(engine) as session:
-            last = session.get(ClockRun, name)
-            if last is not None and last.done_on >= now.date():
+        with Session(engine) as session, session.begin():
+            if not _begin_day(session, name, now):
                 continue
-        if _fire(name, entry.work, now):
-            with Session(engine) as session, session.begin():
-                row = insert(ClockRun).values(name=name, done_on=now.date(), finished_at=utc_now())
-                session.execute(
-                    row.on_conflict_do_update(
-                        index_elements=["name"], set_={"done_on": row.excluded.done_on, "finished_at": row.excluded.finished_at}
-                    )
-                )
-            done.append(name)
+        error = _fire(name, entry.work, now)
+        with Session(engine) as session, session.begin():
+            if error is None:
+                _note_done(session, name, now)
+                done.append(name)
+            else:
+                session.get_one(ClockTry, name).error = error_text(error)
     return done
 
 
-def _fire(name: str, work: Recurring, now: datetime | None = None) -> bool:
-    """Run one piece of recurring work; its failure is logged and the next tick comes all the same."""
+def _begin_day(session: Session, name: str, now: datetime) -> bool:
+    """Note a try before it is made, so that one that takes the whole worker with it is not made again at the next start."""
+    last = session.get(ClockRun, name)
+    if last is not None and last.done_on >= now.date():
+        return False
+    tried = session.get(ClockTry, name)
+    if tried is None:
+        session.add(ClockTry(name=name, since=now, tried_at=now))
+        return True
+    if now < tried.tried_at + DAILY_AGAIN:
+        return False
+    tried.tried_at, tried.error = now, tried.error or NEVER_ENDED
+    return True
+
+
+def _note_done(session: Session, name: str, now: datetime) -> None:
+    session.execute(delete(ClockTry).where(ClockTry.name == name))
+    row = insert(ClockRun).values(name=name, done_on=now.date(), finished_at=utc_now())
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=["name"], set_={"done_on": row.excluded.done_on, "finished_at": row.excluded.finished_at}
+        )
+    )
+
+
+def _fire(name: str, work: Recurring, now: datetime | None = None) -> Exception | None:
+    """Run one piece of recurring work; its failure is logged and told, and the next tick comes all the same."""
     try:
         work(now or utc_now())
-    except Exception:
+    except Exception as error:
         log.exception("clock.work_failed", work=name)
-        return False
-    return True
+        return error
+    return None

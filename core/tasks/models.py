@@ -55,3 +55,16 @@ class ClockRun(Base):
     name: Mapped[ShortText] = mapped_column(primary_key=True)
     done_on: Mapped[date]
     finished_at: Mapped[Utc]
+
+
+class ClockTry(Base):
+    """Daily work that was begun and has not succeeded since. Its success removes the row."""
+
+    __tablename__ = "clock_try"
+
+    name: Mapped[ShortText] = mapped_column(primary_key=True)
+    since: Mapped[Utc]
+    """When it was first tried without success."""
+    tried_at: Mapped[Utc]
+    error: Mapped[str | None]
+    """Of the last try that ended; empty during the first one."""

@@ -174,7 +174,7 @@ def postpone(session: Session, claimed: Claim, *, delay: timedelta, now: datetim
 
 def fail(session: Session, claimed: Claim, error: BaseException, *, now: datetime, rng: random.Random) -> bool:
     """Back to waiting with exponential backoff and jitter, or parked after the last try."""
-    text = "".join(traceback.format_exception(error))[-ERROR_CHARACTERS_MAX:]
+    text = error_text(error)
     if claimed.tries >= claimed.tries_max:
         return _close(session, claimed, status=TaskStatus.PARKED, lease_token=None, last_error=text, finished_at=now)
     pause = min(BACKOFF_FIRST * 2 ** (claimed.tries - 1), BACKOFF_MAX) * rng.uniform(0.5, 1.5)
@@ -187,6 +187,11 @@ def fail(session: Session, claimed: Claim, error: BaseException, *, now: datetim
         last_error=text,
         run_at=now + pause,
     )
+
+
+def error_text(error: BaseException) -> str:
+    """What is kept of a failure: the end of its traceback, whose last line is the error."""
+    return "".join(traceback.format_exception(error))[-ERROR_CHARACTERS_MAX:]
 
 
 def retry(session: Session, task_id: UUID, *, now: datetime) -> TaskRow:

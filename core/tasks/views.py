@@ -12,6 +12,7 @@ from core import audit, tasks
 from core.clock import utc_now
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.identity.models import Person
+from core.tasks import clock
 from core.tasks.models import TaskRow, TaskStatus
 from core.web import current_person, db, flash, hooks, navigation, page, signed_in
 from core.web.pagination import paginate
@@ -25,6 +26,13 @@ def parked(session: Session, person: Person) -> Iterable[hooks.ToDo]:
     """Parked tasks wait for whoever runs the installation."""
     if person.is_admin and (count := session.scalar(_count(TaskStatus.PARKED))):
         yield hooks.ToDo("Background work that gave up", url_for("tasks.index"), count, "look at the error, then try again")
+
+
+@hooks.to_do(order=91)
+def failing(session: Session, person: Person) -> Iterable[hooks.ToDo]:
+    """So does daily work that fails, such as the comparison of the ledger's balances."""
+    if person.is_admin and (count := len(clock.failing(session))):
+        yield hooks.ToDo("Daily work that fails", url_for("tasks.index"), count, "look at the error; it is tried again hourly")
 
 
 @bp.get("")
@@ -43,7 +51,9 @@ def index() -> ResponseReturnValue:
         by=[TaskRow.created_at, TaskRow.id],
         cursor=request.args.get("cursor"),
     )
-    return page("tasks/index.html", shown_state=status, counts=counts, tasks=shown, states=list(TaskStatus))
+    return page(
+        "tasks/index.html", shown_state=status, counts=counts, tasks=shown, states=list(TaskStatus), failing=clock.failing(db())
+    )
 
 
 @bp.get("/<uuid:task_id>")

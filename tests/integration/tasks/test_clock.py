@@ -5,9 +5,11 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
 
 from core import tasks
 from core.tasks import clock
+from core.tasks.models import ClockTry
 
 MORNING = datetime(2026, 11, 2, 6, 0, tzinfo=UTC)
 
@@ -43,18 +45,55 @@ def test_a_day_is_done_once_and_a_missed_one_is_made_up_for(own_engine: Engine, 
     assert days == [MORNING, late], "no worker ran at two o'clock; the first one after it does the work"
 
 
-def test_failed_daily_work_is_tried_again(own_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """When daily work was tried that fails twice, then takes the worker with it, then succeeds."""
     monkeypatch.setattr(clock, "_daily", {})
-    tries = []
+    tries: list[datetime] = []
 
     @tasks.daily(at=time(2, 0))
-    def remind(now: datetime) -> None:
+    def compare(now: datetime) -> None:
         tries.append(now)
-        if len(tries) == 1:
-            raise RuntimeError("the first try fails")
+        if len(tries) <= 2:
+            raise RuntimeError(f"3 accounts differ at try {len(tries)}")
+        if len(tries) == 3:
+            raise SystemExit
 
-    assert clock.fire_due_days(own_engine, MORNING) == []
-    assert len(clock.fire_due_days(own_engine, MORNING + timedelta(minutes=1))) == 1
+    return tries
+
+
+def failing(engine: Engine) -> list[ClockTry]:
+    with Session(engine) as session:
+        return list(clock.failing(session))
+
+
+def test_failed_daily_work_rests_for_an_hour_and_is_shown_until_it_succeeds(own_engine: Engine, broken: list[datetime]) -> None:
+    for minute in range(0, 90, 15):
+        assert clock.fire_due_days(own_engine, MORNING + timedelta(minutes=minute)) == []
+    assert broken == [MORNING, MORNING + timedelta(hours=1)]
+    (shown,) = failing(own_engine)
+    assert (shown.since, shown.tried_at) == (MORNING, MORNING + timedelta(hours=1))
+    assert shown.name.endswith("compare")
+    assert (shown.error or "").endswith("RuntimeError: 3 accounts differ at try 2\n")
+
+    with pytest.raises(SystemExit):
+        clock.fire_due_days(own_engine, MORNING + timedelta(hours=2))
+    assert clock.fire_due_days(own_engine, MORNING + timedelta(hours=2, minutes=1)) == [], "not at once in the next worker"
+    assert len(clock.fire_due_days(own_engine, MORNING + timedelta(hours=3))) == 1
+    assert failing(own_engine) == []
+    assert clock.fire_due_days(own_engine, MORNING + timedelta(hours=5)) == []
+
+
+def test_daily_work_that_kills_its_worker_is_shown_too(own_engine: Engine, broken: list[datetime]) -> None:
+    broken.extend([MORNING, MORNING])
+    with pytest.raises(SystemExit):
+        clock.fire_due_days(own_engine, MORNING)
+    broken.clear()
+    broken.extend([MORNING, MORNING])
+    with pytest.raises(SystemExit):
+        clock.fire_due_days(own_engine, MORNING + timedelta(hours=1))
+    (shown,) = failing(own_engine)
+    assert shown.error == clock.NEVER_ENDED
 
 
 def test_one_of_two_holds_the_clock_until_its_connection_is_gone(own_engine: Engine, days: list[datetime]) -> None:
@@ -64,7 +103,7 @@ def test_one_of_two_holds_the_clock_until_its_connection_is_gone(own_engine: Eng
         assert (first.elected, second.elected) == (True, False)
         with own_engine.connect() as connection:
             connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :key"),
+                text("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = :key"),
                 {"key": clock.CLOCK_LOCK_KEY},
             )
         second.elect()
