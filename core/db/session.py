@@ -21,6 +21,8 @@ from core.errors import InfrastructureError
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
+MAX_OVERFLOW = 15
+"""Connections beyond the kept ones, opened when needed: a worker with all its threads, its clock and what the clock fires."""
 REST_SECONDS = 2.0
 """A pooled connection that rested longer is asked whether it lives before it is used."""
 
@@ -65,7 +67,7 @@ def make_engine(url: str, *, pool_size: int = 5, statement_timeout: str = STATEM
     made = create_engine(
         parsed,
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=MAX_OVERFLOW,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "pledgeworks"},
     )
     event.listen(made, "checkin", _note_use)

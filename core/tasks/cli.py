@@ -9,13 +9,13 @@ from core.cli import Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import engine, session_scope
 from core.tasks import TaskRow, TaskStatus, retry
-from core.tasks.worker import run_worker
+from core.tasks.worker import THREADS_MAX, run_worker
 
 STATUSES = [*(status.value for status in TaskStatus), "all"]
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(1, 32), default=2, show_default=True, help="Tasks done at the same time.")
+@click.option("--threads", type=click.IntRange(1, THREADS_MAX), default=2, show_default=True, help="Tasks done at the same time.")
 @click.option("--clock/--no-clock", default=True, show_default=True, help="Offer to hold the clock for dated work.")
 def worker(threads: int, clock: bool) -> None:
     """Run background work until stopped; start as many workers as you like."""

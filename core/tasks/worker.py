@@ -21,6 +21,8 @@ from core.tasks import clock, queue
 
 IDLE_SECONDS = 0.5
 TROUBLE_SECONDS = 3.0
+THREADS_MAX = 8
+"""As many as the engine's pool has connections for, beside the clock's own and its recurring work; more work: more workers."""
 
 log = structlog.get_logger()
 
@@ -44,8 +46,8 @@ def run_worker(engine: Engine, *, threads: int = 2, with_clock: bool = True) -> 
             if with_clock:
                 try:
                     held.elect()
-                except DBAPIError as error:
-                    log.warning("clock.database_gone", cause=str(error.orig).strip())
+                except Exception as error:  # noqa: BLE001 - the threads below work on: the clock must come back to them
+                    log.warning("clock.not_elected", cause=_cause(error))
             stop.wait(clock.ELECTION_SECONDS)
     for hand in hands:
         hand.join()
@@ -102,10 +104,14 @@ def _work(engine: Engine, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             busy = run_one(engine)
-        except DBAPIError as error:
-            # The database is away (restart, fail-over): leases outlive that, so wait and go on.
-            log.warning("worker.database_gone", cause=str(error.orig).strip())
+        except Exception as error:  # noqa: BLE001 - a thread that ended here would leave a worker that lives and does nothing
+            # The database is away (restart, fail-over) or has no connection left: leases outlive that, so wait and go on.
+            log.warning("worker.trouble", cause=_cause(error))
             stop.wait(TROUBLE_SECONDS)
             continue
         if not busy:
             stop.wait(IDLE_SECONDS)
+
+
+def _cause(error: Exception) -> str:
+    return str(error.orig).strip() if isinstance(error, DBAPIError) else repr(error)
