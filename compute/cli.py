@@ -118,6 +118,7 @@ def submit_command(
     **given: Any,
 ) -> None:
     """Submit a job that runs COMMAND, after `--`: one quoted shell text, or words that are quoted for you."""
+    _one_form(follow=follow, as_json=as_json, instead="submit with --json, then follow with `job logs ID --follow`")
     jobs = _jobs(email, url, token)
     asked = {name: value for name, value in given.items() if value is not None}
     asked["command"] = command[0] if len(command) == 1 else shlex.join(command)
@@ -128,7 +129,7 @@ def submit_command(
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidInput(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from None
-    if as_json and not follow:
+    if as_json:
         print_json(made)
     else:
         click.echo(f"Job {made['id']} is queued.", err=follow)
@@ -179,6 +180,7 @@ def show_command(
 @click.argument("job_id", type=click.UUID)
 @click.option("--follow", "-f", is_flag=True, help="Go on printing until the job has ended.")
 @click.option("--attempt", type=click.IntRange(1), help="Which attempt; without: the newest.")
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="From which byte on.")
 @click.option(
     "--exit-code", "use_exit_code", is_flag=True, help="Exit 0 succeeded, 1 the job failed, 3 infrastructure, 4 not finished."
 )
@@ -187,6 +189,7 @@ def show_command(
 def logs_command(
     job_id: UUID,
     attempt: int | None,
+    offset: int,
     email: str | None,
     url: str | None,
     token: str | None,
@@ -195,14 +198,21 @@ def logs_command(
     use_exit_code: bool,
     as_json: bool,
 ) -> None:
-    """Print a job's output."""
+    """Print a job's output.
+
+    With --json one part of it, as the API gives it: go on with --offset from its `next_offset` until it is `complete`.
+    """
+    _one_form(follow=follow, as_json=as_json, instead="ask again with --offset from `next_offset` until it is `complete`")
     jobs = _jobs(email, url, token)
     if as_json:
-        print_json(jobs.log(job_id, attempt=attempt, offset=0))
+        part = jobs.log(job_id, attempt=attempt, offset=offset)
+        print_json(part)
+        if offset < part["next_offset"] < part["total_bytes"]:
+            click.echo(f"There is more of it: go on with --offset {part['next_offset']}.", err=True)
     elif follow:
-        _follow(jobs, job_id, attempt=attempt)
+        _follow(jobs, job_id, attempt=attempt, offset=offset)
     else:
-        _print_log(jobs, job_id, attempt=attempt)
+        _print_log(jobs, job_id, attempt=attempt, offset=offset)
     if use_exit_code:
         _exit(jobs.show(job_id))
 
@@ -306,6 +316,12 @@ def _jobs(email: str | None, url: str | None, token: str | None) -> Jobs:
     return LocalJobs(email)
 
 
+def _one_form(*, follow: bool, as_json: bool, instead: str) -> None:
+    """A log that is followed is text without an end; a document has one."""
+    if follow and as_json:
+        raise click.UsageError(f"--follow prints text and --json one document, so they don't go together: {instead}.")
+
+
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -313,7 +329,7 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _print_log(jobs: Jobs, job_id: UUID, *, attempt: int | None, offset: int = 0) -> Document:
+def _print_log(jobs: Jobs, job_id: UUID, *, attempt: int | None, offset: int) -> Document:
     """Print what there is from `offset` on; the last part says where to go on."""
     while True:
         part = jobs.log(job_id, attempt=attempt, offset=offset)
@@ -324,9 +340,9 @@ def _print_log(jobs: Jobs, job_id: UUID, *, attempt: int | None, offset: int = 0
         offset = part["next_offset"]
 
 
-def _follow(jobs: Jobs, job_id: UUID, *, attempt: int | None) -> None:
+def _follow(jobs: Jobs, job_id: UUID, *, attempt: int | None, offset: int = 0) -> None:
     """Print the log until the job has ended. When it goes again after a failure of the infrastructure, so does the log."""
-    offset, number, waits = 0, attempt, ""
+    number, waits = attempt, ""
     while True:
         seen = jobs.log(job_id, attempt=attempt, offset=offset)
         if number is not None and seen["attempt"] not in {None, number}:
