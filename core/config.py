@@ -4,8 +4,9 @@ import enum
 import secrets
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import InvalidInput
@@ -62,6 +63,45 @@ class Settings(BaseSettings):
     pledgeworks_opencollective_url: str = Field(
         default="https://api.opencollective.com/graphql/v2", description="Open Collective's API; another only to try things."
     )
+    pledgeworks_stripe_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Secret or restricted key of Stripe; with it the rail Stripe Connect exists. "
+            "A live key is taken in production only, a test key everywhere else."
+        ),
+    )
+    pledgeworks_stripe_url: str | None = Field(
+        default=None, description="Another address than Stripe's own, for its stand-in on this machine. Never in production."
+    )
+
+    @field_validator("pledgeworks_stripe_key")
+    @classmethod
+    def _right_kind_of_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """A live key in a trial moves real money; a test key in production books payments that never happened."""
+        if key is None:
+            return None
+        kind = next(
+            (kind for kind in ("live", "test") if key.get_secret_value().startswith((f"sk_{kind}_", f"rk_{kind}_"))), None
+        )
+        if kind is None:
+            raise ValueError("a secret key starts with sk_ or rk_, followed by test_ or live_")
+        production = info.data.get("pledgeworks_env") is Environment.PRODUCTION
+        if production is not (kind == "live"):
+            raise ValueError(f"a {kind} key has no place {'in' if production else 'outside'} production")
+        return key
+
+    @field_validator("pledgeworks_stripe_url")
+    @classmethod
+    def _never_elsewhere_in_production(cls, base: str | None, info: ValidationInfo) -> str | None:
+        """The key goes wherever this points."""
+        if base is None:
+            return None
+        if info.data.get("pledgeworks_env") is Environment.PRODUCTION:
+            raise ValueError("production talks to Stripe itself")
+        parts = urlsplit(base)
+        if parts.scheme != "http" or parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            raise ValueError("a stand-in of Stripe runs on this machine, such as http://127.0.0.1:8421")
+        return base.rstrip("/")
 
     @property
     def base_url(self) -> str:
@@ -104,4 +144,6 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
-        raise InvalidInput(f"{name} can't be used: {first['msg']}. See docs/reference/settings.md.", field=name) from None
+        raise InvalidInput(
+            f"{name} can't be used: {first['msg'].removeprefix('Value error, ')}. See docs/reference/settings.md.", field=name
+        ) from None

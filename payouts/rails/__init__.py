@@ -13,13 +13,16 @@ from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 
 
 def configured() -> Mapping[str, Rail]:
-    """Every rail of this installation by name. The trial rail exists outside production only.
+    """Every rail of this installation by name. The trial rail exists outside production only, others with their settings only.
 
     Raises:
         InvalidInput: a rail's settings can't be used; says which.
     """
     rails: list[Rail] = [BankFileRail(), ManualRail()]
     rails.extend(_open_collective())
+    key = settings().pledgeworks_stripe_key
+    if key is not None:
+        rails.append(_stripe(key.get_secret_value(), settings().pledgeworks_stripe_url))
     if settings().pledgeworks_env is not Environment.PRODUCTION:
         rails.append(FakeRail(_trial_address))
     return {rail.name: rail for rail in rails}
@@ -28,12 +31,17 @@ def configured() -> Mapping[str, Rail]:
 def missing_settings() -> Mapping[str, Sequence[str]]:
     """The rails this installation could have and has not, with the settings each lacks."""
     known = settings()
-    wanted = {
+    open_collective = {
         "PLEDGEWORKS_OPENCOLLECTIVE_TOKEN": known.pledgeworks_opencollective_token,
         "PLEDGEWORKS_OPENCOLLECTIVE_FUND": known.pledgeworks_opencollective_fund,
     }
-    lacking = [name for name, value in wanted.items() if not value]
-    return dict.fromkeys((OpenCollectiveRail.name, OpenCollectiveExpenseRail.name), lacking) if lacking else {}
+    wanted: Mapping[str, Mapping[str, object]] = {
+        OpenCollectiveRail.name: open_collective,
+        OpenCollectiveExpenseRail.name: open_collective,
+        "stripe_connect": {"PLEDGEWORKS_STRIPE_KEY": known.pledgeworks_stripe_key},
+    }
+    lacking = {rail: [name for name, value in needed.items() if not value] for rail, needed in wanted.items()}
+    return {rail: names for rail, names in lacking.items() if names}
 
 
 def _open_collective() -> Iterator[Rail]:
@@ -47,6 +55,14 @@ def _open_collective() -> Iterator[Rail]:
 def _kept(address: str, token: str, fund: str) -> Sequence[Rail]:
     """The same for the whole process: they remember how long the service wants to be left alone."""
     return [OpenCollectiveRail(address, token, fund=fund), OpenCollectiveExpenseRail(address, token, fund=fund)]
+
+
+@lru_cache(maxsize=1)
+def _stripe(key: str, api_base: str | None) -> Rail:
+    # Half a second to import, and only where there is a key.
+    from payouts.rails.stripe_connect import StripeConnectRail
+
+    return StripeConnectRail(key, api_base=api_base)
 
 
 def _trial_address() -> str | None:

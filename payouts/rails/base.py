@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from core.errors import InvalidInput
@@ -220,6 +220,74 @@ class CheckedRail(Rail, Protocol):
 
         Changes nothing and moves no money.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """A payment that was taken back, all of it."""
+
+    remote_ids: Sequence[str]
+    money: Money
+    answer: str
+    """What the rail said, as JSON: the evidence."""
+
+
+@runtime_checkable
+class ReversibleRail(NetworkRail, Protocol):
+    """A rail that can take a payment back as long as the payee still has the money there."""
+
+    def reverse(self, receipt: Receipt, reference: str) -> Reversal:
+        """Take all of a payment back; once, however often it is asked. Raises RailError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Payee:
+    """Who wants to be paid, for opening an account."""
+
+    key: str
+    """Stable and ours."""
+    name: str
+    country: str
+    email: str | None
+    is_person: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a payee's account can take money, and in words what is missing."""
+
+    problem: str | None
+    missing: Sequence[str] = ()
+
+    @property
+    def payable(self) -> bool:
+        return self.problem is None
+
+
+@dataclass(frozen=True)
+class OnboardingLink:
+    """Where a payee gives the rail what it wants to know. Works once, for minutes; never mailed, never kept."""
+
+    url: str
+    expires_at: datetime
+
+
+@runtime_checkable
+class OnboardingRail(Rail, Protocol):
+    """A rail at which payees have accounts of their own."""
+
+    def open_account(self, payee: Payee, currency: str) -> Mapping[str, str]:
+        """The destination details of a new account. Raises InvalidInput where or in what the rail doesn't pay, and RailError."""
+        ...
+
+    def standing(self, details: Mapping[str, str]) -> Standing:
+        """Raises RailError when it can't tell."""
+        ...
+
+    def onboarding_link(self, details: Mapping[str, str], *, return_url: str, again_url: str) -> OnboardingLink:
+        """A fresh link. `again_url` is where the payee lands when it was used or is too old. Raises RailError."""
         ...
 
 

@@ -33,7 +33,7 @@ filters.tone("cancelled", "neutral")
 
 # They register themselves on the blueprint above.
 from payouts import queries  # noqa: E402
-from payouts.views import bank, desk, overview, payouts, rails, recipients, runs  # noqa: E402
+from payouts.views import bank, desk, onboarding, overview, payouts, rails, recipients, runs  # noqa: E402
 
 
 @bp.context_processor
@@ -72,4 +72,4 @@ def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
             yield hooks.ToDo("Payouts that need people", url_for("payouts.list_unknown"), stuck)
 
 
-__all__ = ["bank", "bp", "desk", "overview", "payouts", "rails", "recipients", "runs"]
+__all__ = ["bank", "bp", "desk", "onboarding", "overview", "payouts", "rails", "recipients", "runs"]

@@ -12,11 +12,13 @@ from core import audit, ledger
 from core.clock import utc_now
 from core.errors import DomainError
 from core.identity.models import Role
-from core.web import current_person, db, flash, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from payouts import queries, rails
 from payouts.forms import FindingForm, ReasonForm
 from payouts.models import AttemptState, Outcome, Payout, PayoutStatus
-from payouts.services import withdrawals
+from payouts.rails.base import ReversibleRail
+from payouts.services import reversals, withdrawals
+from payouts.services.onboarding import asked
 from payouts.views import CONSOLE, bp
 
 Change = Callable[..., Payout]
@@ -50,6 +52,29 @@ def try_again(payout_id: UUID) -> ResponseReturnValue:
     return _change(payout_id, withdrawals.try_again, "Another attempt is on its way.")
 
 
+@bp.post("/<uuid:payout_id>/reversal")
+@requires(Role.PAYOUT_APPROVER)
+@fresh_second_factor
+def create_reversal(payout_id: UUID) -> ResponseReturnValue:
+    """Take a payment back at its rail; a second person books it."""
+    form = ReasonForm()
+    if form.validate_on_submit():
+        me = current_person()
+        try:
+            rail = rails.configured().get(queries.payout(db(), payout_id).rail or "")
+            wanted = reversals.begin(db(), payout_id, rail=rail, actor=me, reason=form.reason.data, now=utc_now())
+            assert isinstance(rail, ReversibleRail)
+            db().commit()  # the rail is asked with no transaction open
+            done = asked(rail.reverse, wanted.receipt, wanted.reference)
+            reversals.finish(db(), wanted, done, actor=me, now=utc_now())
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash("The rail took the money back. Another person confirms, and it is in its fund again.")
+            return redirect(url_for(".show", payout_id=payout_id), code=303)
+    return show_payout(payout_id, reason=form)
+
+
 def show_payout(payout_id: UUID, *, reason: ReasonForm | None = None, finding: FindingForm | None = None) -> ResponseReturnValue:
     """The page, with a refused form if there is one."""
     session, now = db(), utc_now()
@@ -68,6 +93,7 @@ def show_payout(payout_id: UUID, *, reason: ReasonForm | None = None, finding: F
         last=last,
         rail=rail,
         may=_possible(payout, now),
+        can_reverse=isinstance(rail, ReversibleRail) and payout.status is PayoutStatus.PAID and not (last and last.proposal),
         entries=ledger.entries_for(session, ("payout", str(payout.id))),
         events=audit.history(session, payout),
         me=current_person(),

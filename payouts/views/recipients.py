@@ -15,6 +15,7 @@ from core.web.pagination import paginate
 from payouts import queries, rails
 from payouts.forms import RecipientForm, destination_form
 from payouts.models import Recipient, RecipientKind
+from payouts.rails.base import OnboardingRail
 from payouts.services import recipients
 from payouts.views import CONSOLE, bp
 
@@ -63,6 +64,7 @@ def show_recipient(recipient_id: UUID) -> ResponseReturnValue:
         "payouts/recipient.html",
         recipient=recipient,
         rails=rails.configured().values(),
+        onboarding_rails=[rail for rail in rails.configured().values() if isinstance(rail, OnboardingRail)],
         notices=queries.notices(db(), recipient_id),
         events=audit.history(db(), recipient),
         now=utc_now(),

@@ -10,8 +10,11 @@ from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
-from tests.fakes import graphql_server, rail_server
+from payouts.rails.stripe_connect import StripeConnectRail
+from tests.fakes import graphql_server, rail_server, stripe
 from tests.fakes.opencollective import FUND, TOKEN, OpenCollectiveServer
+from tests.fakes.stripe import StripeServer, connect
+from tests.fakes.stripe.server import KEY
 from tests.integration.payouts.conftest import (
     ada,
     basic_rails,
@@ -27,7 +30,7 @@ __all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "officer", "peo
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailServer | OpenCollectiveServer]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailServer | OpenCollectiveServer | StripeServer]:
     """What answers the rail under test, the parameter `rail` or `network`."""
     under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
     if {"opencollective", "opencollective_expense"}.intersection(under_test):
@@ -35,16 +38,25 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailS
         with graphql_server.serving(OpenCollectiveServer(schema)) as made:
             made.swift = True
             yield made
+    elif "stripe_connect" in under_test:
+        with stripe.serving() as connected:
+            connected.world.top_up(10_000_000)
+            connect.connected_account(connected.world, account_id="acct_1Ada000000000001")
+            yield connected
     else:
         with rail_server.serving(tmp_path / "rail.sqlite") as trial:
             yield trial
 
 
 @pytest.fixture
-def rails(server: FakeRailServer | OpenCollectiveServer) -> Mapping[str, Rail]:
+def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer) -> Mapping[str, Rail]:
     """The trial rail with keys and without, the bank file, people, and a provider's rail while it is under test."""
     made = basic_rails(server.url)
     if isinstance(server, OpenCollectiveServer):
         for kind in (OpenCollectiveRail, OpenCollectiveExpenseRail):
             made[kind.name] = kind(server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
+    if isinstance(server, StripeServer):
+        made["stripe_connect"] = StripeConnectRail(
+            KEY, api_base=server.url, timeout=timedelta(seconds=9), visibility=timedelta(0)
+        )
     return made

@@ -23,6 +23,7 @@ from payouts.services import bank_files, controls, resolutions, withdrawals
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.opencollective import OpenCollectiveServer
+from tests.fakes.stripe import StripeServer
 
 pytestmark = pytest.mark.usefixtures("funded")
 GOOD: Mapping[str, dict[str, str]] = {
@@ -32,11 +33,12 @@ GOOD: Mapping[str, dict[str, str]] = {
     "manual": {"holder": "Ada", "bank": "Sparkasse", "account": "123456789"},
     "opencollective": {"collective": "apex-2"},
     "opencollective_expense": {"profile": "bob-2"},
+    "stripe_connect": {"account": "acct_1Ada000000000001"},
 }
 PUBLIC = {"opencollective", "opencollective_expense"}
 """Their destinations are public names, and are shown whole so that people can compare them."""
 ALL = list(GOOD)
-Server = FakeRailServer | OpenCollectiveServer
+Server = FakeRailServer | OpenCollectiveServer | StripeServer
 
 
 @dataclass
@@ -141,6 +143,7 @@ WAYS: Mapping[str, Way] = {
     "manual": ByHand(),
     "opencollective": ByMachine(),
     "opencollective_expense": ByMachine(),
+    "stripe_connect": ByMachine(),
 }
 
 
@@ -260,7 +263,7 @@ def test_money_that_comes_back_opens_the_obligation_again(stage: Stage, rail: Ra
 # ------------------------------------------------------------------------------------------------ rails we talk to
 
 
-@pytest.fixture(params=["fake", "plain", "opencollective"])
+@pytest.fixture(params=["fake", "plain", "opencollective", "stripe_connect"])
 def network(request: pytest.FixtureRequest, rails: Mapping[str, Rail]) -> NetworkRail:
     found = rails[request.param]
     assert isinstance(found, NetworkRail)
@@ -271,6 +274,7 @@ NEVER: Mapping[str, tuple[dict[str, str], str]] = {
     "fake": ({"account": "closed_1"}, "account is closed"),
     "plain": ({"account": "closed_1"}, "account is closed"),
     "opencollective": ({"collective": "old-lib"}, "is archived"),
+    "stripe_connect": ({"account": "acct_1Elsewhere0000001"}, "not connected to ours"),
 }
 """A destination that can't be paid, and what the rail says."""
 

@@ -1,0 +1,314 @@
+"""Stripe Connect: a transfer from our Stripe balance to the payee's own Stripe account, which pays out to its bank.
+
+A transfer has no state: once created, the money is the payee's. The attempt's reference is both the idempotency key (which
+Stripe remembers for 24 hours) and the `transfer_group`, the one immutable field transfers can be listed by; metadata can be
+edited later and can't be searched. So an unanswered send can be looked up exactly, for ever.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+import stripe
+
+from core import stripe_api
+from core.errors import InvalidInput
+from core.money import Money
+from payouts.rails.base import (
+    Capabilities,
+    CheckedDestination,
+    DestinationField,
+    Health,
+    Instruction,
+    KeyConflict,
+    NotNow,
+    OnboardingLink,
+    OutcomeUnknown,
+    Payee,
+    RailError,
+    Receipt,
+    Refused,
+    Reversal,
+    SetupLine,
+    Standing,
+    canonical,
+    masked,
+    required,
+)
+
+ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
+
+COUNTRIES = frozenset({
+    "AT", "BE", "BG", "CA", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "IT",
+    "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "US",
+})  # fmt: skip
+"""Where a platform of these countries may send Connect transfers on its own: US, UK, EEA, Canada and Switzerland."""
+
+CURRENCIES = frozenset({"CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "USD"})
+"""Their currencies whose minor unit is the same at Stripe as in ISO 4217, so that no amount needs scaling."""
+
+WAIT_FOR_PAYEE = timedelta(hours=1)
+WAIT_FOR_STRIPE = timedelta(minutes=1)
+
+WORDS = {
+    "external_account": "a bank account to pay out to",
+    "tos_acceptance": "agreement to Stripe's terms",
+    "business_profile": "what the money is for",
+    "business_type": "whether it is a person or a company",
+    "individual": "details about the person",
+    "company": "details about the company",
+    "representative": "details about who acts for the company",
+    "owners": "details about the company's owners",
+    "directors": "details about the company's directors",
+    "settings": "account settings",
+}
+"""What the first segment of a requirement means. Stripe has hundreds of them; the page shows each one's own name beside it."""
+
+
+class StripeConnectRail:
+    """Transfers to connected accounts, onboarding, and reversals."""
+
+    name = "stripe_connect"
+    title = "Stripe Connect"
+    destination_fields: Sequence[DestinationField] = (
+        DestinationField("account", "Stripe account", "The id of the connected account, such as acct_1NkA2xQ4bD3f"),
+    )
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        api_base: str | None = None,
+        timeout: timedelta = timedelta(seconds=60),
+        visibility: timedelta = timedelta(hours=1),
+    ) -> None:
+        self.capabilities = Capabilities(
+            idempotent=True,
+            key_window=timedelta(hours=23),
+            lookup_authoritative=True,
+            # Stripe promises no moment from which lists are complete, and a request it answered with 500 may still be at work.
+            visibility=visibility,
+            timeout=timeout,
+        )
+        self._key = key
+        # A send asks for the account, perhaps looks up, and transfers: three calls within the rail's one time-out.
+        self._stripe = stripe_api.client(key, api_base=api_base, timeout=timeout / 3)
+        self._at = api_base or "Stripe"
+
+    def check_destination(self, details: Mapping[str, str], currency: str) -> CheckedDestination:
+        known = required(self.destination_fields, details)
+        if not ACCOUNT.fullmatch(known["account"]):
+            raise InvalidInput("A Stripe account's id starts with acct_, followed by letters and digits.", field="account")
+        _require_currency(currency)
+        return CheckedDestination(known, f"Stripe account {masked(known['account'])}")
+
+    def send(self, instruction: Instruction) -> Receipt:
+        problem = self._problem_before(instruction.destination)
+        if problem is not None:
+            # Perhaps an earlier send did it before the account was restricted; then that is the answer.
+            known = self.look_up(instruction.reference)
+            if not known:
+                raise NotNow(problem, retry_after=WAIT_FOR_PAYEE)
+            if len(known) > 1:
+                raise OutcomeUnknown("Stripe knows several transfers of this reference.")
+            return known[0]
+        try:
+            made = self._stripe.v1.transfers.create(
+                {
+                    "amount": instruction.money.amount_minor,
+                    "currency": instruction.money.currency.lower(),
+                    "destination": instruction.destination["account"],
+                    "transfer_group": instruction.reference,
+                    "description": instruction.memo[:500],
+                    "metadata": {"pledgeworks_reference": instruction.reference},
+                },
+                {"idempotency_key": instruction.reference},
+            )
+        except stripe.StripeError as error:
+            self._translate(error)
+        return _receipt(made)
+
+    def look_up(self, reference: str) -> Sequence[Receipt]:
+        try:
+            listed = self._stripe.v1.transfers.list({"transfer_group": reference, "limit": 100})
+            return [_receipt(each) for each in listed.auto_paging_iter()]
+        except stripe.StripeError as error:
+            raise RailError(f"The look-up failed: {self._words(error)}") from error
+
+    def reverse(self, receipt: Receipt, reference: str) -> Reversal:
+        try:
+            transfer = self._stripe.v1.transfers.retrieve(receipt.remote_id)
+            left = transfer.amount - transfer.amount_reversed
+            if left:
+                self._stripe.v1.transfers.reversals.create(
+                    receipt.remote_id,
+                    {"amount": left, "metadata": {"pledgeworks_reference": reference}},
+                    {"idempotency_key": f"{reference}-reversal"},
+                )
+            listed = self._stripe.v1.transfers.reversals.list(receipt.remote_id, {"limit": 100})
+            done = list(listed.auto_paging_iter())
+        except stripe.StripeError as error:
+            self._translate(error)
+        back = Money(sum(each.amount for each in done), receipt.money.currency)
+        if back != receipt.money:
+            raise OutcomeUnknown(f"Stripe lists reversals of {back} for a transfer of {receipt.money}.")
+        return Reversal([each.id for each in done], back, json.dumps([each.to_dict() for each in done], indent=1, default=str))
+
+    def open_account(self, payee: Payee, currency: str) -> Mapping[str, str]:
+        _require_currency(currency)
+        if payee.country not in COUNTRIES:
+            raise InvalidInput(
+                f"Stripe Connect pays accounts in the US, the UK, the EEA, Canada and Switzerland, not in {payee.country}; "
+                "choose another rail.",
+                field="country",
+            )
+        parameters: dict[str, Any] = {
+            "country": payee.country,
+            "business_type": "individual" if payee.is_person else "company",
+            "capabilities": {"transfers": {"requested": True}},
+            "controller": {
+                "stripe_dashboard": {"type": "express"},
+                "losses": {"payments": "application"},
+                "fees": {"payer": "application"},
+                "requirement_collection": "stripe",
+            },
+            "metadata": {"pledgeworks_payee": payee.key},
+        }
+        if payee.email:
+            parameters["email"] = payee.email
+        # The same payee asked for twice gets one account; other details are another question, and another key.
+        key = f"pw-account-{payee.key}-{hashlib.sha256(canonical(parameters)).hexdigest()[:12]}"
+        try:
+            # Built step by step, so the library's exact type can't be inferred; the contract tests hold it against that type.
+            made = self._stripe.v1.accounts.create(parameters, {"idempotency_key": key})  # type: ignore[arg-type]
+        except stripe.StripeError as error:
+            self._translate(error)
+        return {"account": made.id}
+
+    def standing(self, details: Mapping[str, str]) -> Standing:
+        try:
+            account = self._stripe.v1.accounts.retrieve(details["account"])
+        except stripe.StripeError as error:
+            self._translate(error)
+        return standing(account.to_dict())
+
+    def onboarding_link(self, details: Mapping[str, str], *, return_url: str, again_url: str) -> OnboardingLink:
+        try:
+            made = self._stripe.v1.account_links.create(
+                {
+                    "account": details["account"],
+                    "type": "account_onboarding",
+                    "return_url": return_url,
+                    "refresh_url": again_url,
+                    "collection_options": {"fields": "eventually_due"},
+                }
+            )
+        except stripe.StripeError as error:
+            self._translate(error)
+        return OnboardingLink(made.url, datetime.fromtimestamp(made.expires_at, UTC))
+
+    def health(self) -> Health:
+        try:
+            balance = self._stripe.v1.balance.retrieve()
+        except stripe.StripeError as error:
+            return Health(False, f"{self._at} does not serve us: {self._words(error)}")
+        free = ", ".join(str(Money(each.amount, each.currency.upper())) for each in balance.available if each.amount)
+        return Health(True, f"{self._at} answers; {free or 'nothing'} is free to be sent.")
+
+    def check_setup(self, payee: Mapping[str, str] | None = None) -> Sequence[SetupLine]:
+        health = self.health()
+        lines = [
+            SetupLine(health.ok, health.message),
+            SetupLine(None, "The key may write transfers, connected accounts and account links: see it in Stripe's dashboard."),
+        ]
+        if payee is not None:
+            try:
+                problem = self.standing(payee).problem
+            except RailError as error:
+                problem = str(error)
+            lines.append(SetupLine(problem is None, problem or "The payee can be paid."))
+        return lines
+
+    def _problem_before(self, destination: Mapping[str, Any]) -> str | None:
+        """Why this payee can't be paid now. Nothing has left yet, so no answer means: not now."""
+        try:
+            return self.standing({"account": destination["account"]}).problem
+        except OutcomeUnknown as error:
+            raise NotNow(f"Stripe did not say whether the account can be paid. {error}", retry_after=WAIT_FOR_STRIPE) from error
+
+    def _translate(self, error: stripe.StripeError) -> NoReturn:
+        """What the engine makes of an error: docs/how-to/pay-by-stripe.md has the table."""
+        said = self._words(error)
+        match error:
+            case stripe.RateLimitError():
+                raise NotNow("Stripe asks for fewer requests.", retry_after=_retry_after(error)) from error
+            case stripe.IdempotencyError():
+                raise KeyConflict(f"Stripe knows this reference with other parameters. {said}") from error
+            case stripe.PermissionError() if stripe_api.blames(error) == "account_invalid":
+                # Stripe's way to say that this account is not ours, or not at all: about the payee, not about our key.
+                raise Refused(f"Stripe does not let us pay this account: it is not connected to ours. {said}") from error
+            case stripe.AuthenticationError() | stripe.PermissionError():
+                raise Refused(f"Stripe refuses our key. {said}", stops_rail=True) from error
+            case stripe.InvalidRequestError() | stripe.CardError():
+                raise Refused(f"Stripe refused: {said}") from error
+        raise OutcomeUnknown(f"No clear answer from Stripe: {said}") from error
+
+    def _words(self, error: stripe.StripeError) -> str:
+        """For people and for the log: what happened and Stripe's number of the request, never the key, never a whole body."""
+        if isinstance(error, (stripe.APIConnectionError, stripe.AuthenticationError)):
+            said = type(error).__name__  # their messages quote addresses and parts of the key
+        else:
+            code = stripe_api.blames(error)
+            said = f"{(error.user_message or type(error).__name__)[:300]}{f' ({code})' if code else ''}"
+        return said.replace(self._key, "…") + (f" [{error.request_id}]" if error.request_id else "")
+
+
+def standing(account: Mapping[str, Any]) -> Standing:
+    """Judge an account object: transfers must be active, and nothing may be due."""
+    requirements = account.get("requirements") or {}
+    missing = list(requirements.get("currently_due") or [])
+    state = (account.get("capabilities") or {}).get("transfers")
+    disabled = requirements.get("disabled_reason")
+    if disabled and disabled.startswith("rejected"):
+        return Standing("Stripe has turned this account down; the payee can ask Stripe why, or choose another rail.", missing)
+    if missing:
+        return Standing(f"Stripe still wants from the payee: {_in_words(missing)}. The payee continues at Stripe.", missing)
+    if state == "pending" or disabled in {"requirements.pending_verification", "under_review"}:
+        return Standing("Stripe is checking what the payee gave it; that takes from minutes to days.")
+    if state != "active":
+        return Standing("Stripe does not let this account take transfers yet. The payee continues at Stripe.")
+    if disabled:
+        return Standing(f"Stripe has paused this account ({disabled}).")
+    return Standing(None)
+
+
+def _require_currency(currency: str) -> None:
+    if currency not in CURRENCIES:
+        raise InvalidInput(
+            f"Stripe Connect is used here for {', '.join(sorted(CURRENCIES))}, not for {currency}; choose another rail.",
+            field="currency",
+        )
+
+
+def _in_words(missing: Sequence[str]) -> str:
+    words = [WORDS.get(name.split(".")[0], name.replace("_", " ").replace(".", ", ")) for name in missing]
+    return ", ".join(dict.fromkeys(words))
+
+
+def _receipt(transfer: stripe.Transfer) -> Receipt:
+    try:
+        return Receipt(transfer.id, Money(transfer.amount, transfer.currency.upper()))
+    except (AttributeError, TypeError, InvalidInput) as error:
+        raise OutcomeUnknown("Stripe's answer can't be read.") from error
+
+
+def _retry_after(error: stripe.StripeError) -> timedelta:
+    try:
+        seconds = float((error.headers or {}).get("Retry-After", "5"))
+    except ValueError:
+        seconds = 5.0
+    return timedelta(seconds=min(max(seconds, 0.05), 3600)) if math.isfinite(seconds) else timedelta(seconds=5)
