@@ -73,6 +73,17 @@ class Settings(BaseSettings):
     pledgeworks_stripe_url: str | None = Field(
         default=None, description="Another address than Stripe's own, for its stand-in on this machine. Never in production."
     )
+    pledgeworks_github_sponsor: str | None = Field(
+        default=None,
+        description="Login of the GitHub organisation that sponsors. With the token it adds the rail `github_sponsors`.",
+    )
+    pledgeworks_github_token: SecretStr | None = Field(
+        default=None,
+        description="Token of an owner or billing manager of that organisation; used to read only, never shown or logged.",
+    )
+    pledgeworks_github_url: str = Field(
+        default="https://api.github.com/graphql", description="Where GitHub's GraphQL API answers."
+    )
 
     @field_validator("pledgeworks_stripe_key")
     @classmethod

@@ -1,9 +1,10 @@
 """The forms of the payout console."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from flask_wtf.file import FileRequired
 
+from core.web.filters import money
 from core.web.forms import (
     DataRequired,
     DateField,
@@ -17,11 +18,12 @@ from core.web.forms import (
     Optional,
     RadioField,
     SelectField,
+    SelectMultipleField,
     TextAreaField,
     TextField,
     choices,
 )
-from payouts.models import Outcome, PayoutStatus, RecipientKind, RuleKind
+from payouts.models import Outcome, PayoutAttempt, PayoutStatus, RecipientKind, RuleKind
 from payouts.rails.base import DestinationField, Rail
 
 CURRENCIES = ("USD", "EUR", "GBP", "CHF", "JPY", "INR", "BRL", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN")
@@ -40,6 +42,10 @@ OUTCOME_WORDS = {
     Outcome.FAILED: "It was not paid, and will not be",
     Outcome.RETURNED: "It was paid, and the money came back",
     Outcome.REVERSED: "It was paid, and we took it back",
+}
+SPONSORED_WORDS = {
+    Outcome.ACCEPTED: "They were paid",
+    Outcome.FAILED: "They were not paid, and will not be",
 }
 
 
@@ -111,6 +117,30 @@ class RecipientForm(Form):
 
 class BankFileForm(Form):
     currency = HiddenField()
+
+
+class SponsorFindingForm(Form):
+    """What became of payments of one file for GitHub."""
+
+    lines = SelectMultipleField("Which payments", [DataRequired("Choose at least one payment.")])
+    outcome = RadioField(
+        "What became of them?",
+        [DataRequired("Choose what became of them.")],
+        choices=[(each.value, words) for each, words in SPONSORED_WORDS.items()],
+    )
+    receipt = TextField("Number of GitHub's receipt or invoice")
+    evidence = FileField("Evidence", [FileRequired("Attach a file that shows it, such as GitHub's receipt.")])
+    note = TextAreaField("What the evidence shows", [DataRequired("Say what the evidence shows.")])
+
+    @classmethod
+    def empty(cls) -> "SponsorFindingForm":
+        return cls(formdata=None)
+
+    def offer(self, lines: Iterable[PayoutAttempt]) -> "SponsorFindingForm":
+        self.lines.choices = [
+            (str(line.id), f"@{line.parameters['destination']['login']}, {money(line.money)}") for line in lines
+        ]
+        return self
 
 
 class AnswersForm(Form):

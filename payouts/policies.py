@@ -60,6 +60,17 @@ def reference(payout_id: UUID, no: int) -> str:
     return made
 
 
+# ------------------------------------------------------------------------------------------------ whole units
+
+
+def leaving(owed: int, kept: int, unit: int) -> int:
+    """How much of what is owed, with what was kept before, leaves in whole units. All in minor units.
+
+    `kept` below zero was paid in advance. Nothing is lost: owed + kept = leaving + what is kept afterwards.
+    """
+    return (owed + kept) // unit * unit
+
+
 # ------------------------------------------------------------------------------------------------ limits
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from core.errors import NotFound
 from core.identity.models import Person
@@ -273,23 +273,22 @@ def notices(session: Session, recipient_id: UUID | None = None) -> Sequence[Noti
     return session.scalars(query.where(Notice.recipient_id == recipient_id)).all()
 
 
-def waiting_for_file(session: Session) -> list[tuple[Money, int]]:
-    """Payments that wait for the next bank file, per currency: (sum, number)."""
+def waiting_for_file(session: Session, rail: str = "bank_file") -> list[tuple[Money, int]]:
+    """Payments that wait for the rail's next file, per currency: (sum, number)."""
     rows = session.execute(
-        select(Payout.currency, func.sum(Payout.amount_minor), func.count())
+        select(Payout.currency, func.sum(Payout.amount_minor - Payout.carried_minor), func.count())
         .join(PayoutAttempt, PayoutAttempt.payout_id == Payout.id)
-        .where(
-            PayoutAttempt.rail == "bank_file", PayoutAttempt.state == AttemptState.SENDING, PayoutAttempt.bank_file_id.is_(None)
-        )
+        .where(PayoutAttempt.rail == rail, PayoutAttempt.state == AttemptState.SENDING, PayoutAttempt.bank_file_id.is_(None))
         .group_by(Payout.currency)
         .order_by(Payout.currency)
     )
     return [(Money(int(total), currency), count) for currency, total, count in rows]
 
 
-def bank_files(session: Session) -> Sequence[BankFile]:
+def bank_files(session: Session, rail: str = "bank_file") -> Sequence[BankFile]:
     return session.scalars(
         select(BankFile)
+        .where(BankFile.rail == rail)
         .options(joinedload(BankFile.file), joinedload(BankFile.created_by))
         .order_by(BankFile.number.desc())
         .limit(50)
@@ -306,6 +305,34 @@ def bank_file(session: Session, file_id: UUID) -> BankFile:
     if found is None:
         raise NotFound("There is no such bank file.")
     return found
+
+
+def sponsor_file(session: Session, file_id: UUID) -> BankFile:
+    """One file for GitHub Sponsors.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    found = session.get(BankFile, file_id, options=[joinedload(BankFile.file), joinedload(BankFile.created_by)])
+    if found is None or found.rail != "github_sponsors":
+        raise NotFound("There is no such file for GitHub.")
+    return found
+
+
+def lines_of_file(session: Session, file_id: UUID) -> Sequence[PayoutAttempt]:
+    """The attempts that left in a file, by recipient, with what people found out about them."""
+    return session.scalars(
+        select(PayoutAttempt)
+        .join(Payout, Payout.id == PayoutAttempt.payout_id)
+        .join(Recipient, Recipient.id == Payout.recipient_id)
+        .where(PayoutAttempt.bank_file_id == file_id)
+        .options(
+            contains_eager(PayoutAttempt.payout).contains_eager(Payout.recipient),
+            selectinload(PayoutAttempt.resolutions).joinedload(Resolution.proposed_by),
+            selectinload(PayoutAttempt.resolutions).joinedload(Resolution.evidence),
+        )
+        .order_by(Recipient.name, PayoutAttempt.idem_key)
+    ).all()
 
 
 def bank_imports(session: Session) -> Sequence[BankImport]:

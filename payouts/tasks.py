@@ -2,13 +2,18 @@
 
 from datetime import datetime, timedelta
 
+import structlog
+
 from core import tasks
 from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
-from payouts.services import sending
+from payouts.rails.base import RailError
+from payouts.services import sending, sponsor_files
 from payouts.services.engine import Engine
 from payouts.services.sending import SendPayout
+
+log = structlog.get_logger()
 
 SOONEST = timedelta(milliseconds=200)
 
@@ -30,3 +35,22 @@ def look_after(now: datetime) -> None:
     for run_id in on_their_way:
         with session_scope() as session:
             sending.look_after(session, run_id, rails=configured, now=now)
+
+
+@tasks.every(seconds=3600)
+def compare_with_github(now: datetime) -> None:
+    """Read GitHub's totals about every file with payments whose fate is not known, and take what they leave no doubt about."""
+    rail = rails.github()
+    if rail is None:
+        return
+    with session_scope() as session:
+        files = [(each.id, each.created_at, list(sponsor_files.open_logins(session, each.id)))
+                 for each in sponsor_files.open_files(session)]  # fmt: skip
+    for file_id, since, logins in files:
+        try:
+            seen = rail.seen(logins, since=since)
+        except RailError as error:
+            log.warning("payouts.github_not_read", file=str(file_id), error=str(error))
+            return
+        with session_scope() as session:
+            sponsor_files.take(session, file_id, seen, actor=None, now=utc_now())

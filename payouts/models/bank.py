@@ -1,4 +1,4 @@
-"""Files exchanged with the bank: what was handed over, and what came back."""
+"""Files for people who carry payments out, at the bank or at GitHub: what was handed over, and what came back."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.db import Base, CurrencyCode, Id, JsonObject, MinorUnits, Utc
+from core.db import Base, CurrencyCode, Id, JsonObject, MinorUnits, ShortText, Utc
 from core.files import StoredFile
 from core.identity.models import Person
 from core.money import Money
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class BankFile(Base):
-    """A file of payments for the bank. Its bytes never change: downloading again gives the same file."""
+    """A file of payments for the bank, or for GitHub. Its bytes never change: downloading again gives the same file."""
 
     __tablename__ = "bank_file"
     __table_args__ = (UniqueConstraint("number"), CheckConstraint("line_count > 0 AND total_minor > 0", name="not_empty"))
 
     id: Mapped[Id]
     number: Mapped[int] = mapped_column(BigInteger(), Identity(always=True))
+    rail: Mapped[ShortText] = mapped_column(default="bank_file", server_default="bank_file")
     currency: Mapped[CurrencyCode]
     line_count: Mapped[int]
     total_minor: Mapped[MinorUnits]

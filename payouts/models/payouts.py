@@ -103,6 +103,7 @@ class Payout(Base):
             unique=True,
             postgresql_where="status NOT IN ('returned', 'reversed', 'cancelled')",
         ),
+        CheckConstraint("amount_minor > carried_minor", name="something_leaves"),
         Index("uq_payout_canary", "run_id", "rail", unique=True, postgresql_where="is_canary"),
         Index("ix_payout_due", "due_on", "id", postgresql_where="status = 'draft'"),
         Index("ix_payout_status", "status", "id"),
@@ -144,6 +145,9 @@ class Payout(Base):
     paid_at: Mapped[datetime | None]
     blocked_reason: Mapped[str | None]
     """Why it could not be sent when its turn came (a limit, a shortfall, a stopped rail) and what to do."""
+    carried_minor: Mapped[MinorUnits] = mapped_column(default=0, server_default="0")
+    """Set when it is reserved: what does not leave with it, because the rail pays whole units only, and is kept for the
+    recipient instead. Negative: so much that was kept before leaves with it."""
     is_demo: Mapped[bool] = mapped_column(default=False)
 
     recipient: Mapped[Recipient] = relationship()
@@ -156,6 +160,15 @@ class Payout(Base):
     @property
     def money(self) -> Money:
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def leaving(self) -> Money:
+        """What the rail is told to pay: what is owed, less what is carried."""
+        return Money(self.amount_minor - self.carried_minor, self.currency)
+
+    @property
+    def carried(self) -> Money:
+        return Money(self.carried_minor, self.currency)
 
     @property
     def hold_key(self) -> str:
@@ -228,6 +241,11 @@ class PayoutAttempt(Base):
     payout: Mapped[Payout] = relationship(back_populates="attempts")
     bank_file: Mapped["BankFile | None"] = relationship(back_populates="attempts")
     resolutions: Mapped[list["Resolution"]] = relationship(back_populates="attempt", order_by="Resolution.proposed_at")
+
+    @property
+    def money(self) -> Money:
+        """What the rail is told to pay: what is owed, less what is carried."""
+        return Money(self.parameters["amount_minor"], self.parameters["currency"])
 
     @property
     def proposal(self) -> "Resolution | None":

@@ -7,13 +7,14 @@ from core.config import Environment, settings
 from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail, address_file
+from payouts.rails.github_sponsors import GitHubSponsorsRail
 from payouts.rails.manual import ManualRail
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 
 
 def configured() -> Mapping[str, Rail]:
-    """Every rail of this installation by name. The trial rail exists outside production only, others with their settings only.
+    """Every rail of this installation by name: those that are set up, and the trial rail outside production.
 
     Raises:
         InvalidInput: a rail's settings can't be used; says which.
@@ -23,6 +24,9 @@ def configured() -> Mapping[str, Rail]:
     key = settings().pledgeworks_stripe_key
     if key is not None:
         rails.append(_stripe(key.get_secret_value(), settings().pledgeworks_stripe_url))
+    sponsors = github()
+    if sponsors is not None:
+        rails.append(sponsors)
     if settings().pledgeworks_env is not Environment.PRODUCTION:
         rails.append(FakeRail(_trial_address))
     return {rail.name: rail for rail in rails}
@@ -35,13 +39,27 @@ def missing_settings() -> Mapping[str, Sequence[str]]:
         "PLEDGEWORKS_OPENCOLLECTIVE_TOKEN": known.pledgeworks_opencollective_token,
         "PLEDGEWORKS_OPENCOLLECTIVE_FUND": known.pledgeworks_opencollective_fund,
     }
+    github_sponsors = {
+        "PLEDGEWORKS_GITHUB_TOKEN": known.pledgeworks_github_token,
+        "PLEDGEWORKS_GITHUB_SPONSOR": known.pledgeworks_github_sponsor,
+    }
     wanted: Mapping[str, Mapping[str, object]] = {
         OpenCollectiveRail.name: open_collective,
         OpenCollectiveExpenseRail.name: open_collective,
         "stripe_connect": {"PLEDGEWORKS_STRIPE_KEY": known.pledgeworks_stripe_key},
+        GitHubSponsorsRail.name: github_sponsors,
     }
     lacking = {rail: [name for name, value in needed.items() if not value] for rail, needed in wanted.items()}
     return {rail: names for rail, names in lacking.items() if names}
+
+
+def github() -> GitHubSponsorsRail | None:
+    """The rail over GitHub, if the sponsoring organisation and a token are set."""
+    known = settings()
+    if not known.pledgeworks_github_sponsor or not known.pledgeworks_github_token:
+        return None
+    token = known.pledgeworks_github_token.get_secret_value()
+    return GitHubSponsorsRail(known.pledgeworks_github_sponsor, token, address=lambda: known.pledgeworks_github_url)
 
 
 def _open_collective() -> Iterator[Rail]:

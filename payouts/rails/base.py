@@ -40,6 +40,12 @@ class Capabilities:
     one_at_a_time: bool = False
     """It spends more than it has, or refuses, when asked for two things at once: one send is in flight at a time, and none
     goes to a destination while an earlier one to it has no answer."""
+    unit_minor: int = 1
+    """The smallest step it pays in, in minor units. What is left over is carried to the recipient's next payment."""
+    payment_max_minor: int | None = None
+    """The most it pays at once, in minor units."""
+    once_a_month: bool = False
+    """Two payments to one place in one calendar month (UTC) could not be told apart, so there is at most one."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +190,15 @@ class Rail(Protocol):
         ...
 
     def health(self) -> Health: ...
+
+
+@runtime_checkable
+class ConfirmsDestinations(Protocol):
+    """A rail that can ask the provider whether a destination can be paid."""
+
+    def confirm_destination(self, details: Mapping[str, str]) -> None:
+        """Ask, over the network. Raises InvalidInput if the provider says no or can't be asked."""
+        ...
 
 
 @runtime_checkable

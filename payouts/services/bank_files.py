@@ -6,7 +6,8 @@ once. “Rejected” and “returned” would let the same money leave again, so
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -28,11 +29,28 @@ from payouts.models import (
     PayoutAttempt,
     PayoutStatus,
 )
-from payouts.rails.bank_file import Answer, AnswerLine, BankFileRail, read_answers, write
+from payouts.rails import bank_file, github_sponsors
+from payouts.rails.bank_file import Answer, AnswerLine, BankFileRail, read_answers
 from payouts.rails.base import Instruction, Receipt
+from payouts.rails.github_sponsors import GitHubSponsorsRail
 from payouts.services import controls, records, resolutions, sending
 
 LINES_MAX = 5_000
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What the file of a rail is called in the history, how its name begins, and how it is made."""
+
+    thing: str
+    stem: str
+    write: Callable[[Iterable[Instruction]], bytes]
+
+
+WRITERS: Mapping[str, Writer] = {
+    BankFileRail.name: Writer("bank_file", "payments", bank_file.write),
+    GitHubSponsorsRail.name: Writer("sponsor_file", "sponsorships", github_sponsors.write),
+}
 
 
 class NothingToExport(DomainError):
@@ -47,19 +65,20 @@ class AnswerDoesNotFit(InvalidInput):
     code = "answer_does_not_fit"
 
 
-def export(session: Session, *, currency: str, actor: Person, now: datetime) -> BankFile:
-    """Put every waiting payment of a currency into one file. From then on each of them may be carried out.
+def export(session: Session, *, currency: str, actor: Person, now: datetime, rail: str = BankFileRail.name) -> BankFile:
+    """Put every waiting payment of a currency on a rail into one file. From then on each of them may be carried out.
 
     Raises:
         NothingToExport: none waits.
         RailStopped: the kill switch is on.
     """
-    controls.require_running(session, BankFileRail.name)
+    writer = WRITERS[rail]
+    controls.require_running(session, rail)
     waiting = session.scalars(
         select(PayoutAttempt)
         .join(Payout, Payout.id == PayoutAttempt.payout_id)
         .where(
-            PayoutAttempt.rail == BankFileRail.name,
+            PayoutAttempt.rail == rail,
             PayoutAttempt.state == AttemptState.SENDING,
             PayoutAttempt.bank_file_id.is_(None),
             Payout.currency == currency,
@@ -69,18 +88,19 @@ def export(session: Session, *, currency: str, actor: Person, now: datetime) -> 
         .with_for_update(of=[Payout, PayoutAttempt])
     ).all()
     if not waiting:
-        raise NothingToExport(f"No payment in {currency} waits for a bank file; send a run with such lines first.")
+        raise NothingToExport(f"No payment in {currency} waits for a file; send a run with such lines first.")
     instructions = [Instruction.from_parameters(attempt.parameters) for attempt in waiting]
-    content = write(instructions)
+    content = writer.write(instructions)
     stored = files.store(
         session,
         io.BytesIO(content),
-        name=f"payments-{currency.lower()}-{now:%Y%m%d-%H%M%S}.csv",
+        name=f"{writer.stem}-{currency.lower()}-{now:%Y%m%d-%H%M%S}.csv",
         uploaded_by_id=actor.id,
         now=now,
     )
     made = BankFile(
         id=new_id(),
+        rail=rail,
         currency=currency,
         line_count=len(waiting),
         total_minor=sum(each.money.amount_minor for each in instructions),
@@ -92,9 +112,11 @@ def export(session: Session, *, currency: str, actor: Person, now: datetime) -> 
     session.flush()
     for attempt in waiting:
         attempt.sends, attempt.sent_at, attempt.bank_file_id = attempt.sends + 1, now, made.id
-        attempt.advance(AttemptState.UNKNOWN, at=now, detail=f"In bank file {made.number}; the bank has not answered yet.")
-        audit.record(session, "payout.in_bank_file", attempt.payout, actor=actor, at=now, file=made.number, sha256=stored.sha256)
-    audit.record(session, "bank_file.made", made, actor=actor, at=now, lines=made.line_count, total=str(made.total))
+        attempt.advance(AttemptState.UNKNOWN, at=now, detail=f"In file {made.number}; what became of it is not known yet.")
+        audit.record(
+            session, f"payout.in_{writer.thing}", attempt.payout, actor=actor, at=now, file=made.number, sha256=stored.sha256
+        )
+    audit.record(session, f"{writer.thing}.made", made, actor=actor, at=now, lines=made.line_count, total=str(made.total))
     return made
 
 
@@ -127,12 +149,12 @@ def _apply(session: Session, line: AnswerLine, stored: StoredFile, *, actor: Per
         return "not_ours"
     payout, attempt = records.locked(session, attempt_id)
     session.refresh(attempt, ["resolutions"])
-    if line.money != payout.money:
-        raise _misfit(line, "amount", f"the bank says {line.money}, we sent {payout.money}.")
+    if line.money != attempt.money:
+        raise _misfit(line, "amount", f"the bank says {line.money}, we sent {attempt.money}.")
     if attempt.bank_file_id is None:
         raise _misfit(line, "reference", "this payment has never been in a file.")
     if line.answer is Answer.PAID:
-        return _paid(session, line, attempt, payout.money, now=now)
+        return _paid(session, line, attempt, attempt.money, now=now)
     note = f"Bank: {line.answer} on {line.booked_on:%-d %b %Y}, {line.reason or 'no reason given'} (line {line.line})."
     return _not_paid(session, line, payout, attempt, stored, note, actor=actor, now=now)
 

@@ -24,7 +24,7 @@ from payouts.models import (
 )
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
 from payouts.rails.base import Capabilities, Instruction, Rail
-from payouts.services import controls
+from payouts.services import controls, fitting
 
 TURN_PAUSE = timedelta(seconds=2)
 UNANSWERED_PAUSE = timedelta(minutes=1)
@@ -125,6 +125,7 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
     controls.lock_limits(session, payout.currency)
     for usage in controls.usages(session, payout, now=now):
         usage.require()
+    fitting.divide(session, payout, rail, now=now)
     payout.holds += 1
     bank = ledger.ensure_account(
         session, bank_account(payout.currency), payout.currency, normal=ledger.Side.DEBIT, guard=ledger.Guard.DEBIT
@@ -133,14 +134,18 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
         session,
         key=payout.hold_key,
         kind="payout.hold",
-        legs=[ledger.Leg(debit=payout.fund_account, credit=bank.code, amount=payout.amount_minor)],
+        legs=fitting.legs(session, payout, bank.code),
         at=now,
         memo=payout.memo,
         refs={"payout": str(payout.id)},
     )
     payout.reserved_at = now
-    audit.record(session, "payout.reserved", payout, actor=None, at=now, amount=str(payout.money))
+    audit.record(session, "payout.reserved", payout, actor=None, at=now, amount=str(payout.money), **_carried(payout))
     return _new_attempt(session, payout, rail, now=now)
+
+
+def _carried(payout: Payout) -> dict[str, str]:
+    return {"carried": str(payout.carried)} if payout.carried_minor else {}
 
 
 def require_turn(session: Session, payout: Payout) -> None:
@@ -277,7 +282,7 @@ def _new_attempt(session: Session, payout: Payout, rail: Rail, *, now: datetime)
     assert payout.destination is not None
     instruction = Instruction(
         reference=reference(payout.id, no),
-        money=payout.money,
+        money=payout.leaving,
         recipient=payout.recipient.name,
         country=payout.recipient.country,
         destination=payout.destination.details,

@@ -102,7 +102,7 @@ def _questions(payout: Payout, rails: Mapping[str, Rail]) -> list[_Question]:
             no=attempt.no,
             state=attempt.state,
             reference=attempt.idem_key,
-            expected=[Receipt(attempt.remote_id, payout.money)]
+            expected=[Receipt(attempt.remote_id, attempt.money)]
             if attempt.remote_id and attempt.state is AttemptState.ACCEPTED
             else [],
             rail=rail,

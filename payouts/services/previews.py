@@ -13,9 +13,9 @@ from core.errors import DomainError
 from core.money import Money
 from payouts import queries
 from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
-from payouts.policies import Usage, content_hash
+from payouts.policies import Usage, content_hash, leaving
 from payouts.rails.base import Rail
-from payouts.services import claims, controls, runs
+from payouts.services import claims, controls, fitting, runs
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Line:
     """It replaced another one."""
     problem: str | None
     """Why it could not be sent now."""
+    leaving: Money
+    """What the rail is told to pay, where it pays whole units only or something was carried from before."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
     by_rail: dict[str, tuple[Money, int]] = {}
     wanted: dict[str, Money] = {}
     lines = []
+    kept = fitting.kept(session, run.payouts)
     switches = queries.switches(session)
     counted = [payout for payout in run.payouts if payout.status is not PayoutStatus.CANCELLED]
     for payout in counted:
@@ -93,7 +96,11 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
                 problem = f"The rail “{payout.rail}” is stopped: {switch.reason}"
             else:
                 problem = runs.why_unready(payout, place, rails, now=now) or problem
-        lines.append(Line(payout, payout.id in new_places, bool(place and place.replaces_id), problem))
+        leaves = payout.leaving
+        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED} and (rail := rails.get(payout.rail or "")):
+            unit = rail.capabilities.unit_minor
+            leaves = Money(leaving(payout.amount_minor, kept.get(payout.id, 0), unit), run.currency)
+        lines.append(Line(payout, payout.id in new_places, bool(place and place.replaces_id), problem, leaves))
     total = sum((payout.money for payout in counted), nothing)
     cover = [Cover(code, need, _available(session, code, run.currency)) for code, need in sorted(wanted.items())]
     return Preview(

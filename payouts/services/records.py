@@ -50,11 +50,11 @@ def accepted(session: Session, attempt_id: UUID, receipt: Receipt, *, now: datet
     taken_by = session.scalars(
         select(PayoutAttempt).where(PayoutAttempt.rail == attempt.rail, PayoutAttempt.remote_id == receipt.remote_id)
     ).one_or_none()
-    if taken_by is not None or receipt.money != payout.money:
+    if taken_by is not None or receipt.money != attempt.money:
         problem = (
             f"belongs to {taken_by.idem_key} already"
             if taken_by is not None
-            else f"is over {receipt.money} instead of {payout.money}"
+            else f"is over {receipt.money} instead of {attempt.money}"
         )
         to_people(session, payout, attempt, f"The rail answered with {receipt.remote_id}, which {problem}.", now=now, alarm=True)
         return
@@ -105,7 +105,7 @@ def looked_up(
 ) -> None:
     """What a look-up after quiescence showed."""
     payout, attempt = locked(session, claimed.attempt_id)
-    finding = judge(found, payout.money, capabilities)
+    finding = judge(found, attempt.money, capabilities)
     if finding is Finding.ACCEPTED:
         accepted(session, attempt.id, found[0], now=now)
         return

@@ -17,7 +17,7 @@ from core.identity.models import Person
 from payouts.models import AttemptFailure, AttemptState, Outcome, Payout, PayoutAttempt, PayoutStatus, Resolution
 from payouts.policies import Rules
 from payouts.rails.base import Rail
-from payouts.services import records, sending
+from payouts.services import fitting, records, sending
 from payouts.services.claims import bank_account
 from payouts.services.requests import tell
 
@@ -167,7 +167,7 @@ def came_back(session: Session, payout: Payout, to: PayoutStatus, *, now: dateti
         session,
         key=f"{to.value}:payout:{payout.id}",
         kind=f"payout.{to.value}",
-        legs=[ledger.Leg(debit=bank_account(payout.currency), credit=payout.fund_account, amount=payout.amount_minor)],
+        legs=fitting.legs_back(payout, bank_account(payout.currency)),
         at=now,
         memo=payout.memo,
         refs={"payout": str(payout.id)},

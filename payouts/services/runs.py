@@ -16,7 +16,7 @@ from core.money import Money
 from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, RunApproval, RunStatus
 from payouts.policies import Usage, content_hash, line_hash
 from payouts.rails.base import Rail
-from payouts.services import controls
+from payouts.services import controls, fitting
 
 LINES_MAX = 1_000
 """An approver reads every line."""
@@ -97,6 +97,7 @@ def prepare(
         query = query.where(Payout.obligation.in_(obligations))
     due = session.scalars(query).all()
     places = current_destinations(session, [payout.recipient_id for payout in due], currency)
+    kept = fitting.kept(session, due)
     ready: list[Payout] = []
     unready: list[Unready] = []
     for payout in due:
@@ -104,6 +105,10 @@ def prepare(
         if rail is not None and place is not None and place.rail != rail:
             continue
         reason = why_unready(payout, place, rails, now=now)
+        if reason is None and place is not None:
+            reason = fitting.why_unfit(
+                session, payout, place, rails[place.rail], kept=kept.get(payout.id, 0), chosen=ready, now=now
+            )
         if reason:
             unready.append(Unready(payout, reason))
         else:

@@ -21,6 +21,7 @@ TABS = (
     ("Runs", "/payouts/runs"),
     ("Unknown", "/payouts/unknown"),
     ("Bank files", "/payouts/bank"),
+    ("GitHub", "/payouts/github"),
     ("Recipients", "/payouts/recipients"),
     ("Rails", "/payouts/rails"),
     ("Limits", "/payouts/limits"),
@@ -33,7 +34,7 @@ filters.tone("cancelled", "neutral")
 
 # They register themselves on the blueprint above.
 from payouts import queries  # noqa: E402
-from payouts.views import bank, desk, onboarding, overview, payouts, rails, recipients, runs  # noqa: E402
+from payouts.views import bank, desk, github, onboarding, overview, payouts, rails, recipients, runs  # noqa: E402
 
 
 @bp.context_processor
@@ -44,11 +45,12 @@ def console() -> dict[str, object]:
     def holds(role: Role) -> bool:
         return here is not None and access.has_role(db(), here.person, role, on=day)
 
+    titles = {name: rail.title for name, rail in configured().items()}
     return {
-        "console_tabs": TABS,
+        "console_tabs": [(label, path) for label, path in TABS if path != "/payouts/github" or "github_sponsors" in titles],
         "is_finance": holds(Role.FINANCE),
         "is_approver": holds(Role.PAYOUT_APPROVER),
-        "rail_titles": {name: rail.title for name, rail in configured().items()},
+        "rail_titles": titles,
     }
 
 
@@ -72,4 +74,4 @@ def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
             yield hooks.ToDo("Payouts that need people", url_for("payouts.list_unknown"), stuck)
 
 
-__all__ = ["bank", "bp", "desk", "onboarding", "overview", "payouts", "rails", "recipients", "runs"]
+__all__ = ["bank", "bp", "desk", "github", "onboarding", "overview", "payouts", "rails", "recipients", "runs"]

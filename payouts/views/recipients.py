@@ -15,7 +15,7 @@ from core.web.pagination import paginate
 from payouts import queries, rails
 from payouts.forms import RecipientForm, destination_form
 from payouts.models import Recipient, RecipientKind
-from payouts.rails.base import OnboardingRail
+from payouts.rails.base import ConfirmsDestinations, OnboardingRail
 from payouts.services import recipients
 from payouts.views import CONSOLE, bp
 
@@ -84,6 +84,9 @@ def create_destination(recipient_id: UUID, rail_name: str) -> ResponseReturnValu
     if form.validate_on_submit():
         details = {each.name: form[each.name].data or "" for each in rail.destination_fields}
         try:
+            if isinstance(rail, ConfirmsDestinations):
+                db().commit()  # no transaction is open while the provider thinks
+                rail.confirm_destination(details)
             made = recipients.set_destination(
                 db(),
                 recipient_id,

@@ -22,11 +22,12 @@ from tests.integration.payouts.conftest import (
     clock,
     engine_of_payouts,
     funded,
+    github,
     officer,
     people,
 )
 
-__all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "officer", "people", "rails", "server"]
+__all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "github", "officer", "people", "rails", "server"]
 
 
 @pytest.fixture
@@ -49,9 +50,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailS
 
 
 @pytest.fixture
-def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer) -> Mapping[str, Rail]:
-    """The trial rail with keys and without, the bank file, people, and a provider's rail while it is under test."""
-    made = basic_rails(server.url)
+def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer, request: pytest.FixtureRequest) -> Mapping[str, Rail]:
+    """The trial rail with keys and without, the bank file, GitHub, people, and a provider's rail while it is under test."""
+    made = basic_rails(server.url, lambda: request.getfixturevalue("github").url)
     if isinstance(server, OpenCollectiveServer):
         for kind in (OpenCollectiveRail, OpenCollectiveExpenseRail):
             made[kind.name] = kind(server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))

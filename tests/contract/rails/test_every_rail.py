@@ -5,7 +5,7 @@ How a payment comes about differs (a call, a file, a person); a `Way` per rail p
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -19,9 +19,11 @@ from core.money import Money
 from payouts.models import AttemptState, Outcome, Payout, PayoutStatus
 from payouts.rails.base import Instruction, NetworkRail, NotNow, Rail, RailError
 from payouts.rails.fake_server import Behaviour, FakeRailServer, Fault
-from payouts.services import bank_files, controls, resolutions, withdrawals
+from payouts.rails.github_sponsors import GitHubSponsorsRail
+from payouts.services import bank_files, controls, resolutions, sponsor_files, withdrawals
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
+from tests.fakes.github_sponsors import GitHubSponsors, Maintainer
 from tests.fakes.opencollective import OpenCollectiveServer
 from tests.fakes.stripe import StripeServer
 
@@ -30,12 +32,13 @@ GOOD: Mapping[str, dict[str, str]] = {
     "fake": {"account": "acct_1"},
     "plain": {"account": "acct_1"},
     "bank_file": {"iban": "DE89370400440532013000"},
+    "github_sponsors": {"login": "ada-1"},
     "manual": {"holder": "Ada", "bank": "Sparkasse", "account": "123456789"},
     "opencollective": {"collective": "apex-2"},
     "opencollective_expense": {"profile": "bob-2"},
     "stripe_connect": {"account": "acct_1Ada000000000001"},
 }
-PUBLIC = {"opencollective", "opencollective_expense"}
+PUBLIC = {"github_sponsors", "opencollective", "opencollective_expense"}
 """Their destinations are public names, and are shown whole so that people can compare them."""
 ALL = list(GOOD)
 Server = FakeRailServer | OpenCollectiveServer | StripeServer
@@ -47,6 +50,7 @@ class Stage:
     people: world.Cast
     engine: Engine
     server: Server
+    github: Callable[[], GitHubSponsors]
     clock: world.Clock
 
     def drive(self, payout: Payout) -> None:
@@ -123,6 +127,38 @@ class ByFile:
         stage.session.flush()
 
 
+class ByUpload:
+    """A file that a person uploads at GitHub, whose totals are read."""
+
+    def pay(self, stage: Stage, payout: Payout) -> None:
+        self.silence(stage, payout)
+        attempt = payout.attempts[-1]
+        assert attempt.bank_file is not None
+        github, rail = stage.github(), stage.engine.rails[attempt.rail]
+        assert isinstance(rail, GitHubSponsorsRail)
+        github.add(Maintainer("Ada-1"))
+        github.upload(files.read(attempt.bank_file.file))
+        seen = rail.seen(["ada-1"], since=attempt.bank_file.created_at)
+        sponsor_files.take(stage.session, attempt.bank_file.id, seen, actor=stage.people.finance, now=stage.clock())
+
+    def refuse(self, stage: Stage, payout: Payout) -> None:
+        self.silence(stage, payout)
+        file_id = payout.attempts[-1].bank_file_id
+        assert file_id is not None
+        proof, finance, now = stage.evidence("list of sponsorships"), stage.people.finance, stage.clock()
+        sponsor_files.propose(
+            stage.session, file_id, [payout.attempts[-1].id], outcome=Outcome.FAILED, receipt="", evidence=proof,
+            note="Below the minimum", actor=finance, now=now,
+        )  # fmt: skip
+        sponsor_files.confirm(stage.session, file_id, actor=stage.people.approver, now=stage.clock())
+
+    def silence(self, stage: Stage, payout: Payout) -> None:
+        stage.drive(payout)
+        if payout.attempts[-1].bank_file_id is None:
+            finance, now = stage.people.finance, stage.clock()
+            bank_files.export(stage.session, currency="USD", actor=finance, now=now, rail="github_sponsors")
+
+
 class ByHand:
     def pay(self, stage: Stage, payout: Payout) -> None:
         stage.drive(payout)
@@ -140,6 +176,7 @@ WAYS: Mapping[str, Way] = {
     "fake": ByMachine(),
     "plain": ByMachine(),
     "bank_file": ByFile(),
+    "github_sponsors": ByUpload(),
     "manual": ByHand(),
     "opencollective": ByMachine(),
     "opencollective_expense": ByMachine(),
@@ -148,15 +185,22 @@ WAYS: Mapping[str, Way] = {
 
 
 @pytest.fixture
-def stage(session: Session, people: world.Cast, engine_of_payouts: Engine, server: Server, clock: world.Clock) -> Stage:
-    return Stage(session, people, engine_of_payouts, server, clock)
+def stage(
+    session: Session,
+    people: world.Cast,
+    engine_of_payouts: Engine,
+    server: Server,
+    clock: world.Clock,
+    request: pytest.FixtureRequest,
+) -> Stage:
+    return Stage(session, people, engine_of_payouts, server, lambda: request.getfixturevalue("github"), clock)
 
 
 @pytest.fixture
 def payout(stage: Stage, rail: Rail, rails: Mapping[str, Rail]) -> Payout:
     """On its way on this rail."""
     who = world.recipient(stage.session, "Ada", rail=rail, by=stage.people.finance, now=stage.clock(), details=GOOD[rail.name])
-    made = world.owed(stage.session, who, 2_500_000, by=stage.people.officer, now=stage.clock())
+    made = world.owed(stage.session, who, 1_000_000, by=stage.people.officer, now=stage.clock())
     world.sent_run(stage.session, stage.people, rails=rails, now=stage.clock())
     return made
 
@@ -196,11 +240,11 @@ def test_a_payout_goes_once(stage: Stage, rail: Rail, payout: Payout) -> None:
     stage.session.flush()
     assert (payout.status, payout.attempts[-1].state) == (PayoutStatus.PAID, AttemptState.ACCEPTED)
     assert payout.attempts[-1].remote_id
-    assert ledger.balance(stage.session, world.FUND).posted == 10_000_000 - 2_500_000
+    assert ledger.balance(stage.session, world.FUND).posted == 10_000_000 - 1_000_000
     for _ in range(3):
         stage.drive(payout)
     assert len(payout.attempts) == 1
-    assert ledger.balance(stage.session, world.FUND).available == 10_000_000 - 2_500_000
+    assert ledger.balance(stage.session, world.FUND).available == 10_000_000 - 1_000_000
 
 
 def test_a_refusal_keeps_the_money_until_a_person_decides(stage: Stage, rail: Rail, payout: Payout) -> None:
@@ -255,7 +299,7 @@ def test_money_that_comes_back_opens_the_obligation_again(stage: Stage, rail: Ra
     assert ledger.balance(stage.session, world.FUND).available == 10_000_000
     assert ledger.balance(stage.session, world.BANK).posted == 10_000_000
     again = world.owed(
-        stage.session, payout.recipient, 2_500_000, by=stage.people.officer, now=stage.clock(), obligation=payout.obligation
+        stage.session, payout.recipient, 1_000_000, by=stage.people.officer, now=stage.clock(), obligation=payout.obligation
     )
     assert (again.round, again.status) == (2, PayoutStatus.DRAFT)
 

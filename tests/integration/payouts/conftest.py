@@ -1,6 +1,6 @@
 """People, recipients, money, a trial rail and an engine with a clock of its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail
 from payouts.rails.fake_server import FakeRailServer
+from payouts.rails.github_sponsors import GitHubSponsorsRail
 from payouts.rails.manual import ManualRail
 from payouts.services.engine import Engine
+from tests.fakes import graphql_server
 from tests.fakes import payouts_world as world
+from tests.fakes.github_sponsors import TOKEN, GitHubSponsors
 from tests.fakes.rail_server import serving
 
 
@@ -44,17 +47,25 @@ def server(tmp_path: Path) -> Iterator[FakeRailServer]:
 
 
 @pytest.fixture
-def rails(server: FakeRailServer) -> Mapping[str, Rail]:
-    return basic_rails(server.url)
+def github(shared: Path, clock: world.Clock) -> Iterator[GitHubSponsors]:
+    """GitHub, which keeps the test's time."""
+    with graphql_server.serving(GitHubSponsors(shared / "schemas" / "github.graphql", clock=clock)) as made:
+        yield made
 
 
-def basic_rails(trial_address: str) -> dict[str, Rail]:
-    """The trial rail with keys and without, the bank file, and people."""
+@pytest.fixture
+def rails(server: FakeRailServer, request: pytest.FixtureRequest) -> Mapping[str, Rail]:
+    return basic_rails(server.url, lambda: request.getfixturevalue("github").url)
+
+
+def basic_rails(trial_address: str, github_address: Callable[[], str]) -> dict[str, Rail]:
+    """The trial rail with keys and without, the bank file, GitHub (started when it is first asked), and people."""
     short = timedelta(seconds=4)
     made: list[Rail] = [
         FakeRail(lambda: trial_address, timeout=short),
         FakeRail(lambda: trial_address, name="plain", idempotent=False, timeout=short),
         BankFileRail(),
+        GitHubSponsorsRail("acme", TOKEN, address=github_address),
         ManualRail(),
     ]
     return {rail.name: rail for rail in made}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.db import new_id
 from core.money import Money
 from payouts.models import NEXT_ATTEMPT, AttemptState, RuleKind
-from payouts.policies import Finding, Known, LimitReached, Next, Rules, Step, Usage, judge, next_step, reference
+from payouts.policies import Finding, Known, LimitReached, Next, Rules, Step, Usage, judge, leaving, next_step, reference
 from payouts.rails.base import REFERENCE_CHARACTERS_MAX, Capabilities, Receipt
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -136,3 +136,21 @@ def test_a_limit_says_what_would_pass_it() -> None:
 def test_a_send_starts_only_if_it_ends_inside_the_lease(late: timedelta) -> None:
     lease_until = NOW + RULES.lease
     assert RULES.in_time(lease_until, KEYED, NOW + late) is (late + KEYED.timeout < RULES.lease)
+
+
+@given(st.lists(st.integers(1, 10_000), max_size=30), st.sampled_from([1, 100, 1_000]))
+def test_whole_units_lose_nothing_and_never_pay_in_advance(owed: list[int], unit: int) -> None:
+    kept = sent = 0
+    for amount in owed:
+        leaves = leaving(amount, kept, unit)
+        kept += amount - leaves
+        sent += leaves
+        assert leaves % unit == 0
+        assert 0 <= kept < unit
+    assert sent + kept == sum(owed)
+
+
+@given(st.integers(-5_000, -1), st.integers(1, 10_000), st.sampled_from([1, 100]))
+def test_what_was_had_in_advance_makes_the_next_payment_smaller(kept: int, owed: int, unit: int) -> None:
+    leaves = leaving(owed, kept, unit)
+    assert owed + kept - unit < leaves <= owed + kept

@@ -1,0 +1,159 @@
+"""Whether a payout fits its rail: whole units with the rest carried, the largest payment, one payment per place and month.
+
+What a rail can't pay because it pays whole units only is owed to the recipient still: the hold puts it on an account of the
+recipient's own, and the recipient's next payout, on whatever rail, takes it along.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.errors import DomainError
+from core.money import Money
+from payouts.models import Destination, Payout, PayoutStatus
+from payouts.policies import leaving
+from payouts.rails.base import Rail
+
+
+class DoesNotFitRail(DomainError):
+    """The rail can't pay this amount."""
+
+    code = "does_not_fit_rail"
+
+
+class PaidThisMonth(DomainError):
+    """The rail pays one place once a month, and another payout goes there in this one."""
+
+    code = "paid_this_month"
+
+
+def kept(session: Session, payouts: Iterable[Payout]) -> Mapping[UUID, int]:
+    """What was carried for each payout's recipient and is not spoken for, by payout, in minor units."""
+    codes = {payout.id: carried_account(payout) for payout in payouts}
+    balances = ledger.balances_of(session, set(codes.values()))
+    return {payout_id: balances[code].available for payout_id, code in codes.items() if code in balances}
+
+
+def why_unfit(
+    session: Session, payout: Payout, place: Destination, rail: Rail, *, kept: int, chosen: Sequence[Payout], now: datetime
+) -> str | None:
+    """Why a payout should not go into a run with those chosen before it, and what to do; None if it may."""
+    reason = _why_amount(payout, rail, kept)
+    if reason is None and rail.capabilities.once_a_month:
+        beside = (each for each in chosen if each.destination is not None and each.destination.fingerprint == place.fingerprint)
+        other = next(beside, None) or _other_payment(session, payout, place, now=now, planned=True)
+        reason = _why_not_again(rail, other) if other is not None else None
+    return reason
+
+
+def divide(session: Session, payout: Payout, rail: Rail, *, now: datetime) -> None:
+    """Decide how much of a payout leaves and how much is carried. The caller holds the lock of the limits.
+
+    Raises:
+        DoesNotFitRail: nothing would leave, or more than the rail pays at once.
+        PaidThisMonth: another payment goes to this place in this month.
+    """
+    before = kept(session, [payout]).get(payout.id, 0)
+    reason = _why_amount(payout, rail, before)
+    if reason is not None:
+        raise DoesNotFitRail(reason)
+    assert payout.destination is not None, "an approved payout has a destination"
+    if rail.capabilities.once_a_month:
+        other = _other_payment(session, payout, payout.destination, now=now, planned=False)
+        if other is not None:
+            raise PaidThisMonth(_why_not_again(rail, other), payout=str(other.id))
+    payout.carried_minor = payout.amount_minor - leaving(payout.amount_minor, before, rail.capabilities.unit_minor)
+
+
+def legs(session: Session, payout: Payout, bank: str) -> list[ledger.Leg]:
+    """The transfers of a divided payout: what leaves, and what is put aside or taken along."""
+    fund, rest = payout.fund_account, payout.carried_minor
+    if rest == 0:
+        return [ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor)]
+    carried = _ensure_carried(session, payout)
+    if rest < 0:
+        return [
+            ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor),
+            ledger.Leg(debit=carried, credit=bank, amount=-rest),
+        ]
+    return [
+        ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor - rest),
+        ledger.Leg(debit=fund, credit=carried, amount=rest),
+    ]
+
+
+def legs_back(payout: Payout, bank: str) -> list[ledger.Leg]:
+    """The same transfers the other way round, for money that came back.
+
+    What was carried may have left with a later payment. The account is then below zero: the recipient had it in advance,
+    and its next payout is smaller by as much.
+    """
+    fund, rest, carried = payout.fund_account, payout.carried_minor, carried_account(payout)
+    if rest == 0:
+        return [ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor)]
+    if rest < 0:
+        return [
+            ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor),
+            ledger.Leg(debit=bank, credit=carried, amount=-rest),
+        ]
+    return [
+        ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor - rest),
+        ledger.Leg(debit=carried, credit=fund, amount=rest),
+    ]
+
+
+def carried_account(payout: Payout) -> str:
+    """The ledger account of what is carried for a recipient."""
+    return f"liabilities:carried:{payout.recipient_id}:{payout.currency.lower()}"
+
+
+def _ensure_carried(session: Session, payout: Payout) -> str:
+    # No guard: see legs_back. Two payouts can't take the same cents along, because they are divided under the limits' lock.
+    account = ledger.ensure_account(
+        session, carried_account(payout), payout.currency, normal=ledger.Side.CREDIT, guard=ledger.Guard.NONE
+    )
+    return account.code
+
+
+def _why_amount(payout: Payout, rail: Rail, before: int) -> str | None:
+    able, currency = rail.capabilities, payout.currency
+    amount = leaving(payout.amount_minor, before, able.unit_minor)
+    with_kept = f" with {Money(before, currency)} carried from before" if before else ""
+    if amount <= 0:
+        step = Money(able.unit_minor, currency)
+        return (
+            f"{rail.title} pays steps of {step}, and {payout.money} to {payout.recipient.name}{with_kept} makes none; "
+            "enter another destination, or owe it together with more."
+        )
+    if able.payment_max_minor is not None and amount > able.payment_max_minor:
+        return (
+            f"{rail.title} pays at most {Money(able.payment_max_minor, currency)} at once, less than {payout.money} to "
+            f"{payout.recipient.name}{with_kept}; enter another destination, or owe it in parts."
+        )
+    return None
+
+
+def _other_payment(session: Session, payout: Payout, place: Destination, *, now: datetime, planned: bool) -> Payout | None:
+    """Another payout that is on its way to this place, or reached it this month; or, `planned`, is in a run."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    taken = [Payout.status == PayoutStatus.RESERVED, Payout.paid_at >= month]
+    if planned:
+        taken.append(and_(Payout.run_id.is_not(None), Payout.status.in_([PayoutStatus.DRAFT, PayoutStatus.APPROVED])))
+    return session.scalars(
+        select(Payout)
+        .join(Destination, Destination.id == Payout.destination_id)
+        .where(Destination.fingerprint == place.fingerprint, Payout.id != payout.id, or_(*taken))
+        .order_by(Payout.id)
+        .limit(1)
+    ).first()
+
+
+def _why_not_again(rail: Rail, other: Payout) -> str:
+    return (
+        f"{rail.title} pays one place once a month, because two payments could not be told apart, and {other.money} to "
+        f"{other.recipient.name} ({other.memo}) goes there in this one; pay this next month, or enter another destination."
+    )
