@@ -35,7 +35,7 @@ from compute.executors.base import (
     UnknownAttempt,
     is_reserved_variable,
 )
-from compute.executors.rundir import MARKER, Limits, Orders, Result, RunDir, StopRequest
+from compute.executors.rundir import MARKER, Limits, Orders, Progress, Result, RunDir, StopRequest
 from core.config import ROOT, Environment, settings
 
 ENVIRONMENT_BYTES_MAX = 32 * 1024
@@ -143,17 +143,17 @@ class LocalExecutor:
                 infrastructure=result.infrastructure,
                 devices=result.devices,
             )
-        progress = folder.progress()
+        progress = _so_far(folder)
         return AttemptStatus(
             attempt_id=attempt_id,
-            state=progress.state if progress else AttemptState.STARTING,
-            started_at=progress.started_at if progress else None,
+            state=progress.state,
+            started_at=progress.started_at,
             ended_at=None,
             exit_code=None,
             reason="",
             output_bytes=output_bytes,
             infrastructure=False,
-            devices=progress.devices if progress else (),
+            devices=progress.devices,
         )
 
     def cancel(self, attempt_id: UUID, *, reason: str, stop: Stop = Stop.CANCELLED) -> None:
@@ -313,10 +313,19 @@ def _launch(folder: RunDir, inherited: list[int]) -> None:
         )
 
 
+def _so_far(folder: RunDir) -> Progress:
+    """What the supervisor wrote last; before its first word, what it was ordered."""
+    progress = folder.progress()
+    if progress is None:
+        orders = folder.orders()
+        progress = Progress(AttemptState.STARTING, orders.devices if orders else ())
+    return progress
+
+
 def _bury(folder: RunDir, attempt_id: UUID) -> Result:
     """The supervisor is gone without a result: end what it left and write down that the attempt is lost."""
-    progress = folder.progress()
-    left = processes.kill_orphans(f"{MARKER}={attempt_id}", progress.session if progress else None)
+    progress = _so_far(folder)
+    left = processes.kill_orphans(f"{MARKER}={attempt_id}", progress.session)
     reason = "The process that watched over it was killed, or the machine stopped; nobody knows how it ended."
     if left:
         reason += f" {left} of its processes could not be ended."
@@ -324,9 +333,9 @@ def _bury(folder: RunDir, attempt_id: UUID) -> Result:
         state=AttemptState.LOST,
         reason=reason,
         infrastructure=True,
-        started_at=progress.started_at if progress else None,
+        started_at=progress.started_at,
         ended_at=datetime.now(UTC),
-        devices=progress.devices if progress else (),
+        devices=progress.devices,
     )
     folder.write_result(result)
     files.remove(*folder.scratch)

@@ -73,6 +73,14 @@ def daemon(stays_seconds: float, **other: Any) -> tuple[LaunchSpec, str]:
 # Whole ends ----------------------------------------------------------------------------------------------------------------
 
 
+def test_devices_are_known_before_the_supervisor_says_a_word(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compute.executors.local._launch", lambda _folder, _files: None)  # it died at once
+    job = python("pass")
+    executor.start(job)
+    status = executor.status(job.attempt_id)
+    assert (status.state, status.devices) == (AttemptState.LOST, ("CPU-0",))
+
+
 def test_a_daemon_ends_with_the_job_that_started_it(executor: LocalExecutor) -> None:
     job, word = daemon(0.5)
     executor.start(job)
