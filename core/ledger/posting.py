@@ -142,6 +142,42 @@ def _post(
 ) -> Entry:
     check_entry(key, kind, legs, at)
     references = checked_refs(refs)
+    entry_id = new_id()
+    content = post_hash(phase, kind, legs, memo, references)
+    noted = json.dumps(references) if references else "{}"
+    head = (entry_id, key, content, kind, memo, noted, at, phase.value, expires_at)
+    session.flush()  # what the caller has pending, such as a new account, must be there
+    commodities = _write_one(session, head, legs[0]) if len(legs) == 1 else None
+    if commodities is None:
+        outcome, entry_id, commodities, details = _write(session, phase, head, legs)
+        if outcome == "replayed":
+            return queries.entry(session, entry_id, replayed=True)
+        if outcome != "posted":
+            _refuse(outcome, details, key)
+    return Entry(
+        id=entry_id,
+        key=key,
+        kind=kind,
+        at=at,
+        memo=memo,
+        refs=references,
+        transfers=tuple(
+            Transfer(entry_id, i, phase, leg.debit, leg.credit, commodity, leg.amount, expires_at)
+            for i, (leg, commodity) in enumerate(zip(legs, commodities, strict=True))
+        ),
+    )
+
+
+def _write_one(session: Session, head: tuple[Any, ...], leg: Leg) -> list[str] | None:
+    """The short way for one transfer; None if the long way has to say what stands against it."""
+    (commodity,) = driver_row(session, _POST_ONE, (*head, leg.debit, leg.credit, leg.amount))
+    return None if commodity is None else [commodity]
+
+
+def _write(
+    session: Session, phase: Phase, head: tuple[Any, ...], legs: Sequence[Leg]
+) -> tuple[str, UUID, list[str], dict[str, Any] | None]:
+    """Outcome, entry, each leg's commodity and, for a refusal, its details."""
     places: dict[str, int] = {}
     given: list[int] = []
     received: list[int] = []
@@ -155,15 +191,7 @@ def _post(
     # What comes in with an entry may leave with it at once; what a hold would bring may not.
     arrives = 1 if phase is Phase.DIRECT else 0
     parameters = (
-        new_id(),
-        key,
-        post_hash(phase, kind, legs, memo, references),
-        kind,
-        memo,
-        json.dumps(references),
-        at,
-        phase.value,
-        expires_at,
+        *head,
         _texts(places),
         _numbers(out - arrives * into for out, into in zip(given, received, strict=True)),
         _numbers(out - arrives * into for into, out in zip(given, received, strict=True)),
@@ -171,24 +199,8 @@ def _post(
         _numbers(places[leg.credit] for leg in legs),
         _numbers(leg.amount for leg in legs),
     )
-    session.flush()  # what the caller has pending, such as a new account, must be there
     outcome, entry_id, commodities, details = driver_row(session, _POST, parameters)
-    if outcome == "replayed":
-        return queries.entry(session, entry_id, replayed=True)
-    if outcome != "posted":
-        _refuse(outcome, details, key)
-    return Entry(
-        id=entry_id,
-        key=key,
-        kind=kind,
-        at=at,
-        memo=memo,
-        refs=references,
-        transfers=tuple(
-            Transfer(entry_id, i, phase, leg.debit, leg.credit, commodities[places[leg.debit] - 1], leg.amount, expires_at)
-            for i, leg in enumerate(legs)
-        ),
-    )
+    return outcome, entry_id, [commodities[places[leg.debit] - 1] for leg in legs], details
 
 
 def post_hash(phase: Phase, kind: str, legs: Sequence[Leg], memo: str, refs: Mapping[str, str]) -> bytes:
@@ -268,10 +280,11 @@ def _refuse(outcome: str, details: dict[str, Any] | None, key: str, hold_key: st
     raise AssertionError(f"the ledger answered {outcome}")
 
 
-# Straight to the driver: this one statement is most of what the ledger does, and every parameter says its type.
+# Straight to the driver: these statements are most of what the ledger does, and every parameter says its type.
+_HEAD = "%s::uuid, %s, %s::bytea, %s, %s, %s::jsonb, %s::timestamptz, %s, %s::timestamptz"
+_POST_ONE = f"SELECT ledger_post_one({_HEAD}, %s, %s, %s::bigint)"
 _POST = (
-    "SELECT outcome, entry_id, commodities, details FROM ledger_post("
-    "%s::uuid, %s, %s::bytea, %s, %s, %s::jsonb, %s::timestamptz, %s, %s::timestamptz,"
+    f"SELECT outcome, entry_id, commodities, details FROM ledger_post({_HEAD},"  # noqa: S608 - a constant put into it
     " %s::text[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::bigint[])"
 )
 

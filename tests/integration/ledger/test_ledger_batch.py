@@ -1,8 +1,11 @@
 """Posting in batches: the same rules, told in the same words."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ledger_book import BANK, FUND, GRANT, Book
 
 from core import ledger
@@ -72,6 +75,33 @@ def test_awkward_text_arrives_as_it_was(book: Book, now: datetime) -> None:
     ledger.post_many(book.session, [NewEntry(key=text, kind="k", legs=legs, at=now, memo=text, refs={"a\t\\": text})])
     entry = ledger.entry_by_key(book.session, text)
     assert (entry.memo, entry.refs, entry.at) == (text, {"a\t\\": text}, now)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    key=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=50),
+    memo=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50),
+    refs=st.dictionaries(st.text("abc", min_size=1), st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=3),
+    at=st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()),  # noqa: DTZ001 - hypothesis adds zones
+    amounts=st.lists(st.integers(1, 100), min_size=1, max_size=4),
+)
+def test_a_batch_writes_what_one_by_one_writes(
+    book: Book, key: str, memo: str, refs: dict[str, str], at: datetime, amounts: list[int]
+) -> None:
+    legs = [Leg(FUND, GRANT, amount) if i % 2 else Leg(BANK, FUND, amount) for i, amount in enumerate(amounts)]
+    with book.session.begin_nested() as undone:
+        single = ledger.post(book.session, key=key, kind="k", legs=legs, at=at, memo=memo, refs=refs)
+        again = ledger.post_many(book.session, [NewEntry(key, "k", legs, at, memo, refs)])
+        undone.rollback()
+    assert again == ledger.Posted(0, 1)
+    with book.session.begin_nested() as undone:
+        ledger.post_many(book.session, [NewEntry(key, "k", legs, at, memo, refs)])
+        batched = ledger.entry_by_key(book.session, key)
+        undone.rollback()
+    assert batched is not None
+    for field in ("key", "kind", "at", "memo", "refs"):
+        assert getattr(batched, field) == getattr(single, field)
+    assert [replace(transfer, entry_id=single.id) for transfer in batched.transfers] == list(single.transfers)
 
 
 def test_an_empty_batch_is_nothing(book: Book) -> None:
