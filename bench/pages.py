@@ -107,7 +107,7 @@ def gunicorn(application: str, folder: Path, environment: dict[str, str], probe:
 def sign_in(address: str) -> dict[str, str]:
     """Sign in through the form as the demo's maintainer and return the cookies."""
     from core.identity.demo import PASSWORD, SIGN_INS  # the demo's, so that the figures are of a real person's page
-    from core.web.sections import CHANGED
+    from core.web.public_pages import CHANGED
 
     browser = requests.Session()
     form = browser.get(f"{address}/sign-in", timeout=10).text

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import lru_cache
 
 import structlog
 
@@ -32,6 +33,11 @@ def _hide_secrets(
     logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     for key in event:
-        if any(name in key.lower() for name in SECRET_NAMES):
+        if _names_a_secret(key):
             event[key] = "hidden"
     return event
+
+
+@lru_cache(maxsize=500)
+def _names_a_secret(key: str) -> bool:
+    return any(name in key.lower() for name in SECRET_NAMES)

@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core.config import ROOT, settings
 from core.identity import roles
-from core.web import api, context, errors, filters, headers, logs, navigation, sections
+from core.web import api, context, errors, filters, headers, logs, navigation, public_pages
 from core.web.assets import asset_url
 from core.web.context import Application
 from core.web.visitor import visitor
@@ -69,7 +69,7 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
     app.before_request(_limit_body)
     csrf.init_app(app)
     app.after_request(headers.add)
-    app.after_request(sections.remember_change)
+    app.after_request(public_pages.remember_change)
     app.teardown_appcontext(context.close)
 
     for blueprint in pages:

@@ -6,7 +6,13 @@ from flask import Response, g, request
 
 from core.config import settings
 
-PERMISSIONS = ", ".join(f"{feature}=()" for feature in ("camera", "geolocation", "microphone", "payment", "usb"))
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in ("camera", "geolocation", "microphone", "payment", "usb")),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 def csp_nonce() -> str:
@@ -19,19 +25,15 @@ def csp_nonce() -> str:
 
 def add(response: Response) -> Response:
     """Set the security headers, leaving alone what a view decided itself."""
-    headers = response.headers
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", PERMISSIONS)
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Content-Security-Policy", _policy(response))
+    ours = {**EVERYWHERE, "Content-Security-Policy": _policy(response)}
     if request.is_secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        ours["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     if response.mimetype == "text/html" and request.endpoint != "static":
         # Pages show what one person may see; the back button after signing out must not.
-        headers.setdefault("Cache-Control", "no-store" if "pledgeworks" in str(request.cookies) else "no-cache")
-        headers.setdefault("Vary", "Cookie, HX-Request")
+        ours["Cache-Control"] = "no-store" if any("pledgeworks" in name for name in request.cookies) else "no-cache"
+        ours["Vary"] = "Cookie, HX-Request"
+    decided = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - iterating gives pairs
+    response.headers.extend({name: value for name, value in ours.items() if name.lower() not in decided})
     return response
 
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from core.identity.models import Role
-from core.web.visitor import Visitor, visitor
+from core.web.visitor import visitor
 
 
 class Area(enum.Enum):
@@ -41,15 +41,16 @@ class Entry:
     admin: bool = False
     """Only for administrators."""
 
-    def shown_to(self, who: Visitor | None) -> bool:
+    def shown_to(self, roles: frozenset[Role] | None, *, is_admin: bool) -> bool:
+        """Is it shown to somebody with these roles? `None` is nobody: not signed in."""
         if self.area is not Area.WORK:
             return True
-        if who is None:
+        if roles is None:
             return False
         if self.admin:
-            return who.is_admin
+            return is_admin
         owner = {Role.OWNER} if self.roles & ROLES_OF_OWNERS else set()
-        return self.everyone or who.is_admin or who.any_role(*self.roles, Role.AUDITOR, *owner)
+        return self.everyone or is_admin or not roles.isdisjoint({*self.roles, Role.AUDITOR, *owner})
 
 
 _entries: list[Entry] = [
@@ -77,35 +78,35 @@ def add(label: str, path: str, *, roles: tuple[Role, ...] = (), everyone: bool =
 
 
 def main() -> Markup:
-    """Both lists of the header. What they look like depends on the roles held and on where one is, so few are ever drawn."""
-    who = visitor()
-    shown = tuple(entry for entry in _existing() if entry.shown_to(who))
-    return _drawn(shown, _current_path(), current_app.jinja_env)
+    """Both lists of the header."""
+    return _list(Area.PUBLIC, "Public pages") + _list(Area.WORK, "Work")
 
 
-@lru_cache(maxsize=500)
-def _drawn(shown: tuple[Entry, ...], current_path: str, environment: Environment) -> Markup:
-    template = environment.get_template("components/navigation.html")
-    lists = [(name, area, [entry for entry in shown if entry.area is area]) for name, area in MAIN_LISTS]
-    return Markup(template.render(lists=lists, current_path=current_path))  # noqa: S704 - our own template, escaped there
-
-
-MAIN_LISTS = (("Public pages", Area.PUBLIC), ("Work", Area.WORK))
-
-
-def is_current(entry: Entry) -> bool:
-    """Is the page shown one of this entry's? The longest matching path of all entries wins."""
-    return entry.path == _current_path()
-
-
-def account() -> list[Entry]:
+def account() -> Markup:
     """The signed-in person's own pages."""
-    return [entry for entry in _existing() if entry.area is Area.ACCOUNT]
+    return _list(Area.ACCOUNT)
 
 
-def footer() -> list[Entry]:
+def footer() -> Markup:
     """What stands at the end of every page."""
-    return [entry for entry in _existing() if entry.area is Area.FOOTER]
+    return _list(Area.FOOTER)
+
+
+def _list(area: Area, name: str = "") -> Markup:
+    who = visitor()
+    roles, is_admin = (who.roles, who.is_admin) if who is not None else (None, False)
+    return _drawn(area, name, roles, is_admin, _current_path(), current_app.jinja_env)
+
+
+# What a list looks like depends on the roles held and on where one is, so few are ever drawn.
+@lru_cache(maxsize=500)
+def _drawn(
+    area: Area, name: str, roles: frozenset[Role] | None, is_admin: bool, current_path: str, environment: Environment
+) -> Markup:
+    shown = [entry for entry in _existing() if entry.area is area and entry.shown_to(roles, is_admin=is_admin)]
+    template = environment.get_template("components/navigation.html")
+    drawn = template.render(area=area.value, name=name, entries=shown, current_path=current_path)
+    return Markup(drawn)  # noqa: S704 - our own template, escaped there
 
 
 def _current_path() -> str:
