@@ -124,8 +124,11 @@ class Rules:
     """So many attempts start by themselves; more want a person."""
 
     def quiet_after(self, capabilities: Capabilities) -> timedelta:
-        """How long after a send a look-up can be believed: longer than any call lasts and any payment stays invisible."""
-        return max(self.quiescence, capabilities.visibility + capabilities.timeout)
+        """How long after a send a look-up can be believed: longer than any call lasts and any payment stays invisible.
+
+        A send is counted first; its call may begin as late as the lease lets it (`in_time`), and ends with it at the latest.
+        """
+        return max(self.quiescence, capabilities.visibility + max(self.lease, capabilities.timeout))
 
     def in_time(self, lease_until: datetime, capabilities: Capabilities, now: datetime) -> bool:
         """Whether a send started now would end inside the lease. A process that was frozen must not send any more."""
@@ -151,6 +154,7 @@ class Known:
     sent_at: datetime | None
     not_before: datetime | None
     lease_until: datetime | None
+    at_rail: bool = False
 
 
 class Step(enum.StrEnum):
@@ -179,11 +183,11 @@ def next_step(known: Known, capabilities: Capabilities, rules: Rules, now: datet
         if until is not None and now < until:
             return Next(Step.WAIT, until)
     never_happened = known.sends == known.declined  # provably never left, or answered each time with a clear "not now"
-    if never_happened or rules.may_resend(known, capabilities, now):
+    if never_happened or (rules.may_resend(known, capabilities, now) and not known.at_rail):
         return Next(Step.SEND)
     assert known.sent_at is not None, "what was sent has a time"
     quiet = known.sent_at + rules.quiet_after(capabilities)
-    if now < quiet:
+    if now < quiet and not known.at_rail:
         return Next(Step.WAIT, quiet)
     return Next(Step.LOOK_UP)
 

@@ -236,6 +236,10 @@ class PayoutAttempt(Base):
     failure: Mapped[AttemptFailure | None]
     detail: Mapped[str | None]
     """The newest answer in words: why unknown, why failed."""
+    said_no: Mapped[str | None]
+    """What the rail said when it refused in a way that proves nothing. Found absent later, the attempt counts as refused."""
+    at_rail: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """The rail said that it has it and goes on with it: it is never sent again, and if it is gone later, people find out why."""
     bank_file_id: Mapped[UUID | None] = mapped_column(ForeignKey("bank_file.id"), index=True)
 
     payout: Mapped[Payout] = relationship(back_populates="attempts")

@@ -2,7 +2,9 @@
 
 A rail answers a send in one of four ways, and the difference between them is what keeps money from leaving twice:
 a `Receipt` (it has it), `Refused` (no, for good, under this key), `NotNow` (nothing happened, ask later), and everything
-else, which is *unknown*: a time-out, a cut connection, a 5xx, a bug of our own after the first byte.
+else, which is *unknown*: a time-out, a cut connection, a 5xx, a bug of our own after the first byte, and an error that could as
+well have come after the effect. docs/explanation/payout-engine.md has the table of what proves, on each rail, that nothing was
+paid.
 """
 
 import hashlib
@@ -132,6 +134,14 @@ class NotYet(RailError):
 
 class OutcomeUnknown(RailError):
     """No clear answer: it may have happened."""
+
+
+class SaidNo(OutcomeUnknown):
+    """The rail said no, in a way that does not prove that nothing happened.
+
+    Only a look-up after `visibility` can. If it finds nothing, the attempt counts as refused: the same would be refused again, so
+    nothing is tried again without a person.
+    """
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ The service knows no idempotency: the same order sent twice is paid twice. What 
 
 - our reference is the order's tag; tags are searched whole and exactly, so a look-up finds every order of an attempt;
 - an order is judged by its ledger rows: its status stays PAID after a refund, and is PAID for nothing at all;
+- an error in place of an order is a refusal only if it is one of those that come before there is an order; any other may have
+  come after the payment, and is looked up when what was made must be visible;
 - what can be refused is refused here, before an order exists: after two failed orders to a collective in an hour the service
   refuses good ones too ("Your card was declined.");
 - one order is in flight at a time (`one_at_a_time`), because orders side by side overdraw the fund.
@@ -30,6 +32,7 @@ from payouts.rails.base import (
     RailError,
     Receipt,
     Refused,
+    SaidNo,
     SetupLine,
     required,
 )
@@ -100,10 +103,10 @@ class OpenCollectiveRail:
         answer = self._api.call(CREATE_ORDER, {"order": self._order(instruction)}, connect=self._connect, read=self._read_order)
         made = (answer.data.get("createOrder") or {}).get("order")
         if made is None:
-            return self._after_errors(instruction, answer)
+            raise said_no(answer)
         receipt = receipt_of(made)
-        if receipt is None:
-            raise Refused(f"Open Collective made order {made['publicId']}, and ended it as {made['status']}.")
+        if receipt is None:  # its ledger rows may show late; the look-up judges it
+            raise SaidNo(f"Open Collective made order {made['publicId']}, and ended it as {made['status']}.")
         return receipt
 
     def look_up(self, reference: str) -> Sequence[Receipt]:
@@ -186,23 +189,6 @@ class OpenCollectiveRail:
             "tags": [instruction.reference],  # public: anybody can read it, so it must tell nothing
             "customData": {"payoutKey": instruction.reference},
         }
-
-    def _after_errors(self, instruction: Instruction, answer: Answer) -> Receipt:
-        """A 200 without an order. The operation ended, so what it left behind can be seen: usually nothing, or an ERROR order."""
-        said = words(answer.problems)
-        try:
-            found = self.look_up(instruction.reference)
-        except Refused as refused:
-            if refused.stops_rail:  # the look-up itself was turned away, and nothing was seen
-                raise OutcomeUnknown(f"{said} Whether it left an order can't be seen.") from None
-            found = []
-        except RailError:
-            raise OutcomeUnknown(f"{said} Whether it left an order can't be seen yet.") from None
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise OutcomeUnknown(f"{said} There is more than one order all the same.")
-        raise Refused(said, stops_rail=any(problem.about_us for problem in answer.problems))
 
     def _orders(self, reference: str) -> Sequence[Mapping[str, Any]]:
         variables = {"account": {"slug": self.fund}, "key": reference}
@@ -347,6 +333,17 @@ def amount_of(amount: Mapping[str, Any]) -> Money:
     if cents is None or cents != int(cents):
         raise OutcomeUnknown(f"Open Collective told an amount of {cents} cents.")
     return Money(int(cents), amount["currency"])
+
+
+def said_no(answer: Answer) -> RailError:
+    """What a 200 without a result means: a refusal if all of it was certainly said before anything was made, else nothing yet.
+
+    The service books first and can fail afterwards, and what it made may not be found for a while; so nothing is looked up now.
+    """
+    said = words(answer.problems)
+    if answer.problems and all(problem.before_effect for problem in answer.problems):
+        return Refused(said, stops_rail=any(problem.about_us for problem in answer.problems))
+    return SaidNo(said)
 
 
 def words(problems: Sequence[Problem]) -> str:

@@ -1,8 +1,10 @@
 """Open Collective's GraphQL API, version 2: one call, and what its answer means. The documents are at the end.
 
-Its answers are told apart by where they come from, not by their words, because nearly every business error has the code
-INTERNAL_SERVER_ERROR: 401, 429 and 400 are given before anything is executed; a 200 with errors means that the operation ended;
-everything else (a time-out, a cut, a 5xx) says nothing, and orders were seen to be paid after all three.
+Its answers are told apart by where they come from: 401, 429 and 400 are given before anything is executed. A 200 with errors says
+only that the operation ended: the service makes the order, books it, and goes on doing things that can fail, and what fails then
+looks like a refusal and mostly has the same code (INTERNAL_SERVER_ERROR). So an error counts as a refusal only if it is one of
+those that come before anything is made (`Problem.before_effect`). Everything else (a time-out, a cut, a 5xx) says nothing, and
+orders were seen to be paid after all three.
 """
 
 import math
@@ -21,6 +23,16 @@ from payouts.rails.base import NotNow, OutcomeUnknown, Refused
 
 ANSWER_CHARACTERS_MAX = 300
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+BEFORE_EFFECT = (
+    "You need to be logged in",
+    "sufficient permissions to create an order",
+    "Account Not Found",
+    "has no host",
+    "requires a payment method",
+    "Expected currency for amount",
+    "below minimum tier value",
+)
+"""Of the errors seen, those that createOrder raises while it reads its arguments: no order exists yet."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,16 @@ class Problem:
 
     message: str
     code: str
+    path: tuple[str | int, ...] = ()
+    """The field it was raised in: the operation itself, or something inside its result."""
+
+    @property
+    def before_effect(self) -> bool:
+        """It was certainly raised before the operation changed anything: by the operation itself, in words that are known.
+
+        Inside a result (a longer path), the same words are about showing what was already done.
+        """
+        return len(self.path) == 1 and (self.about_us or any(words in self.message for words in BEFORE_EFFECT))
 
     @property
     def about_us(self) -> bool:
@@ -101,7 +123,11 @@ class OpenCollectiveApi:
             body = response.json()
             data = body.get("data") or {}
             problems = [
-                Problem(self._clean(str(each.get("message", ""))), str((each.get("extensions") or {}).get("code", "")))
+                Problem(
+                    self._clean(str(each.get("message", ""))),
+                    str((each.get("extensions") or {}).get("code", "")),
+                    tuple(each.get("path") or ()),
+                )
                 for each in body.get("errors") or []
             ]
         except (ValueError, AttributeError, TypeError):

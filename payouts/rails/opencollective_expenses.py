@@ -10,7 +10,7 @@ host rejected or could not pay stays open here, because the host may still turn 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from core.clock import today
@@ -23,7 +23,6 @@ from payouts.rails.base import (
     NotNow,
     NotYet,
     OutcomeUnknown,
-    RailError,
     Receipt,
     Refused,
     SetupLine,
@@ -35,10 +34,11 @@ from payouts.rails.opencollective import (
     account_name,
     amount_of,
     fund_problem,
+    said_no,
     standing,
     words,
 )
-from payouts.rails.opencollective_api import APPROVE_EXPENSE, DRAFT_EXPENSE, EXPENSE_ROWS, FIND_EXPENSES, Answer
+from payouts.rails.opencollective_api import APPROVE_EXPENSE, DRAFT_EXPENSE, EXPENSE_ROWS, FIND_EXPENSES
 
 DRAFTS_EVERY = timedelta(seconds=11)
 """The service takes one draft in ten seconds from a user."""
@@ -85,8 +85,10 @@ class OpenCollectiveExpenseRail(OpenCollectiveRail):
         variables = {"expense": self._draft(instruction), "account": {"slug": self.fund}}
         answer = self._api.call(DRAFT_EXPENSE, variables, connect=self._connect, read=self._read_order)
         made = answer.data.get("draftExpenseAndInviteUser")
+        if made is None and any(problem.code == "RateLimitExceeded" and len(problem.path) == 1 for problem in answer.problems):
+            raise NotNow("Open Collective takes one draft in ten seconds.", retry_after=DRAFTS_EVERY)
         if made is None:
-            self._raise_errors(instruction, answer)
+            raise said_no(answer)
         raise NotYet(_says(made), look_again=LOOK_AGAIN)
 
     def look_up(self, reference: str) -> Sequence[Receipt]:
@@ -136,19 +138,6 @@ class OpenCollectiveExpenseRail(OpenCollectiveRail):
             "payee": {"slug": instruction.destination["profile"]},
             "items": [{"description": "Payment", "amountV2": amount, "incurredAt": f"{today().isoformat()}T00:00:00.000Z"}],
         }
-
-    def _raise_errors(self, instruction: Instruction, answer: Answer) -> NoReturn:
-        """A 200 without an expense. The operation ended, so a draft that it left can be found."""
-        said = words(answer.problems)
-        if any(problem.code == "RateLimitExceeded" for problem in answer.problems):
-            raise NotNow("Open Collective takes one draft in ten seconds.", retry_after=DRAFTS_EVERY)
-        try:
-            found = self._expenses(instruction.reference)
-        except RailError:
-            raise OutcomeUnknown(f"{said} Whether it left an expense can't be seen yet.") from None
-        if found:
-            raise OutcomeUnknown(f"{said} There is an expense all the same: {found[0]['publicId']}.")
-        raise Refused(said, stops_rail=any(problem.about_us for problem in answer.problems))
 
     def _approve(self, expense: Mapping[str, Any], instruction: Instruction) -> None:
         """Only what was drafted: the locks of the service are not the only thing between a changed amount and our approval."""

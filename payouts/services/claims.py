@@ -204,8 +204,8 @@ def mark_sent(session: Session, claimed: Claim, *, capabilities: Capabilities, n
 def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities, *, now: datetime) -> None:
     """Nothing else is in flight on this rail, and nothing unanswered went to this destination.
 
-    A send is in flight from T1b, whose commit ends this lock, until its answer is recorded or no call can last any longer. So of
-    two workers that come at once the second sees the first one's send.
+    A send is in flight from T1b, whose commit ends this lock, until its answer is recorded or no call can last any longer: while
+    its lease lasts it may still begin. So of two workers that come at once the second sees the first one's send.
     """
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"payouts.turn:{claimed.rail}", 0))))
     others = session.scalars(
@@ -218,7 +218,7 @@ def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities,
     ).all()
     for other in others:
         assert other.sent_at is not None, "what was sent has a time"
-        if now < other.sent_at + capabilities.timeout:
+        if now < max(other.sent_at + capabilities.timeout, other.lease_until or other.sent_at):
             raise WaitsForTurn("Another payment is on its way, and this rail takes one at a time.", until=now + TURN_PAUSE)
     if any(other.parameters["destination"] == dict(claimed.instruction.destination) for other in others):
         raise WaitsForTurn(
@@ -246,6 +246,7 @@ def known(attempt: PayoutAttempt) -> Known:
         sent_at=attempt.sent_at,
         not_before=attempt.not_before,
         lease_until=attempt.lease_until,
+        at_rail=attempt.at_rail,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import audit, ledger
 from payouts.models import AttemptFailure, AttemptState, Payout, PayoutAttempt, PayoutStatus
 from payouts.policies import Finding, Rules, judge
-from payouts.rails.base import Capabilities, NotNow, NotYet, RailError, Receipt, Refused
+from payouts.rails.base import Capabilities, NotNow, NotYet, RailError, Receipt, Refused, SaidNo
 from payouts.services import controls
 from payouts.services.claims import Claim
 from payouts.services.requests import tell
@@ -77,21 +77,22 @@ def answered(session: Session, claimed: Claim, error: Exception, *, now: datetim
     ours = attempt.lease_token == claimed.token
     match error:
         case Refused():
-            if attempt.state not in {AttemptState.SENDING, AttemptState.UNKNOWN}:
-                pass  # it ended meanwhile; the refusal is about a send that changed nothing
-            elif attempt.sends - attempt.declined == 1:
-                failed(session, payout, attempt, AttemptFailure.REFUSED, str(error), now=now)
-                tell(session, payout, now=now, status="failed")
-            elif ours:  # an earlier send was never answered, and this refusal says nothing about that one
-                _without_answer(session, payout, attempt, str(error), now=now)
-            if error.stops_rail:
-                controls.stop_rail(session, attempt.rail, reason=str(error), actor=None, now=now)
+            _refused(session, payout, attempt, error, ours=ours, now=now)
         case NotNow():
             # Counted even if the lease is gone: the send it answers certainly did nothing.
             attempt.declined += 1
             if ours:
                 attempt.lease_token = attempt.lease_until = None
                 attempt.not_before, attempt.detail = now + error.retry_after, str(error)
+        case SaidNo():
+            attempt.said_no = str(error)[:500]
+            if ours:
+                _without_answer(session, payout, attempt, str(error)[:500], now=now)
+        case NotYet():
+            attempt.at_rail = True
+            if ours:
+                _without_answer(session, payout, attempt, str(error)[:500], now=now)
+                attempt.not_before = now + error.look_again
         case RailError(permanent=True):
             if ours:
                 to_people(session, payout, attempt, str(error), now=now, alarm=True)
@@ -111,7 +112,12 @@ def looked_up(
         return
     if attempt.lease_token != claimed.token or attempt.state is not AttemptState.UNKNOWN:
         return  # somebody else found out meanwhile
-    if finding is Finding.ABSENT:
+    if finding is Finding.ABSENT and attempt.at_rail:
+        to_people(session, payout, attempt, "The rail had it, and does not know it any more.", now=now, alarm=True)
+    elif finding is Finding.ABSENT and attempt.said_no:
+        failed(session, payout, attempt, AttemptFailure.REFUSED, f"{attempt.said_no} The rail does not know it.", now=now)
+        tell(session, payout, now=now, status="failed")
+    elif finding is Finding.ABSENT:
         failed(session, payout, attempt, AttemptFailure.ABSENT, "The rail does not know it, and would by now.", now=now)
         if len(payout.attempts) < rules.attempts_max:
             payout.attempts_allowed = max(payout.attempts_allowed, len(payout.attempts) + 1)
@@ -132,6 +138,7 @@ def not_looked_up(session: Session, claimed: Claim, error: Exception, *, pause: 
         tell(session, payout, now=now, status="failed")
         return
     again = pause
+    attempt.at_rail = attempt.at_rail or isinstance(error, NotYet)
     if isinstance(error, NotNow | NotYet):
         again = max(pause, error.retry_after if isinstance(error, NotNow) else error.look_again)
     attempt.lease_token = attempt.lease_until = None
@@ -156,6 +163,19 @@ def to_people(
         audit.record(session, "payout.needs_people", payout, actor=None, at=now, reason=detail, attempt=attempt.no)
     if alarm:
         controls.raise_alarm(session, payout, detail, now=now)
+
+
+def _refused(session: Session, payout: Payout, attempt: PayoutAttempt, refusal: Refused, *, ours: bool, now: datetime) -> None:
+    """A refusal ends the attempt only if it answers the one send that has no answer yet."""
+    if attempt.state not in {AttemptState.SENDING, AttemptState.UNKNOWN}:
+        pass  # it ended meanwhile; the refusal is about a send that changed nothing
+    elif attempt.sends - attempt.declined == 1:
+        failed(session, payout, attempt, AttemptFailure.REFUSED, str(refusal), now=now)
+        tell(session, payout, now=now, status="failed")
+    elif ours:  # an earlier send was never answered, and this refusal says nothing about that one
+        _without_answer(session, payout, attempt, str(refusal), now=now)
+    if refusal.stops_rail:
+        controls.stop_rail(session, attempt.rail, reason=str(refusal), actor=None, now=now)
 
 
 def _without_answer(session: Session, payout: Payout, attempt: PayoutAttempt, detail: str, *, now: datetime) -> None:

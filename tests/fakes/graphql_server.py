@@ -19,7 +19,9 @@ Faults (`misbehave`) hit mutations only, unless a `GraphqlFault` names the opera
     cut_before, cut_after   the connection ends without an answer; nothing happened / it happened
     500_before, 500_after   an error is answered; nothing happened / it happened
     slow                    sleeps `seconds` first, then executes and answers, whoever still listens
-    429, 401, 200_errors    answered before anything happens; the 401 repeats the token it was given
+    429, 401                answered before anything happens; the 401 repeats the token it was given
+    200_errors              an error in words of its own in place of data; nothing happened
+    200_errors_after        the same answer, and it happened: its data is lost
 """
 
 import json
@@ -213,8 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(401, {"error": {"code": 401, "type": "unauthorized", "message": message}})
                 return
             case "200_errors":
-                error = {"message": "Something went wrong", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
-                self._answer(200, {"errors": [error], "data": None})
+                self._answer(200, _went_wrong(document))
                 return
         result = self.server.execute(document, call)
         match fault.kind:
@@ -222,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._cut()
             case "500_after":
                 self._answer(500, {"error": {"code": 500, "message": "Internal Server Error"}})
+            case "200_errors_after":
+                self._answer(200, _went_wrong(document))
             case _:
                 unusable = result.data is None and all(each.path is None for each in result.errors or [])  # its variables
                 self._answer(400 if unusable else 200, result.formatted)
@@ -256,3 +259,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
         """Quiet: `calls` says more than an access log."""
+
+
+def _went_wrong(document: DocumentNode) -> Mapping[str, Any]:
+    """What a resolver's exception looks like from outside, whether it came before or after the effect."""
+    operation = get_operation_ast(document)
+    assert operation is not None, "documents here hold one operation"
+    field_name = operation.selection_set.selections[0].to_dict()["name"]["value"]
+    error = {"message": "Something went wrong", "path": [field_name], "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+    return {"errors": [error], "data": None}

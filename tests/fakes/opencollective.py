@@ -90,6 +90,7 @@ class Expense:
     description: str
     status: str = "DRAFT"
     rows: list[dict[str, Any]] = field(default_factory=list)
+    visible_at: float = 0.0
 
     @property
     def public_id(self) -> str:
@@ -285,7 +286,7 @@ class OpenCollectiveServer(GraphqlServer):
         with self._books:
             made = Expense(
                 len(self.expenses) + 1, slug, wanted["payee"]["slug"], item["amountV2"]["valueInCents"], wanted["currency"],
-                wanted["customData"], wanted["description"],
+                wanted["customData"], wanted["description"], visible_at=time.time() + self.behaviour.visibility_seconds,
             )  # fmt: skip
             self.expenses.append(made)
         if self.swift:
@@ -310,8 +311,12 @@ class OpenCollectiveServer(GraphqlServer):
         token, slug = self._token(info), wanted["account"]["slug"]
         if token is None or token.user not in self.accounts[slug].admins:
             raise refuse("You need to be an admin of the account to filter on custom data", "Unauthorized")
-        asked = wanted["customData"].items()
-        found = [each for each in self.expenses if each.account == slug and asked <= each.custom_data.items()]
+        asked, now = wanted["customData"].items(), time.time()
+        found = [
+            each
+            for each in self.expenses
+            if each.account == slug and each.visible_at <= now and asked <= each.custom_data.items()
+        ]
         return {"totalCount": len(found), "nodes": [self._shown_expense(each) for each in found]}
 
     def _transactions(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:

@@ -22,9 +22,11 @@ from core.errors import InvalidInput
 from core.money import Money
 from payouts.models import AttemptFailure, AttemptState, Payout, PayoutStatus
 from payouts.rails import opencollective as adapter
-from payouts.rails.base import Instruction, NotNow, OutcomeUnknown, Rail, Receipt, Refused
+from payouts.rails.base import Instruction, NotNow, OutcomeUnknown, Rail, Receipt, Refused, SaidNo
 from payouts.rails.fake_server import Behaviour, Fault
 from payouts.rails.opencollective import OpenCollectiveRail
+from payouts.rails.opencollective_api import Answer, Problem
+from payouts.services import claims
 from payouts.services.comparisons import compare_with_rails
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
@@ -114,13 +116,38 @@ def test_collectives_are_named_by_their_address_too(rail: OpenCollectiveRail) ->
 # ------------------------------------------------------------------------------------------------ what it makes of answers
 
 
-def test_an_error_without_an_order_is_a_refusal_once_the_look_up_saw_none(
-    rail: OpenCollectiveRail, service: OpenCollectiveServer
+@pytest.mark.parametrize("kind", ["200_errors", "200_errors_after"])
+def test_an_error_that_may_have_come_after_the_payment_is_no_refusal_and_nothing_is_looked_up_yet(
+    rail: OpenCollectiveRail, service: OpenCollectiveServer, kind: str
 ) -> None:
-    service.misbehave(Behaviour([Fault("200_errors", times=1)]))
-    with pytest.raises(Refused, match="Something went wrong"):
+    service.misbehave(Behaviour([Fault(kind, times=1)]))
+    with pytest.raises(SaidNo, match="Something went wrong"):
         rail.send(instruction())
-    assert [call.operation for call in service.calls] == ["BeforeOrder", "CreatePayoutOrder", "FindOrders"]
+    assert [call.operation for call in service.calls] == ["BeforeOrder", "CreatePayoutOrder"]
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "path", "refused"),
+    [
+        ("This personal token is not pre-authorized for 2FA", "INTERNAL_SERVER_ERROR", ("createOrder",), True),
+        ("Two-factor authentication required", "2FA_REQUIRED", ("createOrder",), True),
+        ('The User Token is not allowed for operations in scope "orders".', "Forbidden", ("createOrder",), True),
+        ("You don't have sufficient permissions to create an order on behalf of the Acme fund", "", ("createOrder",), True),
+        ("Expected currency for amount to be USD but was EUR", "ValidationFailed", ("createOrder",), True),
+        ("The amount you set is below minimum tier value, it should be at least $5", "", ("createOrder",), True),
+        ("Your card was declined.", "INTERNAL_SERVER_ERROR", ("createOrder",), False),
+        ("You don't have enough funds available", "ValidationFailed", ("createOrder",), False),
+        ("Something new", "ValidationFailed", ("createOrder",), False),
+        ("Forbidden", "Unauthorized", ("createOrder", "order", "transactions"), False),
+        ('The User Token is not allowed for operations in scope "transactions".', "Forbidden", (), False),
+    ],
+)
+def test_only_what_is_raised_before_there_is_an_order_is_a_refusal(
+    message: str, code: str, path: tuple[str, ...], refused: bool
+) -> None:
+    answer = Answer({}, [Problem(message, code, path)])
+    assert isinstance(adapter.said_no(answer), Refused) is refused
+    assert isinstance(adapter.said_no(Answer({}, [*answer.problems, Problem("And more", "")])), SaidNo)
 
 
 def test_a_look_up_tells_refused_orders_from_orders_still_worked_on(
@@ -330,6 +357,66 @@ def test_an_order_that_failed_out_of_sight_is_a_refusal_and_is_not_tried_again(
             (AttemptState.FAILED, AttemptFailure.REFUSED)
         ]
     assert len(service.orders) == 1
+
+
+class LooksAtOnce(OpenCollectiveRail):
+    """Weakened: after an error it looks the order up at once, and takes "not found" for "not paid"."""
+
+    def send(self, instruction: Instruction) -> Receipt:
+        try:
+            return super().send(instruction)
+        except SaidNo as error:
+            found = self.look_up(instruction.reference)
+            if found:
+                return found[0]
+            raise Refused(str(error)) from error
+
+
+@pytest.mark.parametrize(("kind", "paid"), [(OpenCollectiveRail, [60_000]), (LooksAtOnce, [60_000, 60_000])])
+def test_an_order_whose_answer_was_lost_and_which_shows_late_is_paid_once_unless_it_is_looked_up_at_once(
+    store: Store, service: OpenCollectiveServer, kind: type[OpenCollectiveRail], paid: list[int]
+) -> None:
+    rail = kind(service.url, TOKEN, fund=FUND, timeout=SHORT, visibility=timedelta(seconds=60))
+    desk = Desk(store, service, rail, ("babel", "webpack"))
+    service.misbehave(Behaviour([Fault("200_errors_after", times=1)], visibility_seconds=0.5))
+    first = desk.drive(desk.first).attempts[-1]
+    assert service.paid("babel") == [60_000]
+    if first.state is AttemptState.FAILED:  # the weakened one: a person reads “refused” and pays again
+        with desk.session() as session:
+            session.get_one(Payout, desk.first).attempts_allowed += 1
+    else:
+        assert first.state is AttemptState.UNKNOWN
+        assert desk.drive(desk.first).attempts[-1].lookups == 0, "it is too early to look"
+    time.sleep(0.55)
+    assert desk.drive(desk.first, hours=1).status is PayoutStatus.PAID
+    assert service.paid("babel") == paid
+
+
+def test_an_error_that_left_nothing_behind_is_a_refusal_an_hour_later_and_is_not_tried_again(
+    store: Store, service: OpenCollectiveServer, rail: OpenCollectiveRail
+) -> None:
+    desk = Desk(store, service, rail, ("babel", "webpack"))
+    service.misbehave(Behaviour([Fault("200_errors", times=1)]))
+    assert desk.drive(desk.first).attempts[-1].state is AttemptState.UNKNOWN
+    for _ in range(3):
+        (attempt,) = desk.drive(desk.first, hours=1).attempts
+        assert (attempt.state, attempt.failure) == (AttemptState.FAILED, AttemptFailure.REFUSED)
+        assert attempt.detail == "Something went wrong The rail does not know it."
+    assert service.orders == []
+
+
+def test_a_send_that_a_sleeping_worker_may_still_make_keeps_the_others_waiting(
+    store: Store, service: OpenCollectiveServer, rail: OpenCollectiveRail
+) -> None:
+    desk = Desk(store, service, rail, ("babel", "webpack"))
+    with desk.session() as session:
+        sleeper = claims.claim(session, desk.first, rails=desk.rails, rules=desk.engine.rules, now=desk.clock())
+        assert isinstance(sleeper, claims.Claim)
+        claims.mark_sent(session, sleeper, capabilities=rail.capabilities, now=desk.clock())
+    desk.clock.go(SHORT * 2)  # longer than any call, and not yet as long as the lease
+    assert desk.engine.rules.in_time(sleeper.lease_until, rail.capabilities, desk.clock())
+    assert "takes one at a time" in (desk.drive(desk.second).blocked_reason or "")
+    assert service.orders == []
 
 
 def by_status(order: Mapping[str, Any]) -> Receipt | None:

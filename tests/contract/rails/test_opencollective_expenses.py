@@ -1,5 +1,6 @@
 """Paying people at Open Collective: the draft, what we approve and what not, and that only ledger rows end it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.money import Money
 from payouts.models import AttemptState, Payout, PayoutStatus
-from payouts.rails.base import Instruction, NotNow, NotYet, OutcomeUnknown, Rail, Receipt, Refused
+from payouts.rails.base import Instruction, NotNow, NotYet, OutcomeUnknown, Rail, Receipt, Refused, SaidNo
 from payouts.rails.fake_server import Behaviour, Fault
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 from payouts.services import comparisons
@@ -132,7 +133,7 @@ def test_one_draft_in_ten_seconds(rail: OpenCollectiveExpenseRail, service: Open
 @pytest.mark.parametrize(
     ("kind", "error", "drafts"),
     [("cut_before", OutcomeUnknown, 0), ("cut_after", OutcomeUnknown, 1), ("500_after", OutcomeUnknown, 1),
-     ("200_errors", Refused, 0), ("401", Refused, 0), ("429", NotNow, 0)],
+     ("200_errors", SaidNo, 0), ("200_errors_after", SaidNo, 1), ("401", Refused, 0), ("429", NotNow, 0)],
 )  # fmt: skip
 def test_every_fault_is_told_apart(
     rail: OpenCollectiveExpenseRail, service: OpenCollectiveServer, kind: str, error: type[Exception], drafts: int
@@ -209,12 +210,34 @@ def test_a_payout_is_paid_when_the_host_paid_and_not_before(
     assert service.paid("ada-person") == [60_000]
 
 
+@pytest.mark.parametrize("kind", ["cut_after", "200_errors_after"])
 def test_a_draft_that_was_never_answered_is_found_and_not_drafted_again(
-    session: Session, service: OpenCollectiveServer, rail: OpenCollectiveExpenseRail, clock: world.Clock, payout: Payout
+    session: Session,
+    service: OpenCollectiveServer,
+    rail: OpenCollectiveExpenseRail,
+    clock: world.Clock,
+    payout: Payout,
+    kind: str,
 ) -> None:
     engine = Engine(rails={rail.name: rail}, sessions=world.Sessions(session.connection()), clock=clock)
-    service.misbehave(Behaviour([Fault("cut_after", times=1)]))
+    service.misbehave(Behaviour([Fault(kind, times=1)], visibility_seconds=0.5))
+    engine.drive(payout.id)
+    time.sleep(0.55)
     for _ in range(4):
         engine.drive(payout.id)
         clock.go(timedelta(hours=2))
     assert len(service.expenses) == 1
+
+
+def test_a_draft_that_is_gone_is_a_matter_for_people_and_is_not_drafted_again(
+    session: Session, service: OpenCollectiveServer, rail: OpenCollectiveExpenseRail, clock: world.Clock, payout: Payout
+) -> None:
+    engine = Engine(rails={rail.name: rail}, sessions=world.Sessions(session.connection()), clock=clock)
+    engine.drive(payout.id)
+    service.expenses.clear()
+    for _ in range(3):
+        clock.go(timedelta(hours=2))
+        engine.drive(payout.id)
+    session.expire_all()
+    assert (len(payout.attempts), payout.attempts[-1].state) == (1, AttemptState.HUMAN)
+    assert service.expenses == []

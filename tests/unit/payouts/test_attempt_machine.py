@@ -213,6 +213,13 @@ class Sleepwalker(Rules):
         return True
 
 
+class ForgetsTheLease(Rules):
+    """A call lasts its time-out at most; that it may begin as late as its lease lets it is left out."""
+
+    def quiet_after(self, capabilities: Capabilities) -> timedelta:
+        return max(self.quiescence, capabilities.visibility + capabilities.timeout)
+
+
 def sends_unanswered(play: Attempts, *, moves: bool) -> None:
     play.claim()
     play.count_the_send(0)
@@ -242,8 +249,25 @@ def sleep_before_sending(play: Attempts) -> None:
     play.send(0, moves=True, late=0, answered=True, declined=False)  # the sleeper wakes up
 
 
+def send_at_the_end_of_the_lease(play: Attempts) -> None:
+    play.claim()
+    play.count_the_send(0)
+    play.time_passes(19)
+    play.send(0, moves=True, late=10, answered=False, declined=False)
+    play.time_passes(25)  # the money moved 15 seconds ago, and shows in another 15
+    play.claim()
+    play.look_up(0)
+    sends_unanswered(play, moves=True)
+
+
 @pytest.mark.parametrize(
-    ("weak", "scene"), [(Resends, ask_twice), (Impatient, look_too_early), (Sleepwalker, sleep_before_sending)]
+    ("weak", "scene"),
+    [
+        (Resends, ask_twice),
+        (Impatient, look_too_early),
+        (Sleepwalker, sleep_before_sending),
+        (ForgetsTheLease, send_at_the_end_of_the_lease),
+    ],
 )
 def test_each_rule_prevents_a_second_payment(weak: type[Rules], scene: Callable[[Attempts], None]) -> None:
     paid = {}

@@ -1,5 +1,6 @@
 """What may be done next about an attempt, and what an approval binds to."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,8 +49,11 @@ def known(
         (known(AttemptState.UNKNOWN, sends=4, age=HOUR), KEYED, Next(Step.LOOK_UP)),
         (known(AttemptState.UNKNOWN, sends=1, age=24 * HOUR), KEYED, Next(Step.LOOK_UP)),
         # Without keys never again: wait until a look-up can be believed.
-        (known(sends=1), PLAIN, Next(Step.WAIT, NOW - MINUTE + HOUR + PLAIN.timeout)),
+        (known(sends=1), PLAIN, Next(Step.WAIT, NOW - MINUTE + HOUR + RULES.lease)),
         (known(AttemptState.UNKNOWN, sends=1, age=2 * HOUR), PLAIN, Next(Step.LOOK_UP)),
+        # What the rail said it has is never sent again, and may be looked up when the rail said so.
+        (replace(known(AttemptState.UNKNOWN, sends=1), at_rail=True), KEYED, Next(Step.LOOK_UP)),
+        (replace(known(AttemptState.UNKNOWN, sends=1), at_rail=True), PLAIN, Next(Step.LOOK_UP)),
         # A clear “not now” is no send at all.
         (known(sends=2, declined=2), PLAIN, Next(Step.SEND)),
         (known(sends=2, declined=1, age=2 * HOUR), PLAIN, Next(Step.LOOK_UP)),
