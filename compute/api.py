@@ -122,7 +122,7 @@ def create_cancellation(job_id: UUID, json_data: schemas.CancelIn) -> schemas.Jo
 @authenticated(READ)
 def show_explanation(job_id: UUID) -> schemas.ExplanationOut:
     """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
-    return schemas.ExplanationOut.of(explaining.explain(db(), _job(job_id), now=utc_now()))
+    return schemas.ExplanationOut.of(explaining.explain(db(), _job(job_id), connected=executors(), now=utc_now()))
 
 
 def _job(job_id: UUID) -> Job:

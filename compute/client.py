@@ -89,7 +89,7 @@ class LocalJobs:
 
     def explain(self, job_id: UUID) -> Document:
         with session_scope() as session:
-            found = explaining.explain(session, job_queries.get(session, job_id), now=utc_now())
+            found = explaining.explain(session, job_queries.get(session, job_id), connected=executors(), now=utc_now())
             return _plain(schemas.ExplanationOut.of(found))
 
     def _person(self, session: Any) -> Person:

@@ -18,8 +18,9 @@ CONNECT_AGAIN = timedelta(minutes=5)
 @tasks.every(seconds=TICK_SECONDS)
 def turn_wheel(now: datetime) -> None:
     """Decide who starts, and look at what runs."""
-    tick.schedule(session_scope, now=now)
-    tick.watch(session_scope, executors(), now=now)
+    connected = executors()
+    tick.schedule(session_scope, connected, now=now)
+    tick.watch(session_scope, connected, now=now)
 
 
 @tasks.every(seconds=LIFECYCLE_SECONDS)

@@ -1,6 +1,6 @@
 """Why a job waits, in full: the reason it has, and every fact the reason came from."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,9 +52,9 @@ class Explanation:
     offers: Sequence[OfferFact]
 
 
-def explain(session: Session, job: Job, *, now: datetime) -> Explanation:
-    """Ask the scheduler about this moment and lay open what it saw. Nothing is changed."""
-    state = snapshot.take(session, now=now)
+def explain(session: Session, job: Job, *, connected: Container[str], now: datetime) -> Explanation:
+    """Ask the scheduler about this moment, with these executors in reach, and lay open what it saw. Nothing is changed."""
+    state = snapshot.take(session, connected=connected, now=now)
     seen = next((queued for queued in state.queued if queued.id == job.id), None)
     code, reason, place, would_start = job.waiting_code, job.waiting_reason, None, False
     if seen is not None:

@@ -1,7 +1,7 @@
 """The state of everything, as plain data for the scheduler."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -31,8 +31,11 @@ COMING = (OfferStatus.ACCEPTED, OfferStatus.ACTIVE)
 RULES = scheduling.Rules(overhead_seconds=int(policies.OVERHEAD.total_seconds()))
 
 
-def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
-    """Everything a plan depends on, read in one transaction."""
+def take(session: Session, *, connected: Container[str] | None = None, now: datetime) -> scheduling.Snapshot:
+    """Everything a plan depends on, read in one transaction.
+
+    `connected` names the executors in reach: nothing starts in the pools of others. None: all are.
+    """
     queued = jobs.queued(session)
     running = session.scalars(
         select(JobAttempt).where(attempts.OPEN).options(joinedload(JobAttempt.job)).order_by(JobAttempt.id)
@@ -45,8 +48,7 @@ def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
     return scheduling.Snapshot(
         now=instant(now),
         pools=tuple(
-            scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: pool.devices}, scheduling.PoolState(pool.status))
-            for pool in pools
+            scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: pool.devices}, _state(pool, connected)) for pool in pools
         ),
         projects=_projects(session, {job.project_id for job in queued}, now=now),
         queued=tuple(_queued(session, queued, pools, offers, now=now)),
@@ -55,6 +57,12 @@ def take(session: Session, *, now: datetime) -> scheduling.Snapshot:
         grants=_grants(session, grants.values()),
         rules=RULES,
     )
+
+
+def _state(pool: Pool, connected: Container[str] | None) -> scheduling.PoolState:
+    if pool.status is PoolStatus.OPEN and connected is not None and pool.executor not in connected:
+        return scheduling.PoolState.OUT_OF_REACH
+    return scheduling.PoolState(pool.status)
 
 
 def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, int]:

@@ -21,6 +21,7 @@ class PoolState(enum.StrEnum):
     """Whether a pool takes new jobs."""
 
     OPEN = "open"
+    OUT_OF_REACH = "out_of_reach"  # open, but nothing that could start jobs there is connected at the moment
     DRAINING = "draining"  # what runs may end; nothing new starts
     CLOSED = "closed"
 
@@ -197,6 +198,7 @@ class Decision:
     opens_at: Instant | None = None  # of a grant or an offer that is not open yet
     closes_at: Instant | None = None  # of a grant, an offer or a pool that closes before the job could end
     expected_start_at: Instant | None = None  # RESERVED_NEXT: at the latest, if running jobs keep their declared times
+    out_of_reach: str = ""  # WAITING_FOR_POOL: the name of a pool that would do if it were connected
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
 
     @property

@@ -129,7 +129,14 @@ class _Pass:
             lane = max(too_short, key=lambda lane: (lane.pool.open_until or 0, lane.pool.name, lane.pool.id))
             return self._wait(job, Reason.WAITING_FOR_POOL, lane=lane, gpus_free=lane.capacity, closes_at=lane.pool.open_until)
         most = max((lane.capacity for lane in self._lanes_of(job)), default=0)
-        return self._wait(job, Reason.WAITING_FOR_POOL, gpus_free=most)
+        return self._wait(job, Reason.WAITING_FOR_POOL, gpus_free=most, out_of_reach=self._out_of_reach(job))
+
+    def _out_of_reach(self, job: Job) -> str:
+        for pool in self._pools:
+            permitted = job.pools is None or pool.id in job.pools
+            if pool.state is PoolState.OUT_OF_REACH and permitted and pool.capacity.get(job.flavor, 0) >= job.gpus:
+                return pool.name
+        return ""
 
     def _wait_for_shortfall(self, job: Job, reason: Reason, short: Shortfall, lane: Lane | None = None) -> Decision:
         return self._wait(

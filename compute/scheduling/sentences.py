@@ -15,6 +15,8 @@ def _pool(d: Decision) -> str:
     needs = f"needs {d.gpus_needed} × {d.flavor}"
     if d.closes_at is not None:
         return f"{needs}; pool {d.pool_name} closes at {_moment(d.closes_at, d)}, before this job could end"
+    if d.out_of_reach:
+        return f"{needs}; pool {d.out_of_reach} has them, and nothing here is connected to it at the moment"
     if not d.gpus_free:
         return f"{needs}; no open pool it may use has any"
     return f"{needs}; no open pool it may use has more than {d.gpus_free}"

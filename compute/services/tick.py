@@ -4,7 +4,7 @@ Nothing here remembers anything between turns. Every change is a short transacti
 any point leaves either the state before a step or the state after it, and the next turn, in whichever process, goes on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 def tick(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime) -> None:
     """One whole turn."""
     let_time_pass(sessions, now=now)
-    schedule(sessions, now=now)
+    schedule(sessions, executors, now=now)
     watch(sessions, executors, now=now)
 
 
@@ -43,10 +43,10 @@ def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
         lifecycle.drain(session, now=now)
 
 
-def schedule(sessions: Sessions, *, now: datetime) -> scheduling.Plan:
-    """Decide who starts, hold for those, and write down what everybody else waits for."""
+def schedule(sessions: Sessions, executors: Container[str], *, now: datetime) -> scheduling.Plan:
+    """Decide who starts where an executor is in reach, hold for those, and write down what everybody else waits for."""
     with sessions() as session:
-        plan = scheduling.plan(snapshot.take(session, now=now))
+        plan = scheduling.plan(snapshot.take(session, connected=executors, now=now))
     for start in plan.starts:
         try:
             with sessions() as session:

@@ -174,7 +174,7 @@ def cancellation(job_id: UUID) -> ResponseReturnValue:
 def explanation(job_id: UUID) -> ResponseReturnValue:
     """Why the job waits, with everything the reason came from."""
     session = db()
-    found = explaining.explain(session, jobs.get(session, job_id), now=utc_now())
+    found = explaining.explain(session, jobs.get(session, job_id), connected=executors(), now=utc_now())
     return render_template("compute/explanation.html", found=found, job=found.job)
 
 

@@ -10,6 +10,7 @@ import pytest
 import compute.tasks
 from compute.executors.base import AttemptState
 from compute.models import AttemptStatus, Job, JobStatus
+from compute.queries.explain import explain
 from compute.services import results, tick
 from compute.services.attempts import CollectResults
 from core import ledger, tasks
@@ -26,6 +27,17 @@ def job(world: World) -> Job:
     world.offer(world.organisation("aws"), ticks=100 * G)
     world.grant(project, ticks=10 * G)
     return world.job(project)
+
+
+def test_nothing_starts_out_of_reach_and_the_job_says_so(world: World, job: Job) -> None:
+    tick.schedule(world.sessions, {}, now=world.now)
+    assert (job.status, job.waiting_code) == (JobStatus.QUEUED, "waiting_for_pool")
+    assert "pool Main has them, and nothing here is connected to it" in (job.waiting_reason or "")
+    explained = explain(world.session, job, connected=(), now=world.now)
+    assert (explained.would_start_now, explained.reason) == (False, job.waiting_reason)
+    assert explain(world.session, job, connected=world.executors, now=world.now).would_start_now
+    world.tick()
+    assert job.status is JobStatus.HELD
 
 
 def test_what_runs_out_of_reach_goes_on_and_is_charged_when_it_is_seen_again(world: World, job: Job) -> None:

@@ -57,7 +57,9 @@ def world(seed: int) -> Snapshot:
 
 
 def _pool(name: str, chance: random.Random, windows: bool) -> Pool:
-    state = PoolState.OPEN if chance.random() < 0.9 else chance.choice([PoolState.DRAINING, PoolState.CLOSED])
+    state = (
+        PoolState.OPEN if chance.random() < 0.9 else chance.choice([PoolState.DRAINING, PoolState.OUT_OF_REACH, PoolState.CLOSED])
+    )
     open_until = NOON + chance.randint(1, 9) * HOUR // 2 if windows and chance.random() < 0.4 else None
     return Pool(uid(name), name, {"H100": chance.choice([4, 8, 8]), "L4": chance.choice([0, 4])}, state, open_until)
 

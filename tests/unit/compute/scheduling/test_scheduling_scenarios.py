@@ -48,6 +48,13 @@ SCENARIOS = [
         world={"pools": (pool(state=PoolState.DRAINING),)},
     ),
     Scenario(
+        "a pool that nothing is connected to starts nothing",
+        [job("a", 1)],
+        starts=[],
+        waits={"a": Reason.WAITING_FOR_POOL},
+        world={"pools": (pool(state=PoolState.OUT_OF_REACH),)},
+    ),
+    Scenario(
         "a closed pool starts nothing, another open one does",
         [job("a", 1)],
         starts=["a"],
