@@ -27,6 +27,7 @@ import pledge.cli
 import pledge.demo
 import pledge.tasks
 import pledge.views
+from core.books import sources
 from core.cli import Commands
 from core.clock import utc_now
 from core.commands import commands as core_commands
@@ -36,10 +37,14 @@ from core.pages import apis as core_apis
 from core.pages import pages as core_pages
 from core.processes import before_stop, in_development, up_command
 from core.web import build_app
+from payouts.services.bank_lines import BankPayments
+from pledge.services.bank_lines import PayIns
 
 DOMAINS = (pledge, grants, payouts, compute)
 
 in_development["trial rail"] = ("fake-rail",)
+for source in (PayIns(), BankPayments()):
+    sources.register(source)
 before_stop.append(compute.runtime.evict_local_jobs)
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+import core.books.cli
 import core.db.cli
 import core.identity.cli
 import core.ledger.cli
@@ -9,6 +10,7 @@ import core.money_cli
 import core.tasks.cli
 
 commands: list[click.Command] = [
+    *core.books.cli.commands,
     *core.db.cli.commands,
     *core.identity.cli.commands,
     *core.ledger.cli.commands,

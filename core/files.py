@@ -53,8 +53,9 @@ def store(
     uploaded_by_id: UUID | None,
     now: datetime,
     size_max_bytes: int = SIZE_MAX_BYTES,
+    media_type: str | None = None,
 ) -> StoredFile:
-    """Keep an uploaded file: PDF, PNG, JPEG, ZIP or UTF-8 text, judged by its content.
+    """Keep an uploaded file: PDF, PNG, JPEG, ZIP or UTF-8 text, judged by its content; or of a type that the caller has read.
 
     Raises:
         InvalidInput: empty, larger than `size_max_bytes`, or of another kind.
@@ -68,7 +69,7 @@ def store(
     row = StoredFile(
         id=new_id(),
         name=label,
-        media_type=_media_type(content, label),
+        media_type=media_type or _media_type(content, label),
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         uploaded_by_id=uploaded_by_id,

@@ -12,6 +12,7 @@ MODULES_WITH_TABLES = (
     "core.tasks.models",
     "core.audit",
     "core.files",
+    "core.books.models",
     "pledge.models",
     "payouts.models",
     "compute.models",

@@ -2,10 +2,17 @@
 
 from flask import Blueprint
 
+import core.books.views
 import core.identity.views
 import core.ledger.views
 import core.tasks.views
 import core.web.views
 
-pages: list[Blueprint] = [core.web.views.bp, core.identity.views.bp, core.ledger.views.bp, core.tasks.views.bp]
+pages: list[Blueprint] = [
+    core.web.views.bp,
+    core.identity.views.bp,
+    core.ledger.views.bp,
+    core.books.views.bp,
+    core.tasks.views.bp,
+]
 apis: list[Blueprint] = []

@@ -99,12 +99,7 @@ def say_sent(
     pledge = instalment.pledge
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
     require_paid(sent_on, on=now.date())
-    if not pledge.starts_on <= sent_on <= pledge.ends_on:
-        raise InvalidInput(
-            f"{sent_on:%-d %b %Y} lies outside of the period {pledge.label} "
-            f"({pledge.starts_on:%-d %b %Y} to {pledge.ends_on:%-d %b %Y}).",
-            field="sent_on",
-        )
+    _require_within(pledge, sent_on)
     if not evidence_url and evidence_file is None:
         raise EvidenceNeeded(
             "Give a link or a file that shows the transfer, such as the bank's confirmation.", field="evidence_url"
@@ -117,10 +112,40 @@ def say_sent(
     return instalment
 
 
+def note_arrival(
+    session: Session, instalment_id: UUID, *, sent_on: date, evidence: StoredFile, actor: Person, now: datetime
+) -> PledgeInstalment:
+    """Note that an announced instalment shows on our bank statement though the company has not said that it sent it.
+
+    Whoever notes it is the first pair of eyes; somebody else in finance confirms it.
+
+    Raises:
+        NotAllowed: the actor is not in finance.
+        InvalidInput: the day lies outside of the pledge's period.
+        IllegalTransition: it is not waiting for a payment.
+    """
+    access.require_role(session, actor, Role.FINANCE, on=now.date())
+    instalment = queries.locked_instalment(session, instalment_id)
+    _require_within(instalment.pledge, sent_on)
+    instalment.advance(InstalmentStatus.PROCESSING)
+    instalment.sent_on, instalment.evidence_file, instalment.entered_by_id = sent_on, evidence, actor.id
+    audit.record(session, "instalment.arrival_noted", instalment, actor=actor, at=now, sent_on=str(sent_on))
+    return instalment
+
+
 def confirm(
-    session: Session, instalment_id: UUID, *, received_on: date, bank_reference: str, actor: Person, now: datetime
+    session: Session,
+    instalment_id: UUID,
+    *,
+    received_on: date,
+    bank_reference: str,
+    cash: str | None = None,
+    actor: Person,
+    now: datetime,
 ) -> PledgeInstalment:
     """Confirm that the money is on our account: post it, settle it, and count it as a payment of the pledge.
+
+    `cash` is the ledger's account that holds it, where it was set aside before; else it is the bank's.
 
     Raises:
         NotAllowed: the actor is not in finance.
@@ -140,7 +165,7 @@ def confirm(
     instalment.confirmed_by_id, instalment.confirmed_at = actor.id, now
     audit.record(session, "instalment.paid", instalment, actor=actor, at=now, bank_reference=bank_reference.strip())
     # Cash on our own bank account can't be called back like a card payment: paid is settled in the same breath.
-    _settle(session, instalment, now=now)
+    _settle(session, instalment, cash=cash, now=now)
     audit.record(session, "instalment.settled", instalment, actor=actor, at=now, amount=str(instalment.money))
     return instalment
 
@@ -177,13 +202,22 @@ def try_again(session: Session, instalment_id: UUID, *, actor: Person, now: date
     return instalment
 
 
+def _require_within(pledge: Pledge, sent_on: date) -> None:
+    if not pledge.starts_on <= sent_on <= pledge.ends_on:
+        raise InvalidInput(
+            f"{sent_on:%-d %b %Y} lies outside of the period {pledge.label} "
+            f"({pledge.starts_on:%-d %b %Y} to {pledge.ends_on:%-d %b %Y}).",
+            field="sent_on",
+        )
+
+
 def accounts(instalment: PledgeInstalment) -> FundAccounts:
     """The two accounts of a pay-in."""
     currency = instalment.currency.lower()
     return FundAccounts(bank=f"assets:bank:{currency}", fund=f"liabilities:fund:{instalment.fund}:{currency}")
 
 
-def _settle(session: Session, instalment: PledgeInstalment, *, now: datetime) -> None:
+def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None, now: datetime) -> None:
     codes = accounts(instalment)
     ledger.ensure_account(
         session, codes.bank, instalment.currency, normal=Side.DEBIT, guard=Guard.DEBIT, name=f"Bank, {instalment.currency}"
@@ -195,7 +229,7 @@ def _settle(session: Session, instalment: PledgeInstalment, *, now: datetime) ->
         session,
         key=f"pledge-instalment:{instalment.id}",
         kind="pledge.pay_in",
-        legs=[Leg(debit=codes.bank, credit=codes.fund, amount=instalment.amount_minor)],
+        legs=[Leg(debit=cash or codes.bank, credit=codes.fund, amount=instalment.amount_minor)],
         at=now,
         memo=f"Pay-in of {instalment.member.name}, {instalment.reference}",
         refs={"pledge_instalment": str(instalment.id), "organisation": str(instalment.member.organisation_id)},

@@ -10,6 +10,7 @@ WORDS = {
     "in_kind.recorded": "Help in kind entered",
     "in_kind.struck_out": "Help in kind struck out",
     "instalment.announced": "Instalment planned",
+    "instalment.arrival_noted": "Instalment seen on the bank statement",
     "instalment.failed": "Instalment did not come",
     "instalment.paid": "Instalment found on the bank statement",
     "instalment.reopened": "Instalment to be sent again",

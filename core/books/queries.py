@@ -1,0 +1,207 @@
+"""Reads of the books: lines, what they could be, and what of the ledger met no line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, case, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.books import sources
+from core.books.matching import Line, Movement, Suggestion, suggest
+from core.books.models import BankAccount, BankLine, BankStatement, Direction
+from core.books.sources import Expected
+from core.errors import NotFound
+from core.ledger.models import Account, EntryRow, Phase, TransferRow
+from core.money import Money
+
+OPEN_MAX = 2_000
+"""So many open lines are looked at together; the rest come when these are dealt with."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Money that came in and is not assigned yet."""
+
+    code: str
+    money: Money
+
+
+def statements() -> Select[BankStatement]:
+    """Every statement."""
+    return select(BankStatement)
+
+
+def statement(session: Session, statement_id: UUID) -> BankStatement:
+    """One statement.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = session.get(BankStatement, statement_id)
+    if found is None:
+        raise NotFound("There is no such bank statement.")
+    return found
+
+
+def lines_of(session: Session, statement_id: UUID) -> Sequence[BankLine]:
+    """The lines a statement brought, in its order."""
+    return session.scalars(select(BankLine).where(BankLine.statement_id == statement_id).order_by(BankLine.position)).all()
+
+
+def line(session: Session, line_id: UUID) -> BankLine:
+    """One line.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = session.get(BankLine, line_id)
+    if found is None:
+        raise NotFound("There is no such line of a bank statement.")
+    return found
+
+
+def open_lines(session: Session) -> Sequence[BankLine]:
+    """Lines that met nothing in the ledger, the oldest first."""
+    return session.scalars(
+        select(BankLine)
+        .where(BankLine.entry_id.is_(None))
+        .order_by(BankLine.booked_on, BankLine.position, BankLine.id)
+        .limit(OPEN_MAX)
+    ).all()
+
+
+def count_open(session: Session) -> int:
+    """How many lines met nothing in the ledger."""
+    return session.scalar(select(func.count()).select_from(BankLine).where(BankLine.entry_id.is_(None))) or 0
+
+
+def open_by_statement(session: Session, ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:
+    """How many lines each of these statements brought, and how many of them are open."""
+    rows = session.execute(
+        select(BankLine.statement_id, func.count(), func.count().filter(BankLine.entry_id.is_(None)))
+        .where(BankLine.statement_id.in_(ids))
+        .group_by(BankLine.statement_id)
+    )
+    return {statement_id: (count, waiting) for statement_id, count, waiting in rows}
+
+
+def gap_before(session: Session, here: BankStatement) -> BankStatement | None:
+    """The statement before this one of its account, if the balances say that something lies between them."""
+    if here.opening_minor is None:
+        return None
+    before = session.scalars(
+        select(BankStatement)
+        .where(
+            BankStatement.account_id == here.account_id,
+            BankStatement.id != here.id,
+            BankStatement.closing_minor.is_not(None),
+            BankStatement.until_on <= here.from_on,
+        )
+        .order_by(BankStatement.until_on.desc(), BankStatement.id.desc())
+        .limit(1)
+    ).first()
+    return before if before is not None and before.closing_minor != here.opening_minor else None
+
+
+def suggestions(session: Session) -> Mapping[UUID, Suggestion]:
+    """What each open line probably is."""
+    lines = open_lines(session)
+    if not lines:
+        return {}
+    codes = {each.account.ledger_code: each.account.currency for each in lines}
+    return suggest(
+        [as_line(each) for each in lines],
+        expected(session),
+        [movement for code in sorted(codes) for movement in open_movements(session, code)],
+    )
+
+
+def as_line(row: BankLine) -> Line:
+    """A line as matching sees it."""
+    texts = [text for text in (row.end_to_end, row.text, row.bank_reference) if text]
+    return Line(row.id, row.booked_on, row.direction, row.money, texts, row.position)
+
+
+def expected(session: Session) -> list[Expected]:
+    """Everything that any domain expects on a bank account."""
+    return [each for source in sources.all_sources() for each in source.expected(session)]
+
+
+def expected_by_key(session: Session, key: str) -> Expected:
+    """One thing that is expected.
+
+    Raises:
+        NotFound: nobody expects it (any more).
+    """
+    found = next((each for each in expected(session) if each.key == key), None)
+    if found is None:
+        raise NotFound("This is not expected any more: somebody dealt with it. Open the line again.")
+    return found
+
+
+def open_movements(
+    session: Session, code: str, *, only: Money | None = None, direction: Direction | None = None
+) -> list[Movement]:
+    """What the ledger moved on this account that met no line, the oldest first; of one amount and direction if asked."""
+    account = session.execute(select(Account.id, Account.commodity).where(Account.code == code)).one_or_none()
+    if account is None:
+        return []
+    signed = func.sum(case((TransferRow.debit_id == account.id, TransferRow.amount), else_=-TransferRow.amount))
+    met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == account.commodity)
+    query = (
+        select(EntryRow.id, EntryRow.key, EntryRow.at, EntryRow.memo, signed.label("moved"))
+        .join(TransferRow, TransferRow.entry_id == EntryRow.id)
+        .where(
+            or_(TransferRow.debit_id == account.id, TransferRow.credit_id == account.id),
+            TransferRow.phase.in_([Phase.DIRECT, Phase.SETTLE]),
+            TransferRow.debit_id != TransferRow.credit_id,
+            ~met,
+        )
+        .group_by(EntryRow.id)
+        .having(signed != 0)
+        .order_by(EntryRow.at, EntryRow.id)
+    )
+    if only is not None:
+        query = query.having(signed == (only if direction is Direction.IN else -only).amount_minor)
+    rows = session.execute(query).all()
+    posted = {
+        key: each for source in sources.all_sources() for key, each in source.posted(session, [row.key for row in rows]).items()
+    }
+    made = []
+    for row in rows:
+        known = posted.get(row.key)
+        made.append(
+            Movement(
+                entry_id=row.id,
+                on=row.at.date(),
+                direction=Direction.IN if row.moved > 0 else Direction.OUT,
+                money=Money(abs(int(row.moved)), account.commodity),
+                references=tuple(known.references) if known else (),
+                who=known.who if known else row.memo,
+                path=known.path if known else f"/ledger/entries/{row.id}",
+            )
+        )
+    return made
+
+
+def set_aside(session: Session, currency: str | None = None) -> list[SetAside]:
+    """Where money lies that came in and is not assigned, with what can be taken of it; empty accounts are left out."""
+    prefix = "liabilities:unassigned" + (f":{currency.lower()}" if currency else "")
+    return [
+        SetAside(each.account, Money(each.available, each.commodity))
+        for each in ledger.balances(session, prefix)
+        if each.available > 0
+    ]
+
+
+def lines_on(session: Session, code: str) -> Sequence[BankLine]:
+    """The lines that were set aside on this account, the oldest first."""
+    entries = select(TransferRow.entry_id).join(Account, Account.id == TransferRow.credit_id).where(Account.code == code)
+    return session.scalars(select(BankLine).where(BankLine.entry_id.in_(entries)).order_by(BankLine.booked_on, BankLine.id)).all()
+
+
+def account_in_use(session: Session, account: BankAccount) -> bool:
+    """Whether any line of it is here."""
+    return bool(session.scalar(select(exists().where(BankLine.account_id == account.id))))

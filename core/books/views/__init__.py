@@ -1,0 +1,40 @@
+"""The pages of the books, for finance."""
+
+from collections.abc import Iterator
+
+from flask import Blueprint, url_for
+from sqlalchemy.orm import Session
+
+from core.clock import today
+from core.identity import access
+from core.identity.models import Person, Role
+from core.web import db, filters, hooks, navigation, visitor
+
+bp = Blueprint("books", __name__, url_prefix="/books")
+
+TABS = (("Bank statements", "/books"), ("Set aside", "/books/set-aside"), ("Bank accounts", "/books/accounts"))
+
+navigation.add("Books", "/books", roles=(Role.FINANCE,), order=55)
+for word, tone in {"matched": "good", "open": "warn", "confirmed": "good", "linked": "good", "set_aside": "warn"}.items():
+    filters.tone(word, tone)
+
+# They register themselves on the blueprint above.
+from core.books import queries  # noqa: E402
+from core.books.views import accounts, lines, statements  # noqa: E402, F401
+
+
+@bp.context_processor
+def books() -> dict[str, object]:
+    """What every page of the books needs: its tabs, and whether the visitor may change anything."""
+    here = visitor()
+    may_act = here is not None and access.has_role(db(), here.person, Role.FINANCE, on=today())
+    return {"books_tabs": TABS, "is_finance": may_act}
+
+
+@hooks.to_do(order=52)
+def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
+    """Lines that nobody dealt with."""
+    if access.has_role(session, person, Role.FINANCE, on=today()):
+        count = queries.count_open(session)
+        if count:
+            yield hooks.ToDo("Lines of bank statements to be dealt with", url_for("books.index"), count)

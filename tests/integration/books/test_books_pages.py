@@ -1,0 +1,167 @@
+"""The pages of the books: empty, with lines of every kind, and refused."""
+
+import io
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pytest
+from sqlalchemy.orm import Session
+from web_client import Client, Page
+
+from core.books import bookings
+from core.books.models import BankAccount, BankLine
+from core.clock import utc_now
+from core.identity.models import Person
+from pledge.models import InstalmentStatus, PledgeInstalment
+from pledge.services import instalments
+from tests.fakes.bank_statements import Ntry, camt
+
+PAGES = ["/books", "/books/accounts", "/books/set-aside"]
+Make = Callable[..., PledgeInstalment]
+Read = Callable[..., Sequence[BankLine]]
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages read the wall clock."""
+    return utc_now()
+
+
+def upload(client: Client, content: bytes, name: str = "2026-44.xml", **values: str) -> Page:
+    return client.submit(client.get("/books"), "Read statement", file=(io.BytesIO(content), name), **values)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_an_empty_page_says_what_will_be_there(client: Client, finance: Person, path: str) -> None:
+    client.sign_in(finance)
+    assert client.get(path).status == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_only_finance_sees_the_books(client: Client, editor: Person, path: str) -> None:
+    client.sign_in(editor)
+    assert client.get(path).status == 403
+
+
+def test_a_statement_is_read_and_a_line_confirmed(
+    client: Client, session: Session, account: BankAccount, said: Make, finance: Person
+) -> None:
+    row = said()
+    client.sign_in(finance)
+    entries = [Ntry("5000.00", f"Pledge {row.reference}"), Ntry("3.00", "pending", status="PDNG")]
+    assert upload(client, camt(entries)).location.endswith("/books")
+    page = client.get("/books")
+    assert "1 new line, 1 not booked yet and left out" in page.words
+    assert f"Acme, {row.reference}. Confirm that it arrived." in page.words
+    page = client.submit(page, "Confirm", follow=True)
+    assert "Dealt with" in page.words
+    session.refresh(row)
+    assert row.status is InstalmentStatus.SETTLED
+    assert upload(client, camt(entries)).status == 303
+    assert "nothing new, 1 known before" in client.get("/books").text
+
+
+def test_a_refused_file_says_why_beside_its_field(client: Client, account: BankAccount, finance: Person) -> None:
+    client.sign_in(finance)
+    page = upload(client, b"<!DOCTYPE x><x/>")
+    assert (page.status, page.problems) == (422, ["The file has a document type (DOCTYPE), which no bank's statement has."])
+    page = upload(client, b"Date,Amount\n")
+    assert "choose the account" in page.problems[0]
+
+
+def test_every_kind_of_line_says_what_to_do(
+    client: Client, session: Session, said: Make, announced: Make, read: Read, finance: Person, now: datetime
+) -> None:
+    exact, part, more, awaited, posted = said("1000"), said("2000"), said("3000"), announced("4000"), said("5000")
+    instalments.confirm(session, posted.id, received_on=now.date(), bank_reference="by hand", actor=finance, now=now)
+    lines = read(
+        Ntry("1000.00", exact.reference), Ntry("1000.00", exact.reference), Ntry("1500.00", part.reference),
+        Ntry("3500.00", more.reference), Ntry("4000.00", awaited.reference), Ntry("5000.00", posted.reference),
+        Ntry("77.00", f"{part.reference} and {more.reference}"), Ntry("2000.00", "without"), Ntry("9.99", "a gift"),
+        Ntry("12.50", "Monthly fee", sign="DBIT"),
+    )  # fmt: skip
+    client.sign_in(finance)
+    said_there = client.get("/books").words
+    for words in (
+        "As expected", "Came twice", "Too little", "Too much", "Announced, not said to be sent", "In the ledger already",
+        "Names several", "Same amount, no reference", "Unknown",
+    ):  # fmt: skip
+        assert words in said_there
+    for line in lines:
+        assert client.get(f"/books/lines/{line.id}").status == 200
+    assert client.get(f"/books/statements/{lines[0].statement_id}").status == 200
+    file = client.get(f"/books/statements/{lines[0].statement_id}/file")
+    assert file.headers["Content-Disposition"].startswith("attachment")
+    assert file.response.mimetype == "application/octet-stream"
+
+
+def test_a_line_is_set_aside_and_assigned_on_its_pages(
+    client: Client, session: Session, said: Make, read: Read, finance: Person
+) -> None:
+    row = said()
+    (line, fee) = read(Ntry("5500.00", row.reference), Ntry("500.00", "Back", sign="DBIT", who="Acme"))
+    client.sign_in(finance)
+    page = client.submit(client.get(f"/books/lines/{line.id}"), "Set aside", note="")
+    assert page.problems == ["Say what is known and who is being asked."]
+    page = client.submit(client.get(f"/books/lines/{line.id}"), "Set aside", note="Asked Acme.", follow=True)
+    assert "It was set aside by Fatima" in page.words
+    page = client.get("/books/set-aside")
+    assert "$5,500.00" in page.words
+    client.submit(page, "Assign and confirm")
+    session.refresh(row)
+    assert row.status is InstalmentStatus.SETTLED
+    assert "$500.00" in client.get("/books/set-aside").words
+    page = client.submit(client.get(f"/books/lines/{fee.id}"), "Book as sent back", note="Acme asked for it.", follow=True)
+    assert "It was booked as sent back" in page.words
+    assert "Nothing is set aside" in client.get("/books/set-aside").words
+
+
+def test_who_said_it_was_sent_reads_that_somebody_else_confirms(
+    client: Client, session: Session, announced: Make, read: Read, finance: Person, now: datetime
+) -> None:
+    row = announced()
+    (line,) = read(Ntry("5000.00", row.reference))
+    client.sign_in(finance)
+    page = client.submit(client.get(f"/books/lines/{line.id}"), "Take this line for evidence", follow=True)
+    assert "somebody else in finance confirms that it arrived" in page.words
+    assert not [form for form in page.all("button") if "Confirm as" in "".join(form.itertext())]
+    assert client.post(f"/books/lines/{line.id}/confirmation", {"expected": f"pledge:{row.id}"}).status == 409
+
+
+def test_a_wrong_link_is_taken_back(
+    client: Client, session: Session, said: Make, read: Read, finance: Person, now: datetime
+) -> None:
+    row = said()
+    instalments.confirm(session, row.id, received_on=now.date(), bank_reference="by hand", actor=finance, now=now)
+    (line,) = read(Ntry("5000.00", "nothing"))
+    client.sign_in(finance)
+    page = client.submit(client.get(f"/books/lines/{line.id}"), "Link", follow=True)
+    assert "It was linked" in page.words
+    page = client.submit(page, "Take the link back", reason="It was another.", follow=True)
+    assert "What it probably is" in page.words
+
+
+def test_an_account_is_entered_and_its_columns_mapped(client: Client, session: Session, finance: Person, now: datetime) -> None:
+    client.sign_in(finance)
+    page = client.submit(client.get("/books/accounts"), "Enter account", name="Giro", number="!!", currency="EUR")
+    assert "4 to 34 letters and digits" in page.problems[0]
+    client.submit(client.get("/books/accounts"), "Enter account", name="Giro", number="DE89 3704", currency="EUR")
+    page = client.get("/books/accounts")
+    (path,) = [a.get("href", "") for a in page.all("a") if "Say what the columns mean" in "".join(a.itertext())]
+    page = client.submit(client.get(path), "Save columns", booked_on="Date")
+    assert "either one column" in page.problems[0]
+    page = client.submit(client.get(path), "Save columns", booked_on="Date", amount="Amount", texts="Text", follow=True)
+    assert "can be read now" in page.text
+    account_id = path.split("/")[-2]
+    page = upload(client, b"Date,Text,Amount\n2026-11-05,Hello,5.00\n", "november.csv", account=account_id)
+    assert page.status == 303
+    assert "november.csv" in client.get("/books").text
+
+
+def test_what_waits_is_on_the_page_of_finance(
+    client: Client, read: Read, finance: Person, session: Session, now: datetime
+) -> None:
+    (line, _) = read(Ntry("5.00", "x"), Ntry("6.00", "y"))
+    bookings.set_aside(session, line.id, note="n", actor=finance, now=now)
+    client.sign_in(finance)
+    assert "Lines of bank statements to be dealt with" in client.get("/work").words
