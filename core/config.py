@@ -73,6 +73,15 @@ class Settings(BaseSettings):
     pledgeworks_stripe_url: str | None = Field(
         default=None, description="Another address than Stripe's own, for its stand-in on this machine. Never in production."
     )
+    pledgeworks_country: str = Field(
+        default="US",
+        pattern=r"^[A-Z]{2}$",
+        description="Country of whoever pays (ISO 3166): decides what counts as abroad, and whose tax papers are asked for.",
+    )
+    pledgeworks_rail_terms: Path | None = Field(
+        default=None,
+        description="TOML file with what rails cost you and reach, instead of payouts/data/rail_terms.toml.",
+    )
     pledgeworks_github_sponsor: str | None = Field(
         default=None,
         description="Login of the GitHub organisation that sponsors. With the token it adds the rail `github_sponsors`.",

@@ -16,6 +16,7 @@ from core.db import session_scope
 from core.errors import DomainError, NotFound
 from core.identity import access, people, second_factor
 from core.identity.models import Person, Role
+from core.money import Money
 from payouts import queries, rails
 from payouts.models import Payout, PayoutStatus, RailSwitch, Run
 from payouts.rails.base import CheckedRail, SetupLine
@@ -100,12 +101,19 @@ def preview_command(number: int, dry_run: bool, as_json: bool) -> None:
         if dry_run:
             said = previews.dry_run(session, known.id, rails=rails.configured(), now=utc_now())
             problems = sorted({*problems, *(line.refusal for line in said if line.refusal)})
-        lines = [_line(line.payout, first_time=line.first_time, changed=line.changed) for line in seen.lines]
+        lines = [
+            _line(line.payout, first_time=line.first_time, changed=line.changed, payee_gets=_decimal(line.price.net),
+                  fee_on_top=_decimal(line.price.cost), rail_reason=line.payout.rail_reason)
+            for line in seen.lines
+        ]  # fmt: skip
         described = {
             **_described(session, known),
             "content_hash": seen.content_hash,
             "approvals_needed": seen.approvals_needed,
             "approvals_given": seen.approvals_given,
+            "payees_get": str(seen.net.decimal),
+            "payees_get_unknown_for": seen.net_unknown,
+            "fees_on_top": str(seen.cost.decimal),
             "limits": [{"limit": usage.what, "allowed": str(usage.limit), "used": str(usage.used), "wanted": str(usage.wanted)}
                        for usage in seen.limits],
             "problems": problems,
@@ -442,6 +450,11 @@ def _line(payout: Payout, **more: object) -> dict[str, Any]:
         "why": payout.blocked_reason or (attempt.detail if attempt else None),
         **more,
     }
+
+
+def _decimal(money: Money | None) -> str | None:
+    """None: it is not known beforehand."""
+    return None if money is None else str(money.decimal)
 
 
 def _say(described: dict[str, Any]) -> None:

@@ -81,6 +81,17 @@ class ReasonForm(Form):
         return [(sentence, None) for sentence, _ in super().problems]
 
 
+class RailForm(Form):
+    """Another rail than the platform would choose."""
+
+    rail = SelectField("Rail", [DataRequired("Choose a rail.")], id="other-rail")
+    reason = TextField("Why", [DataRequired("Say why this rail; the reason stays in the history.")], id="other-rail-reason")
+
+    def offer(self, rails: Iterable[Rail]) -> "RailForm":
+        self.rail.choices = [(rail.name, rail.title) for rail in rails]
+        return self
+
+
 class ApprovalForm(Form):
     """The approver sends back the hash of what the page showed."""
 

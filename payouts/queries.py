@@ -1,6 +1,6 @@
 """Reads: what is due, what is on its way, what needs people, and what a run came to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -263,6 +263,15 @@ def recipient(session: Session, recipient_id: UUID) -> Recipient:
     if found is None:
         raise NotFound("There is no such recipient.")
     return found
+
+
+def places(session: Session, recipient_ids: Collection[UUID]) -> Sequence[Destination]:
+    """Every destination in use of these recipients, on whatever rail."""
+    return session.scalars(
+        select(Destination)
+        .where(Destination.recipient_id.in_(recipient_ids), Destination.retired_at.is_(None))
+        .order_by(Destination.created_at)
+    ).all()
 
 
 def notices(session: Session, recipient_id: UUID | None = None) -> Sequence[Notice]:

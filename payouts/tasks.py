@@ -8,8 +8,8 @@ from core import tasks
 from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
-from payouts.rails.base import RailError
-from payouts.services import sending, sponsor_files
+from payouts.rails.base import OnboardingRail, RailError
+from payouts.services import onboarding, sending, sponsor_files
 from payouts.services.engine import Engine
 from payouts.services.sending import SendPayout
 
@@ -35,6 +35,24 @@ def look_after(now: datetime) -> None:
     for run_id in on_their_way:
         with session_scope() as session:
             sending.look_after(session, run_id, rails=configured, now=now)
+
+
+@tasks.every(seconds=3600)
+def ask_about_accounts(now: datetime) -> None:
+    """Ask the rails how the accounts of payees who are owed something stand, so that previews need not."""
+    configured = rails.configured()
+    with session_scope() as session:
+        places = onboarding.to_ask(session, configured)
+    for place in places:
+        rail = configured[place.rail]
+        assert isinstance(rail, OnboardingRail), "only their accounts are asked about"
+        try:
+            standing = rail.standing(place.details)
+        except RailError as error:
+            log.warning("payouts.account_not_asked", destination=str(place.id), rail=place.rail, error=str(error))
+            continue
+        with session_scope() as session:
+            onboarding.remember(session, place, standing, now=utc_now())
 
 
 @tasks.every(seconds=3600)

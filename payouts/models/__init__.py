@@ -14,7 +14,7 @@ from payouts.models.payouts import (
     PayoutStatus,
     Resolution,
 )
-from payouts.models.recipients import Destination, Notice, Recipient, RecipientKind
+from payouts.models.recipients import Destination, Notice, Recipient, RecipientKind, Standing
 from payouts.models.runs import NEXT_RUN, Run, RunApproval, RunStatus
 
 __all__ = [
@@ -42,4 +42,5 @@ __all__ = [
     "Run",
     "RunApproval",
     "RunStatus",
+    "Standing",
 ]

@@ -104,6 +104,8 @@ class Payout(Base):
             postgresql_where="status NOT IN ('returned', 'reversed', 'cancelled')",
         ),
         CheckConstraint("amount_minor > carried_minor", name="something_leaves"),
+        CheckConstraint("num_nulls(wish_rail, wish_reason, wish_by_id) IN (0, 3)", name="wish"),
+        CheckConstraint("expected_fee_minor >= 0 AND expected_cost_minor >= 0", name="expected"),
         Index("uq_payout_canary", "run_id", "rail", unique=True, postgresql_where="is_canary"),
         Index("ix_payout_due", "due_on", "id", postgresql_where="status = 'draft'"),
         Index("ix_payout_status", "status", "id"),
@@ -148,6 +150,18 @@ class Payout(Base):
     carried_minor: Mapped[MinorUnits] = mapped_column(default=0, server_default="0")
     """Set when it is reserved: what does not leave with it, because the rail pays whole units only, and is kept for the
     recipient instead. Negative: so much that was kept before leaves with it."""
+    rail_reason: Mapped[str | None]
+    """Why it goes by its rail, as it was when it was put into its run."""
+    wish_rail: Mapped[str | None]
+    """A person's word that it goes by this rail, if that is possible."""
+    wish_reason: Mapped[str | None]
+    wish_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    expected_fee_minor: Mapped[MinorUnits | None]
+    """What the rail was expected to take from the payee when it was put into its run; None: not known beforehand."""
+    expected_cost_minor: Mapped[MinorUnits | None]
+    """What it was expected to cost on top."""
+    expected_at_most: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """The two are upper bounds."""
     is_demo: Mapped[bool] = mapped_column(default=False)
 
     recipient: Mapped[Recipient] = relationship()
@@ -155,6 +169,7 @@ class Payout(Base):
     run: Mapped["Run | None"] = relationship(back_populates="payouts")
     prepared_by: Mapped[Person] = relationship(foreign_keys=[prepared_by_id])
     approved_by: Mapped[Person | None] = relationship(foreign_keys=[approved_by_id])
+    wish_by: Mapped[Person | None] = relationship(foreign_keys=[wish_by_id])
     attempts: Mapped[list["PayoutAttempt"]] = relationship(back_populates="payout", order_by="PayoutAttempt.no")
 
     @property
@@ -169,6 +184,14 @@ class Payout(Base):
     @property
     def carried(self) -> Money:
         return Money(self.carried_minor, self.currency)
+
+    @property
+    def expected_fee(self) -> Money | None:
+        return None if self.expected_fee_minor is None else Money(self.expected_fee_minor, self.currency)
+
+    @property
+    def expected_cost(self) -> Money | None:
+        return None if self.expected_cost_minor is None else Money(self.expected_cost_minor, self.currency)
 
     @property
     def hold_key(self) -> str:
@@ -207,6 +230,8 @@ class PayoutAttempt(Base):
         CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="failed_has_reason"),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
         CheckConstraint("no > 0 AND sends >= declined AND declined >= 0", name="counters"),
+        CheckConstraint("fee_minor IS NULL OR fee_minor >= 0 AND state = 'accepted'", name="fee"),
+        CheckConstraint("cost_minor IS NULL OR cost_minor >= 0 AND state = 'accepted'", name="cost"),
     )
 
     id: Mapped[Id]
@@ -233,6 +258,10 @@ class PayoutAttempt(Base):
     lease_token: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     remote_id: Mapped[str | None]
+    fee_minor: Mapped[MinorUnits | None]
+    """What the rail says it took from the payee; None if it does not say."""
+    cost_minor: Mapped[MinorUnits | None]
+    """What the rail says it took from us on top; None if it does not say."""
     failure: Mapped[AttemptFailure | None]
     detail: Mapped[str | None]
     """The newest answer in words: why unknown, why failed."""
@@ -250,6 +279,14 @@ class PayoutAttempt(Base):
     def money(self) -> Money:
         """What the rail is told to pay: what is owed, less what is carried."""
         return Money(self.parameters["amount_minor"], self.parameters["currency"])
+
+    @property
+    def fee(self) -> Money | None:
+        return None if self.fee_minor is None else Money(self.fee_minor, self.money.currency)
+
+    @property
+    def cost(self) -> Money | None:
+        return None if self.cost_minor is None else Money(self.cost_minor, self.money.currency)
 
     @property
     def proposal(self) -> "Resolution | None":

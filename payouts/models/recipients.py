@@ -39,6 +39,8 @@ class Recipient(Base):
     """Where a notice of changed payment details goes."""
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"), index=True)
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    preferred_rail: Mapped[str | None]
+    """By which rail it wants to be paid if that is possible; without one the platform chooses."""
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Utc]
 
@@ -46,14 +48,14 @@ class Recipient(Base):
 
 
 class Destination(Base):
-    """Where a recipient's money of one currency goes. Never edited: a change retires the row and adds another.
+    """Where a recipient's money of one currency goes on one rail. Never edited: a change retires the row and adds another.
 
     A trigger refuses every UPDATE but the one that retires it, so what an approver saw is what is sent.
     """
 
     __tablename__ = "destination"
     __table_args__ = (
-        Index("uq_destination_current", "recipient_id", "currency", unique=True, postgresql_where="retired_at IS NULL"),
+        Index("uq_destination_current", "recipient_id", "currency", "rail", unique=True, postgresql_where="retired_at IS NULL"),
         CheckConstraint("usable_from >= created_at", name="usable_after_creation"),
     )
 
@@ -76,6 +78,18 @@ class Destination(Base):
 
     recipient: Mapped[Recipient] = relationship(back_populates="destinations")
     created_by: Mapped[Person] = relationship()
+
+
+class Standing(Base):
+    """What a rail said, the last time it was asked, of the payee's account behind a destination."""
+
+    __tablename__ = "destination_standing"
+
+    id: Mapped[Id]
+    destination_id: Mapped[UUID] = mapped_column(ForeignKey("destination.id"), unique=True)
+    problem: Mapped[str | None]
+    """Why it can't be paid yet, in words; None if it can."""
+    asked_at: Mapped[Utc]
 
 
 class Notice(Base):

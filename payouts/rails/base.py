@@ -44,8 +44,6 @@ class Capabilities:
     goes to a destination while an earlier one to it has no answer."""
     unit_minor: int = 1
     """The smallest step it pays in, in minor units. What is left over is carried to the recipient's next payment."""
-    payment_max_minor: int | None = None
-    """The most it pays at once, in minor units."""
     once_a_month: bool = False
     """Two payments to one place in one calendar month (UTC) could not be told apart, so there is at most one."""
 
@@ -91,6 +89,10 @@ class Receipt:
 
     remote_id: str
     money: Money
+    fee: Money | None = field(default=None, compare=False)
+    """What the rail says it took from the payee; None if it does not say."""
+    cost: Money | None = field(default=None, compare=False)
+    """What the rail says it took from us on top."""
 
 
 class RailError(Exception):

@@ -131,11 +131,12 @@ def address_file(data_folder: Path) -> Path:
 def _receipt(body: Any) -> Receipt:
     try:
         remote_id, money = body["id"], Money(body["amount_minor"], body["currency"])
+        fee = Money(body["fee_minor"], body["currency"]) if "fee_minor" in body else None
     except (KeyError, TypeError, InvalidInput) as error:
         raise OutcomeUnknown("The rail's answer can't be read.") from error
     if not isinstance(remote_id, str) or not remote_id:
         raise OutcomeUnknown("The rail's answer names no payment.")
-    return Receipt(remote_id, money)
+    return Receipt(remote_id, money, fee=fee, cost=None if fee is None else Money(0, money.currency))
 
 
 def _retry_after(response: requests.Response) -> timedelta:

@@ -246,7 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _public(transfer_id: str, reference: str, amount_minor: int, currency: str) -> dict[str, Any]:
-    return {"id": transfer_id, "reference": reference, "amount_minor": amount_minor, "currency": currency}
+    paid = {"id": transfer_id, "reference": reference, "amount_minor": amount_minor, "currency": currency}
+    return {**paid, "fee_minor": 0}  # a trial costs nothing
 
 
 def _problem(wanted: dict[str, Any]) -> dict[str, str] | None:

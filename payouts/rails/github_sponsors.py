@@ -32,7 +32,6 @@ from payouts.rails.base import (
 
 COLUMNS = ("Maintainer username", "Sponsorship amount in USD")
 """Exactly as GitHub's bulk sponsorship page wants them; a third column would be refused."""
-PAYMENT_DOLLARS_MAX = 12_000
 LOGIN = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,38}")
 LOGINS_PER_QUERY = 50
 PAGES_MAX = 200
@@ -116,7 +115,6 @@ class GitHubSponsorsRail:
         in_files=True,
         timeout=timedelta(seconds=15),  # GitHub ends a request after 10 s
         unit_minor=100,
-        payment_max_minor=PAYMENT_DOLLARS_MAX * 100,
         once_a_month=True,
     )
     destination_fields: Sequence[DestinationField] = (

@@ -235,7 +235,8 @@ def receipt_of(order: Mapping[str, Any]) -> Receipt | None:
     """
     stands = standing(order["transactions"] or [], MOVES)
     if stands is not None:
-        return Receipt(order["publicId"], stands)
+        fee = taken(order["transactions"], {"HOST_FEE", "PAYMENT_PROCESSOR_FEE"}, stands.currency)
+        return Receipt(order["publicId"], stands, fee=fee)
     if order["status"] in ENDED:
         return None
     raise OutcomeUnknown(f"Order {order['publicId']} is {order['status']}, and no money has moved.")
@@ -250,6 +251,18 @@ def standing(rows: Iterable[Mapping[str, Any]], kinds: Set[str]) -> Money | None
             signed = -moved if row["isRefund"] else moved  # a refund's credit goes back to the fund
             stands = signed if stands is None else stands + signed
     return stands
+
+
+def taken(rows: Iterable[Mapping[str, Any]], kinds: Set[str], currency: str) -> Money:
+    """What fees of these kinds took, after refunds. Each is a pair of rows; the debit is that of who paid it."""
+    total = Money(0, currency)
+    for row in rows:
+        if row["kind"] in kinds and row["type"] == "DEBIT":
+            amount = amount_of(row["amount"])
+            if amount.currency == currency:  # a fee in another currency is told on the host's own pages
+                absolute = abs(amount.amount_minor)
+                total += Money(-absolute if row["isRefund"] else absolute, currency)
+    return total
 
 
 def fund_problem(slug: str, fund: Mapping[str, Any] | None) -> str | None:

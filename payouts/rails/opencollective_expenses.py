@@ -36,6 +36,7 @@ from payouts.rails.opencollective import (
     fund_problem,
     said_no,
     standing,
+    taken,
     words,
 )
 from payouts.rails.opencollective_api import APPROVE_EXPENSE, DRAFT_EXPENSE, EXPENSE_ROWS, FIND_EXPENSES
@@ -167,7 +168,8 @@ class OpenCollectiveExpenseRail(OpenCollectiveRail):
             if stands is None:
                 open_ones.append(expense)
             else:
-                receipts.append(Receipt(expense["publicId"], stands))
+                cost = taken(rows["nodes"], {"PAYMENT_PROCESSOR_FEE"}, stands.currency)
+                receipts.append(Receipt(expense["publicId"], stands, cost=cost))
         if open_ones:  # even beside a paid one: it may be paid as well
             raise NotYet(" ".join(_says(each) for each in open_ones), look_again=LOOK_AGAIN)
         return receipts

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import stripe
 
 from core import stripe_api
+from core.clock import today
 from core.errors import InvalidInput
 from core.money import Money
 from payouts.rails.base import (
@@ -39,14 +40,9 @@ from payouts.rails.base import (
     masked,
     required,
 )
+from payouts.terms import in_force
 
 ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
-
-COUNTRIES = frozenset({
-    "AT", "BE", "BG", "CA", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "IT",
-    "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "US",
-})  # fmt: skip
-"""Where a platform of these countries may send Connect transfers on its own: US, UK, EEA, Canada and Switzerland."""
 
 CURRENCIES = frozenset({"CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "USD"})
 """Their currencies whose minor unit is the same at Stripe as in ISO 4217, so that no amount needs scaling."""
@@ -160,7 +156,8 @@ class StripeConnectRail:
 
     def open_account(self, payee: Payee, currency: str) -> Mapping[str, str]:
         _require_currency(currency)
-        if payee.country not in COUNTRIES:
+        terms = in_force(self.name, today())
+        if terms is not None and terms.countries is not None and payee.country not in terms.countries:
             raise InvalidInput(
                 f"Stripe Connect pays accounts in the US, the UK, the EEA, Canada and Switzerland, not in {payee.country}; "
                 "choose another rail.",
@@ -301,7 +298,9 @@ def _in_words(missing: Sequence[str]) -> str:
 
 def _receipt(transfer: stripe.Transfer) -> Receipt:
     try:
-        return Receipt(transfer.id, Money(transfer.amount, transfer.currency.upper()))
+        amount = Money(transfer.amount, transfer.currency.upper())
+        # The payee's account is credited with all of it. What it costs us Stripe bills apart from the transfer.
+        return Receipt(transfer.id, amount, fee=Money(0, amount.currency))
     except (AttributeError, TypeError, InvalidInput) as error:
         raise OutcomeUnknown("Stripe's answer can't be read.") from error
 

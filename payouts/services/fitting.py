@@ -16,7 +16,9 @@ from core.errors import DomainError
 from core.money import Money
 from payouts.models import Destination, Payout, PayoutStatus
 from payouts.policies import leaving
+from payouts.policies.ways import amount_need, amount_outside
 from payouts.rails.base import Rail
+from payouts.terms import in_force
 
 
 class DoesNotFitRail(DomainError):
@@ -38,16 +40,15 @@ def kept(session: Session, payouts: Iterable[Payout]) -> Mapping[UUID, int]:
     return {payout_id: balances[code].available for payout_id, code in codes.items() if code in balances}
 
 
-def why_unfit(
-    session: Session, payout: Payout, place: Destination, rail: Rail, *, kept: int, chosen: Sequence[Payout], now: datetime
+def why_taken(
+    session: Session, payout: Payout, place: Destination, rail: Rail, *, chosen: Sequence[Payout], now: datetime
 ) -> str | None:
-    """Why a payout should not go into a run with those chosen before it, and what to do; None if it may."""
-    reason = _why_amount(payout, rail, kept)
-    if reason is None and rail.capabilities.once_a_month:
-        beside = (each for each in chosen if each.destination is not None and each.destination.fingerprint == place.fingerprint)
-        other = next(beside, None) or _other_payment(session, payout, place, now=now, planned=True)
-        reason = _why_not_again(rail, other) if other is not None else None
-    return reason
+    """Why a payout can't go to its place in this month, those chosen for the same run counted; None if it may."""
+    if not rail.capabilities.once_a_month:
+        return None
+    beside = (each for each in chosen if each.destination is not None and each.destination.fingerprint == place.fingerprint)
+    other = next(beside, None) or _other_payment(session, payout, place, now=now, planned=True)
+    return _why_not_again(rail, other) if other is not None else None
 
 
 def divide(session: Session, payout: Payout, rail: Rail, *, now: datetime) -> None:
@@ -58,7 +59,7 @@ def divide(session: Session, payout: Payout, rail: Rail, *, now: datetime) -> No
         PaidThisMonth: another payment goes to this place in this month.
     """
     before = kept(session, [payout]).get(payout.id, 0)
-    reason = _why_amount(payout, rail, before)
+    reason = _why_amount(payout, rail, before, now=now)
     if reason is not None:
         raise DoesNotFitRail(reason)
     assert payout.destination is not None, "an approved payout has a destination"
@@ -119,22 +120,15 @@ def _ensure_carried(session: Session, payout: Payout) -> str:
     return account.code
 
 
-def _why_amount(payout: Payout, rail: Rail, before: int) -> str | None:
-    able, currency = rail.capabilities, payout.currency
-    amount = leaving(payout.amount_minor, before, able.unit_minor)
-    with_kept = f" with {Money(before, currency)} carried from before" if before else ""
-    if amount <= 0:
-        step = Money(able.unit_minor, currency)
-        return (
-            f"{rail.title} pays steps of {step}, and {payout.money} to {payout.recipient.name}{with_kept} makes none; "
-            "enter another destination, or owe it together with more."
-        )
-    if able.payment_max_minor is not None and amount > able.payment_max_minor:
-        return (
-            f"{rail.title} pays at most {Money(able.payment_max_minor, currency)} at once, less than {payout.money} to "
-            f"{payout.recipient.name}{with_kept}; enter another destination, or owe it in parts."
-        )
-    return None
+def _why_amount(payout: Payout, rail: Rail, before: int, *, now: datetime) -> str | None:
+    """Checked again under lock, because what was kept before may have left meanwhile."""
+    owed, name = payout.money, payout.recipient.name
+    gross = Money(leaving(payout.amount_minor, before, rail.capabilities.unit_minor), payout.currency)
+    need = amount_need(owed, before, gross, rail.capabilities, title=rail.title, payee=name)
+    terms = in_force(rail.name, now.date())
+    if need is None and terms is not None:
+        need = amount_outside(terms, owed, before, gross, payee=name)
+    return need.words if need else None
 
 
 def _other_payment(session: Session, payout: Payout, place: Destination, *, now: datetime, planned: bool) -> Payout | None:

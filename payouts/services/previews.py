@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,9 +13,12 @@ from core.errors import DomainError
 from core.money import Money
 from payouts import queries
 from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
-from payouts.policies import Usage, content_hash, leaving
+from payouts.policies import Usage, content_hash
+from payouts.policies.ways import Way
 from payouts.rails.base import Rail
-from payouts.services import claims, controls, fitting, runs
+from payouts.services import choices, claims, controls, runs
+
+WAITING = {PayoutStatus.DRAFT, PayoutStatus.APPROVED}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,24 @@ class Line:
     """Why it could not be sent now."""
     leaving: Money
     """What the rail is told to pay, where it pays whole units only or something was carried from before."""
+    price: "Price"
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a payment costs whom. None: the rail does not say, or it can't be known beforehand."""
+
+    gross: Money
+    fee: Money | None
+    cost: Money | None
+    at_most: bool
+    reported: bool
+    """Told by the rail afterwards, not expected."""
+
+    @property
+    def net(self) -> Money | None:
+        """What the payee gets."""
+        return None if self.fee is None else self.gross - self.fee
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,13 @@ class Preview:
     content_hash: str
     lines: list[Line]
     total: Money
+    net: Money
+    """What the payees get, where that is known."""
+    net_unknown: int
+    """For so many lines it is not."""
+    cost: Money
+    """What comes on top for us, where that is known."""
+    cost_at_most: bool
     by_rail: Mapping[str, tuple[Money, int]]
     cover: list[Cover]
     limits: list[Usage]
@@ -76,31 +104,15 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
     new_places = queries.first_time(session, run.payouts)
     by_rail: dict[str, tuple[Money, int]] = {}
     wanted: dict[str, Money] = {}
-    lines = []
-    kept = fitting.kept(session, run.payouts)
-    switches = queries.switches(session)
+    known = choices.outlook(session, run.payouts, rails=rails, now=now)
     counted = [payout for payout in run.payouts if payout.status is not PayoutStatus.CANCELLED]
     for payout in counted:
         total, count = by_rail.get(payout.rail or "", (nothing, 0))
         by_rail[payout.rail or ""] = (total + payout.money, count + 1)
-        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED}:
+        if payout.status in WAITING:
             wanted[payout.fund_account] = wanted.get(payout.fund_account, nothing) + payout.money
-    for payout in run.payouts:
-        place = payout.destination
-        switch = switches.get(payout.rail or "")
-        problem = payout.blocked_reason
-        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED} and place is not None:
-            if place.retired_at is not None:
-                problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
-            elif switch is not None and switch.stopped:
-                problem = f"The rail “{payout.rail}” is stopped: {switch.reason}"
-            else:
-                problem = runs.why_unready(payout, place, rails, now=now) or problem
-        leaves = payout.leaving
-        if payout.status in {PayoutStatus.DRAFT, PayoutStatus.APPROVED} and (rail := rails.get(payout.rail or "")):
-            unit = rail.capabilities.unit_minor
-            leaves = Money(leaving(payout.amount_minor, kept.get(payout.id, 0), unit), run.currency)
-        lines.append(Line(payout, payout.id in new_places, bool(place and place.replaces_id), problem, leaves))
+    lines = [_line(payout, known, first_time=payout.id in new_places) for payout in run.payouts]
+    prices = [line.price for line in lines if line.payout.status is not PayoutStatus.CANCELLED]
     total = sum((payout.money for payout in counted), nothing)
     cover = [Cover(code, need, _available(session, code, run.currency)) for code, need in sorted(wanted.items())]
     return Preview(
@@ -108,12 +120,64 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
         content_hash=content_hash(run.payouts) if run.payouts else run.content_hash,
         lines=lines,
         total=total,
+        net=sum((price.net for price in prices if price.net is not None), nothing),
+        net_unknown=sum(price.net is None for price in prices),
+        cost=sum((price.cost for price in prices if price.cost is not None), nothing),
+        cost_at_most=any(price.at_most for price in prices),
         by_rail=by_rail,
         cover=cover,
         limits=_limits(session, run, counted, total, numbers, now=now),
         approvals_needed=numbers.approvals_needed(total),
         approvals_given=len(runs.current_approvals(run)),
     )
+
+
+def price(payout: Payout, way: Way | None = None) -> Price:
+    """What a payout costs: as its rail reported it, else as `way` says now, else as it was expected when it joined its run."""
+    accepted = payout.live_attempt
+    if accepted is not None and (accepted.fee is not None or accepted.cost is not None):
+        return Price(accepted.money, accepted.fee, accepted.cost, at_most=False, reported=True)
+    if way is not None:
+        return Price(way.gross, way.fee, way.cost, at_most=way.at_most, reported=False)
+    return Price(payout.leaving, payout.expected_fee, payout.expected_cost, at_most=payout.expected_at_most, reported=False)
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """A payout that is due and can't go, and why."""
+
+    payout: Payout
+    why: str
+
+
+def not_ready(session: Session, *, due_by: date, rails: Mapping[str, Rail], now: datetime, most: int = 50) -> list[NotReady]:
+    """Those of what is due and in no run that could not be put into one now, the longest due first."""
+    due = session.scalars(
+        queries.payouts(queries.Filter(due_by=due_by, free=True)).order_by(Payout.due_on, Payout.id).limit(runs.LINES_MAX)
+    ).all()
+    known = choices.outlook(session, due, rails=rails, now=now)
+    found = []
+    for payout in due:
+        choice = known.choice(payout)
+        if choice.way is None:
+            found.append(NotReady(payout, choice.why))
+            if len(found) == most:
+                break
+    return found
+
+
+def _line(payout: Payout, known: choices.Outlook, *, first_time: bool) -> Line:
+    place, problem = payout.destination, payout.blocked_reason
+    way = None
+    if payout.status in WAITING and place is not None:
+        way = next((way for way in known.ways(payout, chosen=()) if way.rail == payout.rail), None)
+        if place.retired_at is not None:
+            problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
+        elif way is not None and way.needs:
+            problem = " ".join(need.words for need in way.needs)
+    now = price(payout, way)
+    leaves = payout.leaving if way is None else way.gross
+    return Line(payout, first_time, bool(place and place.replaces_id), problem, leaves, now)
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ def set_destination(
     actor: Person,
     now: datetime,
 ) -> Destination:
-    """Say where a recipient's money of a currency goes from now on.
+    """Say where a recipient's money of a currency goes on a rail from now on, beside its destinations on other rails.
 
-    The first one can be used at once (an approver sees that it is the first). A changed one cools off, and a notice is
-    written for the address known before, because a changed account is how payments are stolen.
+    The recipient's very first one can be used at once (an approver sees that it is the first). Any later one cools off,
+    whether it replaces another or not, and a notice is written for the address known before: a changed account is how
+    payments are stolen, and so is one more account.
 
     Raises:
         NotFound: there is no such recipient.
@@ -75,13 +76,13 @@ def set_destination(
     exponent(currency)
     checked = rail.check_destination(details, currency)
     print_of_it = fingerprint(rail.name, currency, checked.details)
-    before = current_destination(session, recipient_id, currency)
+    before = current_destination(session, recipient_id, currency, rail.name)
     if before is not None and before.fingerprint == print_of_it:
         return before
-    usable_from = now
+    is_first = session.scalar(select(Destination.id).where(Destination.recipient_id == recipient_id).limit(1)) is None
+    usable_from = now if is_first else now + limits(session, now=now).cool_off
     if before is not None:
         before.retired_at = now
-        usable_from = now + limits(session, now=now).cool_off
         session.flush()  # retire the old one before the new one takes its place in the index
     destination = Destination(
         id=new_id(), recipient_id=recipient_id, rail=rail.name, currency=currency, details=dict(checked.details),
@@ -89,12 +90,14 @@ def set_destination(
         replaces_id=before.id if before else None,
     )  # fmt: skip
     session.add(destination)
-    if before is not None and recipient.email:
-        message = (
-            f"The {currency} payment details of {recipient.name} were changed from {before.label} to {checked.label}. "
-            f"Nothing is paid there before {usable_from:%Y-%m-%d %H:%M} UTC. If this was not you, answer at once."
-        )
-        session.add(Notice(id=new_id(), recipient_id=recipient_id, address=recipient.email, message=message, created_at=now))
+    if not is_first:
+        changed = f"changed from {before.label} to {checked.label}" if before else f"given one more destination, {checked.label}"
+        _notify(
+            session, recipient,
+            f"The {currency} payment details of {recipient.name} were {changed}. "
+            f"Nothing is paid there before {usable_from:%Y-%m-%d %H:%M} UTC. If this was not you, answer at once.",
+            now=now,
+        )  # fmt: skip
     session.flush()
     audit.record(
         session, "recipient.destination_changed" if before else "recipient.destination_added", recipient, actor=actor,
@@ -103,13 +106,72 @@ def set_destination(
     return destination
 
 
-def current_destination(session: Session, recipient_id: UUID, currency: str) -> Destination | None:
-    """Where the recipient's money of this currency goes."""
+def current_destination(session: Session, recipient_id: UUID, currency: str, rail: str) -> Destination | None:
+    """Where the recipient's money of this currency goes on this rail."""
     return session.scalars(
         select(Destination).where(
-            Destination.recipient_id == recipient_id, Destination.currency == currency, Destination.retired_at.is_(None)
+            Destination.recipient_id == recipient_id, Destination.currency == currency, Destination.rail == rail,
+            Destination.retired_at.is_(None),
         )
+    ).one_or_none()  # fmt: skip
+
+
+def remove_destination(session: Session, destination_id: UUID, *, reason: str, actor: Person, now: datetime) -> Destination:
+    """Nothing more goes there, from now on. What is approved to go there has to be taken back.
+
+    Raises:
+        NotFound: there is none of this id in use.
+        InvalidInput: without a reason.
+    """
+    if not reason.strip():
+        raise InvalidInput("Say why nothing more goes there.", field="reason")
+    place = session.scalars(
+        select(Destination).where(Destination.id == destination_id, Destination.retired_at.is_(None)).with_for_update()
     ).one_or_none()
+    if place is None:
+        raise NotFound("There is no such destination in use.")
+    place.retired_at = now
+    recipient = place.recipient
+    session.flush()
+    if recipient.preferred_rail == place.rail and not _has_place(session, recipient, place.rail):
+        recipient.preferred_rail = None
+    _notify(session, recipient, f"{place.label} was removed from the payment details of {recipient.name}.", now=now)
+    session.flush()
+    audit.record(
+        session, "recipient.destination_removed", recipient, actor=actor, at=now, reason=reason.strip(), rail=place.rail,
+        currency=place.currency, label=place.label,
+    )  # fmt: skip
+    return place
+
+
+def prefer_rail(session: Session, recipient_id: UUID, rail: str | None, *, actor: Person, now: datetime) -> Recipient:
+    """By which rail a recipient wants to be paid whenever that is possible; None leaves it to the platform.
+
+    Raises:
+        NotFound: there is no such recipient.
+        InvalidInput: it has no destination on that rail.
+    """
+    recipient = session.get(Recipient, recipient_id, with_for_update=True)
+    if recipient is None:
+        raise NotFound("There is no such recipient.")
+    if rail is not None and not _has_place(session, recipient, rail):
+        raise InvalidInput(f"{recipient.name} has no destination on that rail yet; enter one first.", field="rail")
+    if recipient.preferred_rail != rail:
+        recipient.preferred_rail = rail
+        audit.record(session, "recipient.rail_preferred", recipient, actor=actor, at=now, rail=rail or "the platform's choice")
+    return recipient
+
+
+def _has_place(session: Session, recipient: Recipient, rail: str) -> bool:
+    query = select(Destination.id).where(
+        Destination.recipient_id == recipient.id, Destination.rail == rail, Destination.retired_at.is_(None)
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def _notify(session: Session, recipient: Recipient, message: str, *, now: datetime) -> None:
+    if recipient.email:
+        session.add(Notice(id=new_id(), recipient_id=recipient.id, address=recipient.email, message=message, created_at=now))
 
 
 def told(session: Session, notice_id: UUID, *, actor: Person, now: datetime) -> Notice:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
+from core.money import Money
 from payouts.models import AttemptFailure, AttemptState, Payout, PayoutAttempt, PayoutStatus
 from payouts.policies import Finding, Rules, judge
 from payouts.rails.base import Capabilities, NotNow, NotYet, RailError, Receipt, Refused, SaidNo
@@ -58,17 +59,25 @@ def accepted(session: Session, attempt_id: UUID, receipt: Receipt, *, now: datet
         )
         to_people(session, payout, attempt, f"The rail answered with {receipt.remote_id}, which {problem}.", now=now, alarm=True)
         return
-    settle(session, payout, attempt, receipt.remote_id, now=now)
+    settle(session, payout, attempt, receipt, now=now)
 
 
-def settle(session: Session, payout: Payout, attempt: PayoutAttempt, remote_id: str, *, now: datetime) -> None:
+def settle(session: Session, payout: Payout, attempt: PayoutAttempt, receipt: Receipt, *, now: datetime) -> None:
     """Mark paid and settle the hold. The ledger key exists once per payout, whatever happens."""
-    attempt.advance(AttemptState.ACCEPTED, at=now, remote_id=remote_id)
+    attempt.advance(AttemptState.ACCEPTED, at=now, remote_id=receipt.remote_id)
+    attempt.fee_minor, attempt.cost_minor = _told(attempt, receipt.fee, most=attempt.money), _told(attempt, receipt.cost)
     ledger.settle(session, key=payout.settle_key, amounts=None, at=now, hold_key=payout.hold_key)
     payout.advance(PayoutStatus.PAID)
     payout.paid_at, payout.blocked_reason = now, None
-    audit.record(session, "payout.paid", payout, actor=None, at=now, remote_id=remote_id, attempt=attempt.no)
+    audit.record(session, "payout.paid", payout, actor=None, at=now, remote_id=receipt.remote_id, attempt=attempt.no)
     tell(session, payout, now=now)
+
+
+def _told(attempt: PayoutAttempt, amount: Money | None, *, most: Money | None = None) -> int | None:
+    """A price the rail told, if it can be one: in the payment's currency, not negative, and from the payee not more than it."""
+    if amount is None or amount.currency != attempt.money.currency or amount < Money(0, amount.currency):
+        return None
+    return None if most is not None and amount > most else amount.amount_minor
 
 
 def answered(session: Session, claimed: Claim, error: Exception, *, now: datetime) -> None:

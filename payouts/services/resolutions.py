@@ -16,7 +16,7 @@ from core.files import StoredFile
 from core.identity.models import Person
 from payouts.models import AttemptFailure, AttemptState, Outcome, Payout, PayoutAttempt, PayoutStatus, Resolution
 from payouts.policies import Rules
-from payouts.rails.base import Rail
+from payouts.rails.base import Rail, Receipt
 from payouts.services import fitting, records, sending
 from payouts.services.claims import bank_account
 from payouts.services.requests import tell
@@ -181,7 +181,7 @@ def _make_it_so(session: Session, payout: Payout, attempt: PayoutAttempt, resolu
         case Outcome.ACCEPTED:
             assert resolution.remote_id is not None
             _require_free(session, attempt, resolution.remote_id)
-            records.settle(session, payout, attempt, resolution.remote_id, now=now)
+            records.settle(session, payout, attempt, Receipt(resolution.remote_id, attempt.money), now=now)
         case Outcome.FAILED:
             records.failed(session, payout, attempt, AttemptFailure.RULED, resolution.note, now=now)
             tell(session, payout, now=now, status="failed")

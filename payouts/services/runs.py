@@ -1,6 +1,6 @@
 """Runs: prepare what is due, approve exactly that content with four eyes, send it canary first."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -15,8 +15,9 @@ from core.identity.models import Person
 from core.money import Money
 from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, RunApproval, RunStatus
 from payouts.policies import Usage, content_hash, line_hash
+from payouts.policies.ways import Way
 from payouts.rails.base import Rail
-from payouts.services import controls, fitting
+from payouts.services import choices, controls
 
 LINES_MAX = 1_000
 """An approver reads every line."""
@@ -77,6 +78,8 @@ def prepare(
 ) -> tuple[Run, list[Unready]]:
     """Put every draft payout that is due and ready into a new run; of one rail, or of these obligations, if given.
 
+    Each goes by the rail that the rules choose for it (policies/ways.py), or by the one a person named.
+
     Raises:
         NothingToPay: none is; says why for the first of those that are due.
     """
@@ -96,24 +99,16 @@ def prepare(
     if obligations is not None:
         query = query.where(Payout.obligation.in_(obligations))
     due = session.scalars(query).all()
-    places = current_destinations(session, [payout.recipient_id for payout in due], currency)
-    kept = fitting.kept(session, due)
+    known = choices.outlook(session, due, rails=rails, now=now)
     ready: list[Payout] = []
     unready: list[Unready] = []
     for payout in due:
-        place = places.get(payout.recipient_id)
-        if rail is not None and place is not None and place.rail != rail:
-            continue
-        reason = why_unready(payout, place, rails, now=now)
-        if reason is None and place is not None:
-            reason = fitting.why_unfit(
-                session, payout, place, rails[place.rail], kept=kept.get(payout.id, 0), chosen=ready, now=now
-            )
-        if reason:
-            unready.append(Unready(payout, reason))
-        else:
-            assert place is not None
-            payout.destination, payout.rail = place, place.rail
+        choice = known.choice(payout, chosen=ready)
+        if choice.way is None:
+            if rail is None or known.place(payout, rail) is not None:
+                unready.append(Unready(payout, choice.why))
+        elif rail is None or choice.way.rail == rail:
+            _take(payout, choice.way, known.place(payout, choice.way.rail), choice.why)
             ready.append(payout)
     if not ready:
         first = f" The first of {len(unready)}: {unready[0].reason}" if unready else ""
@@ -135,27 +130,6 @@ def prepare(
     return run, unready
 
 
-def why_unready(payout: Payout, place: Destination | None, rails: Mapping[str, Rail], *, now: datetime) -> str | None:
-    """Why a due payout can't be put in a run, and what to do; None if it can."""
-    who = payout.recipient.name
-    if place is None:
-        return f"{who} has no destination for {payout.currency}; add one under Payouts → Recipients."
-    if place.rail not in rails:
-        return f"The rail “{place.rail}” of {who} is not part of this installation; enter another destination."
-    if now < place.usable_from:
-        return f"The new payment details of {who} cool off until {place.usable_from:%Y-%m-%d %H:%M} UTC."
-    return None
-
-
-def current_destinations(session: Session, recipient_ids: Sequence[UUID], currency: str) -> dict[UUID, Destination]:
-    rows = session.scalars(
-        select(Destination).where(
-            Destination.recipient_id.in_(recipient_ids), Destination.currency == currency, Destination.retired_at.is_(None)
-        )
-    )
-    return {row.recipient_id: row for row in rows}
-
-
 def remove_line(session: Session, run_id: UUID, payout_id: UUID, *, actor: Person, now: datetime) -> Run:
     """Take a payout out of a run that is not on its way. It is due again; approvals of the old content are void.
 
@@ -168,7 +142,7 @@ def remove_line(session: Session, run_id: UUID, payout_id: UUID, *, actor: Perso
     if payout is None:
         raise NotFound(f"{run.name} has no such line.")
     _void_approvals(session, run, actor=actor, now=now, reason="A line was taken out.")
-    _leave(payout)
+    leave(payout)
     audit.record(session, "payout.left_run", payout, actor=actor, at=now, run=str(run.id))
     if run.payouts:
         run.content_hash = content_hash(run.payouts)
@@ -186,7 +160,7 @@ def cancel(session: Session, run_id: UUID, *, actor: Person, now: datetime, reas
     run = editable(session, run_id)
     _void_approvals(session, run, actor=actor, now=now, reason="The run was given up.")
     for payout in list(run.payouts):
-        _leave(payout)
+        leave(payout)
     run.advance(RunStatus.CANCELLED)
     run.finished_at = now
     audit.record(session, "run.cancelled", run, actor=actor, at=now, reason=reason)
@@ -201,7 +175,8 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
 
     Raises:
         NotEditable: the run is not a draft any more.
-        SelfApproval: the approver prepared the run, asked for one of its payouts, is paid by it, or entered a destination.
+        SelfApproval: the approver prepared the run, asked for one of its payouts, is paid by it, entered a destination, or
+            chose a rail.
         AlreadyApproved: this person did.
         ContentChanged: the run holds something else than the approver saw, or than was prepared.
         LimitReached: the run is larger than a run may be, or one of its payouts than a payout may be.
@@ -258,6 +233,8 @@ def _require_no_stake(run: Run, approver: Person) -> None:
             raise SelfApproval(
                 f"You entered where the money of {payout.recipient.name} in {run.name} goes; another person approves it."
             )
+        if payout.wish_by_id == approver.id:
+            raise SelfApproval(f"You chose the rail for {payout.recipient.name} in {run.name}; another person approves it.")
 
 
 def withdraw_approval(session: Session, run_id: UUID, *, actor: Person, now: datetime, reason: str) -> Run:
@@ -341,9 +318,20 @@ def back_to_draft(payout: Payout) -> None:
     payout.attempts_allowed = attempts
 
 
-def _leave(payout: Payout) -> None:
-    payout.run = payout.destination = payout.rail = payout.blocked_reason = None
-    payout.is_canary = False
+def _take(payout: Payout, way: Way, place: Destination | None, why: str) -> None:
+    """Make it a line: where it goes, by which rail and why, and what that is expected to cost."""
+    assert place is not None, "a possible way has a place"
+    payout.destination, payout.rail, payout.rail_reason = place, way.rail, why
+    payout.expected_fee_minor = None if way.fee is None else way.fee.amount_minor
+    payout.expected_cost_minor = None if way.cost is None else way.cost.amount_minor
+    payout.expected_at_most = way.at_most
+
+
+def leave(payout: Payout) -> None:
+    """Make it no line of any run: where and how it goes is open again."""
+    payout.run = payout.destination = payout.rail = payout.blocked_reason = payout.rail_reason = None
+    payout.expected_fee_minor = payout.expected_cost_minor = None
+    payout.is_canary = payout.expected_at_most = False
 
 
 def _require_limits(session: Session, run: Run, total: Money, numbers: controls.Limits, *, now: datetime) -> None:

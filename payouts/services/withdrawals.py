@@ -60,10 +60,9 @@ def take_back(session: Session, payout_id: UUID, *, actor: Person, reason: str, 
     if payout.status is not PayoutStatus.DRAFT:
         _void_hold(session, payout, now=now)
         back_to_draft(payout)
-        payout.run_id = payout.destination_id = payout.rail = payout.blocked_reason = payout.reserved_at = None
-        payout.is_canary, payout.carried_minor = False, 0
+        runs.leave(payout)
+        payout.reserved_at, payout.carried_minor = None, 0
         session.flush()
-        session.expire(payout, ["run", "destination"])
     audit.record(session, "payout.taken_back", payout, actor=actor, at=now, reason=reason.strip(), run=str(run_id))
     if run_id is not None:
         sending.close_if_finished(session, run_id, now=now)

@@ -81,6 +81,7 @@ def _page(
     if place is not None:
         try:
             standing = onboarding.asked(rail.standing, place.details)
+            onboarding.remember(db(), place, standing, now=utc_now())
         except DomainError as error:
             trouble = error.message  # the page says so; nothing else on it depends on the rail
     return page(

@@ -14,10 +14,10 @@ from core.errors import DomainError
 from core.identity.models import Role
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from payouts import queries, rails
-from payouts.forms import FindingForm, ReasonForm
+from payouts.forms import FindingForm, RailForm, ReasonForm
 from payouts.models import AttemptState, Outcome, Payout, PayoutStatus
 from payouts.rails.base import ReversibleRail
-from payouts.services import reversals, withdrawals
+from payouts.services import choices, previews, reversals, withdrawals
 from payouts.services.onboarding import asked
 from payouts.views import CONSOLE, bp
 
@@ -52,6 +52,32 @@ def try_again(payout_id: UUID) -> ResponseReturnValue:
     return _change(payout_id, withdrawals.try_again, "Another attempt is on its way.")
 
 
+@bp.post("/<uuid:payout_id>/rail")
+@requires(Role.FINANCE)
+def choose_rail(payout_id: UUID) -> ResponseReturnValue:
+    """A person's word that it goes by this rail and no other."""
+    form, here = RailForm(), rails.configured()
+    form.offer(here.values())
+    if form.validate_on_submit():
+        try:
+            choices.wish(
+                db(), payout_id, rail=form.rail.data, reason=form.reason.data, rails=here, actor=current_person(), now=utc_now()
+            )
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash("The rail is chosen; your reason stays in the history.")
+            return redirect(url_for(".show", payout_id=payout_id), code=303)
+    return show_payout(payout_id, rail_form=form)
+
+
+@bp.post("/<uuid:payout_id>/rail/withdrawal")
+@requires(Role.FINANCE)
+def leave_rail_to_platform(payout_id: UUID) -> ResponseReturnValue:
+    """Take a person's choice of the rail back."""
+    return _change(payout_id, choices.unwish, "The platform chooses the rail again.")
+
+
 @bp.post("/<uuid:payout_id>/reversal")
 @requires(Role.PAYOUT_APPROVER)
 @fresh_second_factor
@@ -75,18 +101,30 @@ def create_reversal(payout_id: UUID) -> ResponseReturnValue:
     return show_payout(payout_id, reason=form)
 
 
-def show_payout(payout_id: UUID, *, reason: ReasonForm | None = None, finding: FindingForm | None = None) -> ResponseReturnValue:
+def show_payout(
+    payout_id: UUID,
+    *,
+    reason: ReasonForm | None = None,
+    finding: FindingForm | None = None,
+    rail_form: RailForm | None = None,
+) -> ResponseReturnValue:
     """The page, with a refused form if there is one."""
-    session, now = db(), utc_now()
+    session, now, here = db(), utc_now(), rails.configured()
     payout = queries.payout(session, payout_id)
-    rail = rails.configured().get(payout.rail or "")
+    rail = here.get(payout.rail or "")
+    known = choices.outlook(session, [payout], rails=here, lacks=rails.missing_settings(), now=now)
+    undecided = payout.status is PayoutStatus.DRAFT
     last = payout.attempts[-1] if payout.attempts else None
     outcomes = outcomes_for(payout)
     if finding is None and outcomes and last is not None and last.proposal is None:
         finding = FindingForm(formdata=None).offer(outcomes)
     return page(
         "payouts/show.html",
-        form=reason or finding,
+        form=reason or rail_form or finding,
+        ways=known.ways(payout) if undecided else [],
+        choice=known.choice(payout) if undecided and payout.run_id is None else None,
+        price=None if undecided and payout.run_id is None else previews.price(payout),
+        rail_form=rail_form or RailForm(formdata=None).offer(here.values()),
         reason_form=reason or ReasonForm(formdata=None),
         finding=finding,
         payout=payout,

@@ -3,12 +3,12 @@
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core.clock import utc_now
+from core.clock import today, utc_now
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Role
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.forms import choices
-from payouts import queries
+from payouts import queries, terms
 from payouts import rails as known_rails
 from payouts.forms import RULE_WORDS, ReasonForm, RuleForm
 from payouts.models import RuleKind
@@ -101,7 +101,7 @@ def _rails(form: ReasonForm | None) -> ResponseReturnValue:
     return page(
         "payouts/rails.html",
         form=form,
-        rails=[(rail, rail.health()) for rail in configured.values()],
+        rails=[(rail, rail.health(), terms.in_force(rail.name, today())) for rail in configured.values()],
         switches=queries.switches(db()),
         reason_form=ReasonForm(formdata=None),
     )

@@ -105,6 +105,26 @@ def create_destination(recipient_id: UUID, rail_name: str) -> ResponseReturnValu
     return page("payouts/destination.html", form=form, recipient=recipient, rail=rail)
 
 
+@bp.post("/recipients/<uuid:recipient_id>/preference")
+@requires(Role.FINANCE)
+def prefer_rail(recipient_id: UUID) -> ResponseReturnValue:
+    """By which rail the recipient wants to be paid, as it told us."""
+    rail = request.form.get("rail") or None
+    made = recipients.prefer_rail(db(), recipient_id, rail, actor=current_person(), now=utc_now())
+    flash(f"{made.name} is paid by that rail whenever it can be." if rail else f"The platform chooses the rail for {made.name}.")
+    return redirect(url_for(".show_recipient", recipient_id=recipient_id), code=303)
+
+
+@bp.post("/destinations/<uuid:destination_id>/removal")
+@requires(Role.FINANCE)
+def remove_destination(destination_id: UUID) -> ResponseReturnValue:
+    """Nothing more goes there."""
+    reason = request.form.get("reason", "")
+    place = recipients.remove_destination(db(), destination_id, reason=reason, actor=current_person(), now=utc_now())
+    flash(f"Nothing more goes to {place.label}.", "warning")
+    return redirect(url_for(".show_recipient", recipient_id=place.recipient_id), code=303)
+
+
 @bp.post("/notices/<uuid:notice_id>/telling")
 @requires(Role.FINANCE)
 def tell_recipient(notice_id: UUID) -> ResponseReturnValue:

@@ -152,12 +152,12 @@ def test_states_there_are_not_are_named(trial: FakeRailServer, run: Run) -> None
 
 
 def test_the_kill_switch(trial: FakeRailServer, run: Run) -> None:
+    run("run", "prepare", "--as", "finn@example.org")
     stopped = parsed(run("rail", "stop", "fake", "--reason", "Drill", "--as", "finn@example.org", "--json"))
     assert stopped == {"rail": "fake", "state": "stopped", "reason": "Drill"}
     assert {row["rail"]: row["state"] for row in parsed(run("rail", "list", "--json"))}["fake"] == "stopped"
-    run("run", "prepare", "--as", "finn@example.org")
     problems = parsed(run("run", "preview", "1", "--json", exit_code=1))["problems"]
-    assert problems == ["The rail “fake” is stopped: Drill"]
+    assert problems == ["The rail “Trial rail (no real money)” is stopped: Drill"]
     run("rail", "start", "fake", "--reason", "Drill over", "--as", "finn@example.org", exit_code=1)
     started = parsed(run("rail", "start", "fake", "--reason", "Drill over", "--as", "petra@example.org", "--json"))
     assert started == {"rail": "fake", "state": "running", "reason": "Drill over"}

@@ -41,7 +41,8 @@ def refused(session: Session, statement: str, match: str) -> None:
 
 ANOTHER = (
     "INSERT INTO payout_attempt SELECT (jsonb_populate_record(a, jsonb_build_object("
-    "'id', gen_random_uuid(), 'no', {no}, 'idem_key', '{key}', 'remote_id', {remote}, 'state', '{state}', 'failure', {failure}"
+    "'id', gen_random_uuid(), 'no', {no}, 'idem_key', '{key}', 'remote_id', {remote}, 'state', '{state}', 'failure', {failure},"
+    "'fee_minor', NULL, 'cost_minor', NULL"
     "))).* FROM payout_attempt a LIMIT 1"
 )
 

@@ -185,7 +185,7 @@ def test_a_second_payment_to_one_maintainer_waits_for_the_next_month(desk: Desk)
 @pytest.mark.parametrize("once", [True, False])
 def test_the_engine_itself_holds_a_second_payment_back(desk: Desk, monkeypatch: pytest.MonkeyPatch, once: bool) -> None:
     """Even if both got into a run; without the rule (the control) both would be handed over, and could not be told apart."""
-    monkeypatch.setattr(fitting, "why_unfit", lambda *_, **__: None)
+    monkeypatch.setattr(fitting, "why_taken", lambda *_, **__: None)
     monkeypatch.setattr(desk.rail, "capabilities", replace(desk.rail.capabilities, once_a_month=once))
     payouts = [desk.owed("ada", 1_000), desk.owed("@Ada", 1_000)]
     desk.send(*payouts)

@@ -200,7 +200,7 @@ def test_a_changed_destination_cools_off_and_somebody_is_to_be_told(
 def test_the_same_destination_again_changes_nothing(
     session: Session, people: world.Cast, ada: Recipient, rails: Mapping[str, Rail], clock: world.Clock
 ) -> None:
-    before = recipients.current_destination(session, ada.id, "USD")
+    before = recipients.current_destination(session, ada.id, "USD", "fake")
     same = recipients.set_destination(
         session, ada.id, rail=rails["fake"], currency="USD", details={"account": " acct_Ada "}, actor=people.finance, now=clock()
     )

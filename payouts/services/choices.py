@@ -1,0 +1,187 @@
+"""Which rail pays whom: what is known of payees, payouts and rails, handed to the rules; and a person's word against them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import audit
+from core.config import settings
+from core.errors import DomainError, InvalidInput, NotFound
+from core.identity.models import Person
+from payouts import queries, terms
+from payouts.models import Destination, Payout, PayoutStatus, RailSwitch, Standing
+from payouts.policies.ways import NEVER, Asked, Candidate, Choice, Place, Way, Wish, choose, ways
+from payouts.rails.base import OnboardingRail, Rail
+from payouts.services import fitting
+
+
+class RailImpossible(DomainError):
+    """The rail can't pay this payout, whoever says so."""
+
+    code = "rail_impossible"
+
+
+class RailDecided(DomainError):
+    """The payout is a line of a run, and with it its rail was approved or will be."""
+
+    code = "rail_decided"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """All that is known for paying some payouts now, read at once."""
+
+    session: Session
+    rails: Mapping[str, Rail]
+    lacks: Mapping[str, Sequence[str]]
+    """Rails this installation could have, and the settings each lacks."""
+    now: datetime
+    places: Mapping[tuple[UUID, str, str], Destination]
+    """By recipient, currency and rail."""
+    known: Mapping[tuple[UUID, str], set[str]]
+    """The rails on which a recipient has a destination, by recipient and currency."""
+    standings: Mapping[UUID, Standing]
+    switches: Mapping[str, RailSwitch]
+    kept: Mapping[UUID, int]
+    home: str = field(default_factory=lambda: settings().pledgeworks_country)
+
+    def asked(self, payout: Payout) -> Asked:
+        who = payout.recipient
+        return Asked(
+            owed=payout.money,
+            kept=self.kept.get(payout.id, 0),
+            payee=who.name,
+            country=who.country,
+            payer_country=self.home,
+            now=self.now,
+            preferred=who.preferred_rail,
+        )
+
+    def ways(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> list[Way]:
+        """Every way to pay this, the best first; `chosen` are the payouts that go into the same run."""
+        here = self.rails.keys() | self.lacks.keys()
+        names = sorted(here | self.known.get((payout.recipient_id, payout.currency), set()))
+        return ways(self.asked(payout), [self._candidate(payout, name, chosen) for name in names])
+
+    def choice(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> Choice:
+        """The rail this goes by, if it can go."""
+        return choose(self.ways(payout, chosen=chosen), self.asked(payout), self._wish(payout))
+
+    def place(self, payout: Payout, rail: str) -> Destination | None:
+        return self.places.get((payout.recipient_id, payout.currency, rail))
+
+    def _wish(self, payout: Payout) -> Wish | None:
+        if payout.wish_rail is None or payout.wish_by is None:
+            return None
+        return Wish(payout.wish_rail, payout.wish_by.name, payout.wish_reason or "")
+
+    def _candidate(self, payout: Payout, name: str, chosen: Sequence[Payout]) -> Candidate:
+        rail, place, known = self.rails.get(name), self.place(payout, name), terms.in_force(name, self.now.date())
+        switch = self.switches.get(name)
+        taken = None
+        if rail is not None and place is not None:
+            taken = fitting.why_taken(self.session, payout, place, rail, chosen=chosen, now=self.now)
+        return Candidate(
+            rail=name,
+            title=rail.title if rail else known.title if known else name,
+            capabilities=rail.capabilities if rail else None,
+            terms=known,
+            place=self._place(place),
+            stopped=switch.reason if switch and switch.stopped else None,
+            lacks=self.lacks.get(name, ()),
+            asks_for=", ".join(each.label for each in rail.destination_fields if each.required) if rail else "",
+            has_accounts=isinstance(rail, OnboardingRail),
+            taken=taken,
+        )
+
+    def _place(self, place: Destination | None) -> Place | None:
+        if place is None:
+            return None
+        standing = self.standings.get(place.id)
+        return Place(place.label, place.usable_from, standing.problem if standing else None)
+
+
+def outlook(
+    session: Session,
+    payouts: Sequence[Payout],
+    *,
+    rails: Mapping[str, Rail],
+    now: datetime,
+    lacks: Mapping[str, Sequence[str]] | None = None,
+) -> Outlook:
+    """Read what is known for these payouts, in as many queries for one as for a thousand."""
+    places = queries.places(session, {payout.recipient_id for payout in payouts})
+    known: dict[tuple[UUID, str], set[str]] = {}
+    for place in places:
+        known.setdefault((place.recipient_id, place.currency), set()).add(place.rail)
+    rows = session.scalars(select(Standing).where(Standing.destination_id.in_([place.id for place in places])))
+    return Outlook(
+        session=session,
+        rails=rails,
+        lacks=lacks or {},
+        now=now,
+        places={(place.recipient_id, place.currency, place.rail): place for place in places},
+        known=known,
+        standings={row.destination_id: row for row in rows},
+        switches=queries.switches(session),
+        kept=fitting.kept(session, payouts),
+    )
+
+
+def wish(
+    session: Session, payout_id: UUID, *, rail: str, reason: str, rails: Mapping[str, Rail], actor: Person, now: datetime
+) -> Payout:
+    """A person's word that a payout goes by a rail. It waits until that rail can pay it.
+
+    Raises:
+        RailDecided: it is in a run, on its way or ended.
+        RailImpossible: the rail does not serve this payee, currency or amount, whatever is still brought.
+        InvalidInput: without a reason.
+    """
+    if not reason.strip():
+        raise InvalidInput("Say why this rail and not the one the platform would choose.", field="reason")
+    payout = _undecided(session, payout_id)
+    way = next((way for way in outlook(session, [payout], rails=rails, now=now).ways(payout) if way.rail == rail), None)
+    if way is None:
+        raise RailImpossible(f"There is no rail “{rail}” in this installation.")
+    if way.never:
+        said = " ".join(need.words for need in way.needs if need.kind in NEVER)
+        raise RailImpossible(said, rail=rail)
+    payout.wish_rail, payout.wish_reason, payout.wish_by = rail, reason.strip(), actor
+    session.flush()
+    audit.record(session, "payout.rail_chosen", payout, actor=actor, at=now, reason=reason.strip(), rail=rail)
+    return payout
+
+
+def unwish(session: Session, payout_id: UUID, *, reason: str, actor: Person, now: datetime) -> Payout:
+    """Leave the rail to the platform again.
+
+    Raises:
+        RailDecided: it is in a run, on its way or ended.
+        InvalidInput: without a reason, or nobody had chosen.
+    """
+    if not reason.strip():
+        raise InvalidInput("Say why the choice is taken back.", field="reason")
+    payout = _undecided(session, payout_id)
+    if payout.wish_rail is None:
+        raise InvalidInput("Nobody chose a rail for this payout; the platform does.")
+    before = payout.wish_rail
+    payout.wish_rail = payout.wish_reason = payout.wish_by = None
+    session.flush()
+    audit.record(session, "payout.rail_left_to_platform", payout, actor=actor, at=now, reason=reason.strip(), rail=before)
+    return payout
+
+
+def _undecided(session: Session, payout_id: UUID) -> Payout:
+    payout = session.scalars(
+        select(Payout).where(Payout.id == payout_id).with_for_update(of=Payout).execution_options(populate_existing=True)
+    ).one_or_none()
+    if payout is None:
+        raise NotFound("There is no such payout.")
+    if payout.status is not PayoutStatus.DRAFT or payout.run_id is not None:
+        raise RailDecided("Its rail is part of a run; take the payout out of the run first.")
+    return payout
