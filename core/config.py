@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     pledgeworks_stripe_key: SecretStr | None = Field(
         default=None,
         description=(
-            "Secret or restricted key of Stripe; with it the rail Stripe Connect exists. "
+            "Secret or restricted key of Stripe; with it companies can pay online, and the rail Stripe Connect exists. "
             "A live key is taken in production only, a test key everywhere else."
         ),
     )
@@ -81,6 +81,13 @@ class Settings(BaseSettings):
     pledgeworks_rail_terms: Path | None = Field(
         default=None,
         description="TOML file with what rails cost you and reach, instead of payouts/data/rail_terms.toml.",
+    )
+    pledgeworks_stripe_webhook_secrets: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Signing secrets of Stripe's webhook endpoint (whsec_…), separated by commas; two while one is being replaced. "
+            "Unset: deliveries are refused, and pay-ins are looked at hourly only."
+        ),
     )
     pledgeworks_github_sponsor: str | None = Field(
         default=None,
@@ -110,6 +117,13 @@ class Settings(BaseSettings):
             raise ValueError(f"a {kind} key has no place {'in' if production else 'outside'} production")
         return key
 
+    @field_validator("pledgeworks_stripe_webhook_secrets")
+    @classmethod
+    def _signing_secrets(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not all(each.strip().startswith("whsec_") for each in given.get_secret_value().split(",")):
+            raise ValueError("each signing secret starts with whsec_; the dashboard shows it beside the endpoint")
+        return given
+
     @field_validator("pledgeworks_stripe_url")
     @classmethod
     def _never_elsewhere_in_production(cls, base: str | None, info: ValidationInfo) -> str | None:
@@ -126,6 +140,11 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         return self.pledgeworks_base_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def stripe_webhook_secrets(self) -> list[str]:
+        given = self.pledgeworks_stripe_webhook_secrets
+        return [each.strip() for each in given.get_secret_value().split(",")] if given else []
 
     @property
     def object_store_url(self) -> str:

@@ -13,7 +13,7 @@ from core.identity import people
 from core.money import Money
 from pledge import queries
 from pledge.member_file import Form
-from pledge.models import PledgeMinimum
+from pledge.models import CardLimit, PledgeMinimum
 from pledge.policies.standing import NoMinimum, Standing, developers_from, minimum_on
 from pledge.policies.totals import amount, plain
 from pledge.public import figures, totals_json
@@ -179,6 +179,59 @@ def _minimum(row: PledgeMinimum) -> dict[str, object]:
         "source": row.source,
         "author": row.author,
         "rules_version": row.rules_version,
+    }
+
+
+@pledge.group("card-limit", cls=Commands)
+def card_limit_group() -> None:
+    """The dated table of the largest online payment by card."""
+
+
+@card_limit_group.command("list")
+@json_option
+def card_limit_list(as_json: bool) -> None:
+    """Print the table of card limits."""
+    with session_scope() as session:
+        rows = [_card_limit(row) for row in queries.card_limits(session)]
+    if as_json:
+        print_json(rows)
+        return
+    headings = {"valid_from": "From", "currency": "Currency", "amount": "Largest by card"}
+    print_table(rows, {**headings, "author": "Author", "source": "Source"}, empty="The table is empty: no cards.")
+
+
+@card_limit_group.command("add")
+@click.argument("amount_text", metavar="AMOUNT")
+@click.option("--currency", required=True, help="ISO 4217 code.")
+@click.option("--valid-from", required=True, type=DAY, help="First day it is in force.")
+@click.option("--source", required=True, help="Where it was decided.")
+@click.option("--as", "email", required=True, help="E-mail address of who adds it, in finance.")
+@json_option
+def card_limit_add(amount_text: str, currency: str, valid_from: datetime, source: str, email: str, as_json: bool) -> None:
+    """Take cards up to AMOUNT from a day on; 0 takes none. Pages that are open keep what they were opened with."""
+    with session_scope() as session:
+        row = rules.add_card_limit(
+            session,
+            amount=Money.parse(amount_text, currency.upper()),
+            valid_from=valid_from.date(),
+            source=source,
+            actor=people.acting_person(session, email),
+            now=utc_now(),
+        )
+        described = _card_limit(row)
+    if as_json:
+        print_json(described)
+        return
+    click.echo(f"From {row.valid_from} on: cards up to {row.money}.")
+
+
+def _card_limit(row: CardLimit) -> dict[str, object]:
+    return {
+        "valid_from": row.valid_from,
+        "currency": row.currency,
+        "amount": amount(row.money),
+        "source": row.source,
+        "author": row.author,
     }
 
 

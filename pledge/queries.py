@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
@@ -16,8 +16,12 @@ from core.identity.models import Organisation, Person
 from core.money import Money
 from pledge.models import (
     AnnualReport,
+    CardLimit,
     InKindHelp,
     InstalmentStatus,
+    InstalmentWay,
+    PayIn,
+    PayInStatus,
     Pledge,
     PledgeInstalment,
     PledgeMember,
@@ -25,6 +29,7 @@ from pledge.models import (
     PledgePayment,
     Reminder,
     RenewalRule,
+    StripeEvent,
 )
 from pledge.policies.membership import Renewal, renewal, rule_on
 from pledge.policies.standing import Concentration, Standing, concentration
@@ -250,10 +255,14 @@ def instalments_of(session: Session, pledge: Pledge) -> Sequence[PledgeInstalmen
     ).all()
 
 
-def pay_ins(session: Session, *statuses: InstalmentStatus, limit: int = 100) -> Sequence[PledgeInstalment]:
-    """Pay-ins in these states, longest waiting first."""
+def pay_ins(session: Session, *statuses: InstalmentStatus, limit: int | None = 100) -> Sequence[PledgeInstalment]:
+    """Instalments in these states that come by transfer, or still may; longest waiting first."""
+    unpaid = PledgeInstalment.status == InstalmentStatus.AWAITING_PAYMENT
     return session.scalars(
-        select(PledgeInstalment).where(PledgeInstalment.status.in_(statuses)).order_by(PledgeInstalment.entered_at).limit(limit)
+        select(PledgeInstalment)
+        .where(PledgeInstalment.status.in_(statuses), or_(PledgeInstalment.way == InstalmentWay.TRANSFER, unpaid))
+        .order_by(PledgeInstalment.entered_at)
+        .limit(limit)
     ).all()
 
 
@@ -262,7 +271,7 @@ def settled_instalments(session: Session, *, limit: int = 50) -> Sequence[Pledge
     done = (InstalmentStatus.SETTLED, InstalmentStatus.FAILED)
     return session.scalars(
         select(PledgeInstalment)
-        .where(PledgeInstalment.status.in_(done))
+        .where(PledgeInstalment.status.in_(done), PledgeInstalment.way == InstalmentWay.TRANSFER)
         .order_by(func.coalesce(PledgeInstalment.confirmed_at, PledgeInstalment.entered_at).desc())
         .limit(limit)
     ).all()
@@ -298,6 +307,77 @@ def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment
     return found
 
 
+def pay_in(session: Session, pay_in_id: UUID) -> PayIn:
+    """One pay-in, to look at.
+
+    Raises:
+        NotFound: no such pay-in.
+    """
+    found = session.get(PayIn, pay_in_id)
+    if found is None:
+        raise NotFound("There is no such pay-in.")
+    return found
+
+
+def locked_pay_in(session: Session, pay_in_id: UUID) -> PayIn:
+    """The pay-in, locked: what the provider says is applied one answer at a time.
+
+    Raises:
+        NotFound: no such pay-in.
+    """
+    found = session.get(PayIn, pay_in_id, with_for_update={"of": PayIn}, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such pay-in.")
+    return found
+
+
+def existing_pay_in(session: Session, pay_in_id: UUID) -> UUID | None:
+    """The id, if a pay-in has it: metadata at the provider may name one of another installation."""
+    return session.scalar(select(PayIn.id).where(PayIn.id == pay_in_id))
+
+
+def pay_in_by_object(session: Session, object_id: str) -> PayIn | None:
+    """The pay-in whose session or payment at the provider this is."""
+    return session.scalars(select(PayIn).where(or_(PayIn.session_id == object_id, PayIn.payment_id == object_id))).first()
+
+
+def unfinished_pay_ins(session: Session) -> Sequence[UUID]:
+    """Pay-ins with a page that may still change by themselves, the oldest first."""
+    statuses = (PayInStatus.OPEN, PayInStatus.PROCESSING, PayInStatus.PAID)
+    query = select(PayIn.id).where(PayIn.status.in_(statuses), PayIn.session_id.is_not(None))
+    return session.scalars(query.order_by(PayIn.started_at)).all()
+
+
+def recent_pay_ins(session: Session, *, limit: int = 100) -> Sequence[PayIn]:
+    """Pay-ins through the provider, those that need eyes first, then the newest."""
+    trouble = PayIn.status.in_((PayInStatus.DISPUTED, PayInStatus.LOST, PayInStatus.FAILED))
+    return session.scalars(select(PayIn).order_by(trouble.desc(), PayIn.started_at.desc()).limit(limit)).all()
+
+
+def payment_of_instalment(session: Session, instalment: PledgeInstalment) -> PledgePayment | None:
+    """What an instalment counts for now."""
+    return session.scalars(
+        select(PledgePayment).where(PledgePayment.instalment_id == instalment.id, PledgePayment.superseded_at.is_(None))
+    ).first()
+
+
+def card_limits(session: Session) -> Sequence[CardLimit]:
+    """The dated table of card limits, oldest first."""
+    return session.scalars(select(CardLimit).order_by(CardLimit.currency, CardLimit.valid_from)).all()
+
+
+def waiting_events(session: Session, *, limit: int = 1000) -> Sequence[StripeEvent]:
+    """Notices nobody has handled, the longest waiting first."""
+    return session.scalars(
+        select(StripeEvent).where(StripeEvent.handled_at.is_(None)).order_by(StripeEvent.received_at).limit(limit)
+    ).all()
+
+
+def latest_event_at(session: Session) -> datetime | None:
+    """By the provider's clock, the newest notice known here."""
+    return session.scalar(select(func.max(StripeEvent.created_at)))
+
+
 def events_of(session: Session, pledge: Pledge, *, limit: int = 30) -> Sequence[Event]:
     """What was done to a period: to itself, its payments, instalments, help in kind and reports; newest first."""
     in_kind = (InKindHelp.member_id == pledge.member_id, InKindHelp.year == pledge.label)
@@ -305,6 +385,7 @@ def events_of(session: Session, pledge: Pledge, *, limit: int = 30) -> Sequence[
         Pledge: select(Pledge.id).where(Pledge.id == pledge.id),
         PledgePayment: select(PledgePayment.id).where(PledgePayment.pledge_id == pledge.id),
         PledgeInstalment: select(PledgeInstalment.id).where(PledgeInstalment.pledge_id == pledge.id),
+        PayIn: select(PayIn.id).join(PayIn.instalment).where(PledgeInstalment.pledge_id == pledge.id),
         AnnualReport: select(AnnualReport.id).where(AnnualReport.pledge_id == pledge.id),
         InKindHelp: select(InKindHelp.id).where(*in_kind),
     }

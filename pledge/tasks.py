@@ -1,12 +1,16 @@
-"""The background work of `pledge`: once a day, time passes for every membership."""
+"""The background work of `pledge`: once a day time passes for every membership, and pay-ins are followed to their end."""
 
 from datetime import datetime, time
 
 import structlog
 
+from core.clock import utc_now
 from core.db import session_scope
-from core.tasks import daily
-from pledge.services import membership
+from core.tasks import Run, daily, enqueue, every, handler
+from pledge import providers, queries
+from pledge.services import inbox, membership, pay_ins
+from pledge.services.inbox import HandleNotice
+from pledge.services.pay_ins import LookAt
 
 log = structlog.get_logger()
 
@@ -17,3 +21,48 @@ def pass_a_day(now: datetime) -> None:
     with session_scope() as session:
         moved, reminded = membership.run_clock(session, on=now.date(), now=now)
     log.info("pledge.clock", moved=moved, reminded=reminded)
+
+
+@handler(LookAt)
+def look_at_pay_in(task: LookAt, run: Run) -> None:
+    """Ask the provider about a pay-in, and apply what it says."""
+    pay_ins.look(run.session, providers.required(), task.pay_in_id, clock=utc_now)
+
+
+@handler(HandleNotice)
+def handle_notice(task: HandleNotice, run: Run) -> None:
+    """Look where a notice points; it is done in the transaction that books what was seen."""
+    with run.session() as session:
+        event = inbox.waiting(session, task.event_id)
+        if event is None:
+            return
+        known, place = inbox.known_pay_in(session, event), (event.object_type, event.object_id)
+    found = known or providers.required().pay_in_of(*place)
+    with run.session() as session:
+        pay_in_id = found and queries.existing_pay_in(session, found)
+        if pay_in_id is None:
+            inbox.mark(session, task.event_id, inbox.NOT_OURS, now=utc_now())
+            return
+    pay_ins.look(
+        run.session,
+        providers.required(),
+        pay_in_id,
+        clock=utc_now,
+        also=lambda session: inbox.mark(session, task.event_id, f"looked at pay-in {pay_in_id}", now=utc_now()),
+    )
+
+
+@every(seconds=3600)
+def look_around(now: datetime) -> None:
+    """The safety net: every pay-in that isn't finished is looked at, and notices that never came are fetched."""
+    provider = providers.configured()
+    if provider is None:
+        return
+    with session_scope() as session:
+        for pay_in_id in queries.unfinished_pay_ins(session):
+            enqueue(session, LookAt(pay_in_id), now=now, dedupe_key=f"{pay_in_id}:hourly")
+        since = inbox.list_since(session, now=now)
+    fetched = list(provider.notices_since(since))
+    with session_scope() as session:
+        fresh = sum(inbox.take_in(session, notice, polled=True, now=now) for notice in fetched)
+    log.info("pledge.pay_ins", fetched=len(fetched), missed=fresh)

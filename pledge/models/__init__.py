@@ -1,6 +1,6 @@
 """The tables of `pledge` and their status graphs."""
 
-from pledge.models.instalments import NEXT_INSTALMENT, InstalmentStatus, PledgeInstalment
+from pledge.models.instalments import NEXT_INSTALMENT, InstalmentStatus, InstalmentWay, PledgeInstalment
 from pledge.models.members import (
     NEXT_MEMBERSHIP,
     RENEWING,
@@ -10,6 +10,18 @@ from pledge.models.members import (
     MembershipStatus,
     PledgeMember,
     Reminder,
+)
+from pledge.models.pay_ins import (
+    ARRIVED,
+    NEXT_PAY_IN,
+    UNPAID,
+    CardLimit,
+    MovementKind,
+    PayIn,
+    PayInMovement,
+    PayInStatus,
+    StripeCustomer,
+    StripeEvent,
 )
 from pledge.models.pledges import (
     AnnualReport,
@@ -23,17 +35,26 @@ from pledge.models.pledges import (
 from pledge.models.rules import PledgeMinimum, RenewalRule
 
 __all__ = [
+    "ARRIVED",
     "NEXT_INSTALMENT",
     "NEXT_MEMBERSHIP",
+    "NEXT_PAY_IN",
     "RENEWING",
+    "UNPAID",
     "AnnualReport",
+    "CardLimit",
     "InKindHelp",
     "InKindKind",
     "InstalmentStatus",
+    "InstalmentWay",
     "MemberOrigin",
     "MemberRole",
     "MembershipException",
     "MembershipStatus",
+    "MovementKind",
+    "PayIn",
+    "PayInMovement",
+    "PayInStatus",
     "PaymentChannel",
     "Pledge",
     "PledgeInstalment",
@@ -43,4 +64,6 @@ __all__ = [
     "PledgeRule",
     "Reminder",
     "RenewalRule",
+    "StripeCustomer",
+    "StripeEvent",
 ]

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
@@ -13,6 +14,9 @@ from core.files import StoredFile
 from core.money import Money
 from pledge.models.members import PledgeMember
 from pledge.models.pledges import Pledge
+
+if TYPE_CHECKING:
+    from pledge.models.pay_ins import PayIn
 
 
 class InstalmentStatus(enum.StrEnum):
@@ -39,12 +43,21 @@ NEXT_INSTALMENT: dict[InstalmentStatus, frozenset[InstalmentStatus]] = {
         {InstalmentStatus.REFUNDED_PART, InstalmentStatus.REFUNDED_FULL, InstalmentStatus.DISPUTED}
     ),
     InstalmentStatus.FAILED: frozenset({InstalmentStatus.AWAITING_PAYMENT}),
-    InstalmentStatus.REFUNDED_PART: frozenset({InstalmentStatus.REFUNDED_FULL, InstalmentStatus.DISPUTED}),
-    InstalmentStatus.REFUNDED_FULL: frozenset(),
-    InstalmentStatus.DISPUTED: frozenset({InstalmentStatus.SETTLED, InstalmentStatus.LOST}),
-    InstalmentStatus.LOST: frozenset(),
+    InstalmentStatus.REFUNDED_PART: frozenset(
+        {InstalmentStatus.REFUNDED_FULL, InstalmentStatus.DISPUTED, InstalmentStatus.SETTLED}  # settled: the refund failed
+    ),
+    InstalmentStatus.REFUNDED_FULL: frozenset({InstalmentStatus.REFUNDED_PART, InstalmentStatus.SETTLED}),
+    InstalmentStatus.DISPUTED: frozenset({InstalmentStatus.SETTLED, InstalmentStatus.LOST, InstalmentStatus.REFUNDED_PART}),
+    InstalmentStatus.LOST: frozenset({InstalmentStatus.SETTLED}),  # a bank can change its mind after all
 }
 assert NEXT_INSTALMENT.keys() == set(InstalmentStatus)
+
+
+class InstalmentWay(enum.StrEnum):
+    """Who says that the money came."""
+
+    TRANSFER = "transfer"  # two people: the company with evidence, finance with the bank statement
+    PROVIDER = "provider"  # the payment provider, asked by us; its pay-ins decide the state
 
 
 class PledgeInstalment(Base):
@@ -56,11 +69,11 @@ class PledgeInstalment(Base):
         CheckConstraint("confirmed_by_id <> entered_by_id", name="four_eyes"),
         CheckConstraint(
             "status NOT IN ('paid', 'settled', 'refunded_part', 'refunded_full', 'disputed', 'lost')"
-            " OR (confirmed_by_id IS NOT NULL AND confirmed_at IS NOT NULL)",
+            " OR (confirmed_by_id IS NOT NULL AND confirmed_at IS NOT NULL) OR way = 'provider'",
             name="confirmed_by_somebody",
         ),
         CheckConstraint(
-            "status IN ('draft', 'awaiting_payment', 'failed')"
+            "status IN ('draft', 'awaiting_payment', 'failed') OR way = 'provider'"
             " OR (sent_on IS NOT NULL AND num_nonnulls(evidence_url, evidence_file_id) > 0)",
             name="evidence",
         ),
@@ -76,6 +89,7 @@ class PledgeInstalment(Base):
     amount_minor: Mapped[MinorUnits]
     currency: Mapped[CurrencyCode]
     status: Mapped[InstalmentStatus] = mapped_column(default=InstalmentStatus.DRAFT)
+    way: Mapped[InstalmentWay] = mapped_column(default=InstalmentWay.TRANSFER, server_default=InstalmentWay.TRANSFER)
     reference: Mapped[ShortText] = mapped_column(unique=True)
     """What the company writes on its bank transfer, so that finance finds it on the statement."""
     sent_on: Mapped[date | None]
@@ -93,6 +107,7 @@ class PledgeInstalment(Base):
 
     pledge: Mapped[Pledge] = relationship(lazy="joined")
     evidence_file: Mapped[StoredFile | None] = relationship()
+    pay_ins: Mapped[list["PayIn"]] = relationship(order_by="PayIn.number", back_populates="instalment")
 
     @property
     def money(self) -> Money:
@@ -103,7 +118,17 @@ class PledgeInstalment(Base):
         return self.pledge.member
 
     def advance(self, to: InstalmentStatus) -> None:
-        """Take one legal step."""
-        if to not in NEXT_INSTALMENT[self.status]:
+        """Take one legal step; where a provider's word counts, any number of them at once, as between two looks at it."""
+        legal = NEXT_INSTALMENT[self.status] if self.way is InstalmentWay.TRANSFER else _reachable(self.status)
+        if to not in legal:
             raise IllegalTransition("This instalment", self.status, to)
         self.status = to
+
+
+def _reachable(status: InstalmentStatus) -> set[InstalmentStatus]:
+    reached: set[InstalmentStatus] = set()
+    fresh = NEXT_INSTALMENT[status]
+    while fresh:
+        reached |= fresh
+        fresh = frozenset().union(*(NEXT_INSTALMENT[each] for each in fresh)) - reached
+    return reached

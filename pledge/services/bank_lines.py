@@ -11,6 +11,7 @@ from core.books.models import Direction
 from core.books.sources import Expected, Finding, Posted
 from core.files import StoredFile
 from core.identity.models import Person
+from pledge import queries
 from pledge.models import InstalmentStatus, PledgeInstalment
 from pledge.services import instalments
 
@@ -25,9 +26,7 @@ class PayIns:
     name = "pledge"
 
     def expected(self, session: Session) -> Sequence[Expected]:
-        rows = session.scalars(
-            select(PledgeInstalment).where(PledgeInstalment.status.in_(WAITING)).order_by(PledgeInstalment.entered_at)
-        ).all()
+        rows = queries.pay_ins(session, *WAITING, limit=None)
         return [
             Expected(
                 source=self.name,

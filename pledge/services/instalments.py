@@ -1,6 +1,7 @@
 """Paying an instalment of a pledge through us, recorded by hand: the company says it paid, finance sees it on the bank.
 
-Card and bank debits will come through a payment provider with the same states; here every step has a person and evidence.
+What comes through the payment provider has the same states and its own file, pay_ins.py; here every step has a person and
+evidence.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from core.money import Money
 from pledge import queries
 from pledge.models import (
     InstalmentStatus,
+    InstalmentWay,
+    PayInStatus,
     PaymentChannel,
     Pledge,
     PledgeInstalment,
@@ -35,6 +38,12 @@ class SelfConfirmation(DomainError):
     """Who says that money was sent does not also say that it arrived."""
 
     code = "self_confirmation"
+
+
+class PaidOnline(DomainError):
+    """A transfer and an online payment of the same instalment would pay it twice."""
+
+    code = "paid_online"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,13 @@ def say_sent(
     Raises:
         Promised: the day lies in the future.
         EvidenceNeeded: neither a link nor a file shows it.
+        PaidOnline: a payment page is open, or money came that way.
         IllegalTransition: it is not waiting for a payment.
     """
     instalment = queries.locked_instalment(session, instalment_id)
     pledge = instalment.pledge
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
+    _take_by_transfer(instalment)
     require_paid(sent_on, on=now.date())
     _require_within(pledge, sent_on)
     if not evidence_url and evidence_file is None:
@@ -122,10 +133,12 @@ def note_arrival(
     Raises:
         NotAllowed: the actor is not in finance.
         InvalidInput: the day lies outside of the pledge's period.
+        PaidOnline: a payment page is open, or money came that way.
         IllegalTransition: it is not waiting for a payment.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     instalment = queries.locked_instalment(session, instalment_id)
+    _take_by_transfer(instalment)
     _require_within(instalment.pledge, sent_on)
     instalment.advance(InstalmentStatus.PROCESSING)
     instalment.sent_on, instalment.evidence_file, instalment.entered_by_id = sent_on, evidence, actor.id
@@ -151,10 +164,12 @@ def confirm(
         NotAllowed: the actor is not in finance.
         SelfConfirmation: the actor is who said that it was sent.
         InvalidInput: no line of the bank statement is named, or a day in the future.
+        PaidOnline: the provider says what came.
         IllegalTransition: it is not being processed (confirmed already, say).
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     instalment = queries.locked_instalment(session, instalment_id)
+    _require_transfer(instalment)
     if instalment.entered_by_id == actor.id:
         raise SelfConfirmation("You said that this was sent, so somebody else in finance confirms that it arrived.")
     if not bank_reference.strip():
@@ -182,6 +197,7 @@ def fail(session: Session, instalment_id: UUID, *, reason: str, actor: Person, n
     if not reason.strip():
         raise InvalidInput("Say what is wrong, so that the company can put it right.", field="reason")
     instalment = queries.locked_instalment(session, instalment_id)
+    _require_transfer(instalment)
     instalment.advance(InstalmentStatus.FAILED)
     instalment.failure_reason = reason.strip()
     audit.record(session, "instalment.failed", instalment, actor=actor, at=now, reason=reason.strip())
@@ -215,6 +231,17 @@ def accounts(instalment: PledgeInstalment) -> FundAccounts:
     """The two accounts of a pay-in."""
     currency = instalment.currency.lower()
     return FundAccounts(bank=f"assets:bank:{currency}", fund=f"liabilities:fund:{instalment.fund}:{currency}")
+
+
+def _take_by_transfer(instalment: PledgeInstalment) -> None:
+    if any(each.status not in {PayInStatus.FAILED, PayInStatus.EXPIRED} for each in instalment.pay_ins):
+        raise PaidOnline("This instalment is being paid online. Close the payment page first, or plan another instalment.")
+    instalment.way = InstalmentWay.TRANSFER
+
+
+def _require_transfer(instalment: PledgeInstalment) -> None:
+    if instalment.way is not InstalmentWay.TRANSFER:
+        raise PaidOnline("This instalment is paid online: the payment provider says what came, and nobody confirms it by hand.")
 
 
 def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None, now: datetime) -> None:

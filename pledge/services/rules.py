@@ -11,7 +11,7 @@ from core.errors import DomainError
 from core.identity import access
 from core.identity.models import Person, Role
 from core.money import Money
-from pledge.models import PledgeMinimum
+from pledge.models import CardLimit, PledgeMinimum
 
 
 class MinimumExists(DomainError):
@@ -55,4 +55,38 @@ def add_minimum(
     )
     session.add(row)
     audit.record(session, "pledge.minimum_added", row, actor=actor, at=now, amount_minor=amount.amount_minor)
+    return row
+
+
+class CardLimitExists(DomainError):
+    """Rows of the table are added, never changed."""
+
+    code = "card_limit_exists"
+
+
+def add_card_limit(session: Session, *, amount: Money, valid_from: date, source: str, actor: Person, now: datetime) -> CardLimit:
+    """Set the largest pay-in by card from a day on; zero takes no cards.
+
+    Raises:
+        CardLimitExists: there is a row of this currency and day.
+        NotAllowed: the actor is not in finance.
+    """
+    access.require_role(session, actor, Role.FINANCE, on=now.date())
+    same = select(CardLimit).where(CardLimit.currency == amount.currency, CardLimit.valid_from == valid_from)
+    if session.scalars(same).first() is not None:
+        raise CardLimitExists(
+            f"There is a card limit in {amount.currency} from {valid_from} on already; add one from another day.",
+            field="valid_from",
+        )
+    row = CardLimit(
+        id=new_id(),
+        currency=amount.currency,
+        valid_from=valid_from,
+        amount_minor=amount.amount_minor,
+        source=source,
+        author=actor.name,
+        created_at=now,
+    )
+    session.add(row)
+    audit.record(session, "pledge.card_limit_added", row, actor=actor, at=now, amount_minor=amount.amount_minor)
     return row

@@ -13,7 +13,7 @@ from core.identity import access
 from core.identity.models import Role
 from core.web import current_person, db, flash, page, refused, signed_in
 from core.web.pagination import paginate
-from pledge import queries
+from pledge import providers, queries
 from pledge.forms import AboutForm, DevelopersForm, MemberFileForm, PeriodForm
 from pledge.member_file import read
 from pledge.member_file.json_text import SIZE_MAX_BYTES
@@ -66,6 +66,7 @@ def dashboard(slug: str) -> ResponseReturnValue:
         payments=payments,
         superseded=queries.superseded_payments(db(), pledge) if pledge else [],
         in_kind=queries.in_kind_of(db(), member, pledge.label) if pledge else [],
+        online=providers.configured() is not None,
         instalments=queries.instalments_of(db(), pledge) if pledge else [],
         report=queries.report_of_pledge(db(), pledge) if pledge else None,
         reports=queries.reports_of(db(), member),

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
+from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from core.web import current_person, db, flash, page, refused, signed_in
-from pledge import queries
+from pledge import providers, queries
 from pledge.forms import InstalmentForm, SentForm
 from pledge.models import PledgeInstalment
 from pledge.services import instalments
@@ -30,6 +31,8 @@ def new_instalment(slug: str, label: str) -> ResponseReturnValue:
         except DomainError as error:
             refused(form, error)
         else:
+            if providers.configured() is not None:
+                return redirect(url_for(".show_instalment", slug=slug, instalment_id=row.id), code=303)
             flash(f"Write {row.reference} on the transfer, and come back when it is sent.")
             return to_period(pledge)
     return page("pledge/instalment.html", form=form, member=pledge.member, pledge=pledge, figures=figures)

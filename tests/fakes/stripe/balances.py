@@ -10,7 +10,7 @@ FILTERS = ("type", "currency", "source")
 def retrieve_balance(world: World, given: Parameters, *, base: str) -> Object:
     currencies = sorted({each["currency"] for each in world.all("balance_transaction")}) or ["usd"]
     free = [{"amount": world.available(each), "currency": each, "source_types": {}} for each in currencies]
-    held = [{"amount": 0, "currency": each, "source_types": {}} for each in currencies]
+    held = [{"amount": world.pending(each), "currency": each, "source_types": {}} for each in currencies]
     return {"object": "balance", "available": free, "livemode": False, "pending": held}
 
 

@@ -1,32 +1,114 @@
-"""The one page of Stripe that payees see here: onboarding, which works once and for minutes."""
+"""The pages of Stripe that people see here: onboarding, the page to pay at, and, of no Stripe, what the banks do."""
 
 from collections.abc import Mapping
+from html import escape
 from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import parse_qs
 
-from tests.fakes.stripe import connect
-from tests.fakes.stripe.world import World
+from tests.fakes.stripe import checkout, connect, refunds
+from tests.fakes.stripe.world import Object, World
 
-PAGE = """<!doctype html><html lang="en"><title>Onboarding (stand-in of Stripe)</title><h1>Onboarding (stand-in of Stripe)</h1>
-<p>Here Stripe would ask for name, address, an identity document and a bank account.</p>
-<form method="post"><button>Tell Stripe everything</button></form></html>"""
+PAGE = """<!doctype html><html lang="en"><title>{title} (stand-in of Stripe)</title><h1>{title} (stand-in of Stripe)</h1>
+{body}</html>"""
+ONBOARDING = """<p>Here Stripe would ask for name, address, an identity document and a bank account.</p>
+<form method="post"><button>Tell Stripe everything</button></form>"""
+METHODS = {"card": "Pay by card", "us_bank_account": "Pay by bank debit", "customer_balance": "Pay by bank transfer"}
+MONEY = "/_stand_in/money"
 
 
 class Answering(Protocol):
     def send(self, status: int, content: bytes, kind: str, headers: Mapping[str, str]) -> None: ...
 
 
-def serve(handler: Answering, world: World, method: str, path: str) -> None:
+def serve(handler: Answering, world: World, method: str, path: str, body: str) -> None:
+    """One page, or what somebody does on it."""
+    given = {name: values[0] for name, values in parse_qs(body).items()}
+    with world.lock:
+        if path == MONEY:
+            _money(handler, world, method, given)
+        elif path.startswith("/c/pay/"):
+            _checkout(handler, world, method, path.rsplit("/", 1)[1], given)
+        else:
+            _onboarding(handler, world, method, path.rsplit("/", 1)[1])
+
+
+def _onboarding(handler: Answering, world: World, method: str, token: str) -> None:
     """GET opens the link, once; POST is the payee's last click."""
-    token = path.rsplit("/", 1)[1]
     link = world.links.get(token)
     if link is None:
         handler.send(HTTPStatus.NOT_FOUND, b"There is no such page.", "text/plain", {})
     elif method == "POST" and link["used"]:
         connect.finish_onboarding(world, link["account"])
-        handler.send(HTTPStatus.SEE_OTHER, b"", "text/html", {"Location": link["return_url"]})
+        _go(handler, link["return_url"])
     elif method == "POST" or link["used"] or world.now() > link["expires_at"]:
-        handler.send(HTTPStatus.SEE_OTHER, b"", "text/html", {"Location": link["refresh_url"]})
+        _go(handler, link["refresh_url"])
     else:
         link["used"] = True
-        handler.send(HTTPStatus.OK, PAGE.encode(), "text/html; charset=utf-8", {})
+        _show(handler, "Onboarding", ONBOARDING)
+
+
+def _checkout(handler: Answering, world: World, method: str, session_id: str, given: Mapping[str, str]) -> None:
+    """The page where a company pays, while its session is open."""
+    session = world.objects.get(session_id)
+    if session is None or session["object"] != "checkout.session":
+        handler.send(HTTPStatus.NOT_FOUND, b"There is no such page.", "text/plain", {})
+    elif session["status"] != "open":
+        _show(handler, "Checkout", f"<p>This page is {session['status']}.</p>")
+    elif method == "POST" and given.get("method") in session["payment_method_types"]:
+        checkout.choose(world, session_id, given["method"])
+        _go(handler, session["success_url"])
+    else:
+        buttons = "".join(
+            f'<button name="method" value="{each}">{METHODS[each]}</button> ' for each in session["payment_method_types"]
+        )
+        about = f"<p>{escape(session['_title'])}</p><p>{_amount(session['amount_total'], session['currency'])}</p>"
+        _show(
+            handler, "Checkout", f'{about}<form method="post">{buttons}</form><a href="{escape(session["cancel_url"])}">Back</a>'
+        )
+
+
+def _money(handler: Answering, world: World, method: str, given: Mapping[str, str]) -> None:
+    """What banks do, by a click: money on its way arrives or bounces, money that came is taken back."""
+    if method == "POST":
+        {
+            "arrive": lambda: checkout.arrive(world, given["id"], int(given["amount"]) if given.get("amount") else None),
+            "bounce": lambda: checkout.bounce(world, given["id"]),
+            "return": lambda: refunds.dispute(world, given["id"], reason="insufficient_funds", lost=True),
+            "dispute": lambda: refunds.dispute(world, given["id"]),
+            "won": lambda: refunds.decide(world, given["id"], won=True),
+            "lost": lambda: refunds.decide(world, given["id"], won=False),
+            "fail_refund": lambda: refunds.fail_refund(world, given["id"]),
+        }[given["do"]]()
+        _go(handler, MONEY)
+        return
+    rows = [_row(each) for kind in ("payment_intent", "dispute", "refund") for each in world.all(kind)]
+    _show(handler, "What the banks do", f"<ul>{''.join(rows)}</ul>" if rows else "<p>Nobody has paid yet.</p>")
+
+
+def _row(found: Object) -> str:
+    kind, status = found["object"], found["status"]
+    deeds: dict[tuple[str, str], dict[str, str]] = {
+        ("payment_intent", "processing"): {"arrive": "It arrives", "bounce": "It bounces"},
+        ("payment_intent", "requires_action"): {"arrive": "The transfer comes in"},
+        ("payment_intent", "succeeded"): {"return": "The bank returns the debit", "dispute": "The payer disputes it"},
+        ("dispute", "needs_response"): {"won": "We win", "lost": "We lose"},
+        ("refund", "pending"): {"fail_refund": "The company's bank refuses it"},
+    }
+    buttons = "".join(
+        f'<button name="do" value="{deed}">{words}</button> ' for deed, words in deeds.get((kind, status), {}).items()
+    )
+    form = f'<form method="post"><input type="hidden" name="id" value="{found["id"]}">{buttons}</form>' if buttons else ""
+    return f"<li>{found['id']}: {_amount(found['amount'], found['currency'])}, {status}{form}</li>"
+
+
+def _amount(minor: int, currency: str) -> str:
+    return f"{minor / 100:,.2f} {currency.upper()}"
+
+
+def _show(handler: Answering, title: str, body: str) -> None:
+    handler.send(HTTPStatus.OK, PAGE.format(title=title, body=body).encode(), "text/html; charset=utf-8", {})
+
+
+def _go(handler: Answering, place: str) -> None:
+    handler.send(HTTPStatus.SEE_OTHER, b"", "text/html", {"Location": place})

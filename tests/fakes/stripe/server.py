@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from payouts.rails.fake_server import Behaviour
-from tests.fakes.stripe import balances, connect, contract, pages
+from tests.fakes.stripe import balances, checkout, connect, contract, pages, refunds
 from tests.fakes.stripe.forms import decode
 from tests.fakes.stripe.routes import ROUTES, Route
 from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expanded, public
@@ -32,7 +32,7 @@ from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expand
 KEY = "sk_test_stand_in_of_stripe"
 KEY_CHARACTERS_MAX = 255
 BODY_BYTES_MAX = 200_000
-_ENDPOINTS = (balances, connect)  # importing them registers their routes
+_ENDPOINTS = (balances, checkout, connect, refunds)  # importing them registers their routes
 
 
 @dataclass
@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(min(length, BODY_BYTES_MAX)).decode()
-        if parts.path.startswith("/connect/"):
-            pages.serve(self, self.server.world, method, parts.path)
+        if parts.path.startswith(("/connect/", "/c/pay/", "/_stand_in/money")):
+            pages.serve(self, self.server.world, method, parts.path, body)
             return
         if parts.path == "/_stand_in/faults" and method == "POST":
             self.server.faults = [Fault(**each) for each in json.loads(body)]
@@ -217,6 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.seconds)
         world, broken = self.server.world, {"error": {"type": "api_error", "message": "An unknown error occurred."}}
         with world.lock:
+            world.pass_time()
             status, body = 500, broken
             if kind != "500_before":
                 status, body = self._effect(route, ids, given)

@@ -1,11 +1,14 @@
 """What Stripe knows: objects in the order they came to be, balances, and keys with their saved answers."""
 
+import json
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from core.stripe_api import API_VERSION
 
 Object = dict[str, Any]
 Parameters = Mapping[str, Any]
@@ -46,6 +49,10 @@ class World:
         """Onboarding pages by token."""
         self.held: dict[tuple[str, str], int] = {}
         """(connected account, currency) -> what lies in its Stripe balance."""
+        self.events: list[Object] = []
+        """Every event, in the order in which they happened."""
+        self.available_after: dict[str, float] = {}
+        """Payment method -> seconds until money that came by it may be used, where it is not as usual."""
         self.visibility_seconds = 0.0
         """How long a new object is missing from lists."""
 
@@ -92,32 +99,75 @@ class World:
     # -------------------------------------------------------------------------------------------- our Stripe balance
 
     def available(self, currency: str) -> int:
-        """Ours, in minor units: the sum of the balance transactions, as Stripe's own."""
-        return sum(each["net"] for each in self.objects.values() if each["object"] == "balance_transaction"
-                   and each["currency"] == currency)  # fmt: skip
+        """Ours to use, in minor units: the sum of the balance transactions that are due, as Stripe's own."""
+        self.pass_time()
+        return sum(each["net"] for each in self._transactions(currency) if each["status"] == "available")
 
-    def move(self, kind: str, amount: int, currency: str, *, source: str | None, category: str | None = None) -> Object:
+    def pending(self, currency: str) -> int:
+        """Ours, but not to use yet."""
+        self.pass_time()
+        return sum(each["net"] for each in self._transactions(currency) if each["status"] == "pending")
+
+    def pass_time(self) -> None:
+        """What is due by now becomes available."""
+        for each in self.objects.values():
+            if each["object"] == "balance_transaction" and each["available_on"] <= self.now():
+                each["status"] = "available"
+
+    def move(
+        self,
+        kind: str,
+        amount: int,
+        currency: str,
+        *,
+        source: str | None,
+        category: str | None = None,
+        fee: int = 0,
+        available_after: float = 0,
+    ) -> Object:
         """One balance transaction: the only way our balance changes."""
         return self.add(
             {
                 "id": self.new_id("txn"),
                 "object": "balance_transaction",
                 "amount": amount,
-                "available_on": self.now(),
+                "available_on": self.now() + int(available_after),
                 "balance_type": "payments",
                 "created": self.now(),
                 "currency": currency,
                 "description": None,
                 "exchange_rate": None,
-                "fee": 0,
+                "fee": fee,
                 "fee_details": [],
-                "net": amount,
+                "net": amount - fee,
                 "reporting_category": category or kind,
                 "source": source,
-                "status": "available",
+                "status": "pending" if available_after else "available",
                 "type": kind,
             }
         )
+
+    def notify(self, kind: str, about: Object) -> Object:
+        """Something happened: an event with the object as it is at this moment."""
+        event = self.add(
+            {
+                "id": self.new_id("evt"),
+                "object": "event",
+                "api_version": API_VERSION,
+                "created": self.now(),
+                "data": {"object": json.loads(json.dumps(public(about)))},
+                "livemode": False,
+                "pending_webhooks": 1,
+                "request": None,
+                "type": kind,
+            }
+        )
+        self.events.append(event)
+        return event
+
+    def _transactions(self, currency: str) -> Iterator[Object]:
+        found = (each for each in self.objects.values() if each["object"] == "balance_transaction")
+        return (each for each in found if each["currency"] == currency)
 
     def top_up(self, amount: int, currency: str = "usd") -> None:
         """Money of ours arrives at Stripe."""
@@ -153,6 +203,8 @@ def expanded(world: World, answer: Object, paths: Sequence[str]) -> Object:
     def at(value: Any, names: Sequence[str], path: str) -> Any:
         if isinstance(value, list):
             return [at(each, names, path) for each in value]
+        if value is None:
+            return None  # there is nothing yet
         if not names:
             return world.objects.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str):

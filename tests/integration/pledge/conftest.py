@@ -14,6 +14,9 @@ from core.money import Money
 from pledge.models import MemberOrigin, MembershipStatus, PaymentChannel, Pledge, PledgeMember, PledgeRule
 from pledge.services import membership, periods
 from pledge.services.payments import PaymentInput
+from tests.integration.pledge.pay_in_fixtures import clock, codes, instalment, running, stripe_server, till, wall
+
+__all__ = ["clock", "codes", "instalment", "running", "stripe_server", "till", "wall"]
 
 
 def person(session: Session, name: str, now: datetime) -> Person:

@@ -1,0 +1,93 @@
+"""Rules of paying an instalment through a provider: how it is split, and what state follows from what came."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from core.money import Money
+from pledge.models import CardLimit, InstalmentStatus, PayIn, PayInStatus
+from pledge.providers.base import Snapshot, Standing
+
+CHARGE_MAX_MINOR = 99_999_999
+"""A charge has at most eight digits: $999,999.99. A larger instalment takes several."""
+CHARGE_MIN_MINOR = 50
+"""Nothing below $0.50 is charged."""
+
+_BEFORE_MONEY = {
+    Standing.OPEN: PayInStatus.OPEN,
+    Standing.EXPIRED: PayInStatus.EXPIRED,
+    Standing.ON_ITS_WAY: PayInStatus.PROCESSING,
+    Standing.FAILED: PayInStatus.FAILED,
+    Standing.ARRIVED: PayInStatus.PROCESSING,  # until the provider's books show it
+}
+
+
+def parts(amount: Money) -> list[Money]:
+    """An instalment as it is charged: full charges, then the rest; a rest too small to be charged takes from the one before."""
+    full, rest = divmod(amount.amount_minor, CHARGE_MAX_MINOR)
+    charges = [CHARGE_MAX_MINOR] * full + ([rest] if rest else [])
+    if len(charges) > 1 and rest and rest < CHARGE_MIN_MINOR:
+        charges[-2:] = [CHARGE_MAX_MINOR - CHARGE_MIN_MINOR, rest + CHARGE_MIN_MINOR]
+    return [Money(each, amount.currency) for each in charges]
+
+
+def outstanding(asked: Money, pay_ins: Sequence[PayIn]) -> Money:
+    """What nobody has paid or is about to pay. Zero if more came than was asked for."""
+    covered = sum(_covers(each) for each in pay_ins)
+    return Money(max(asked.amount_minor - covered, 0), asked.currency)
+
+
+def _covers(pay_in: PayIn) -> int:
+    match pay_in.status:
+        case PayInStatus.FAILED | PayInStatus.EXPIRED:
+            return 0
+        case PayInStatus.OPEN | PayInStatus.PROCESSING:
+            return pay_in.amount_minor
+        case PayInStatus.DISPUTED:
+            return (pay_in.received - pay_in.refunded).amount_minor  # it may come back yet
+    return pay_in.kept.amount_minor
+
+
+def card_limit_on(limits: Sequence[CardLimit], currency: str, on: date) -> Money:
+    """The largest pay-in by card on a day; zero where no limit was ever set."""
+    known = [each for each in limits if each.currency == currency and each.valid_from <= on]
+    return max(known, key=lambda each: each.valid_from).money if known else Money(0, currency)
+
+
+def status_of(pay_in: PayIn, seen: Snapshot) -> PayInStatus:
+    """Where a pay-in stands, once everything seen is booked."""
+    nothing = Money(0, pay_in.currency)
+    if not pay_in.received:
+        # What was on its way and turned open again (a declined card) is open still: the page can be paid.
+        return _BEFORE_MONEY[seen.standing]
+    if any(dispute.open for dispute in seen.disputes):
+        return PayInStatus.DISPUTED
+    if pay_in.withdrawn > nothing:
+        return PayInStatus.LOST
+    if pay_in.refunded >= pay_in.received:
+        return PayInStatus.REFUNDED_FULL
+    if pay_in.refunded > nothing:
+        return PayInStatus.REFUNDED_PART
+    return PayInStatus.SETTLED if pay_in.settled_at else PayInStatus.PAID
+
+
+def instalment_status(asked: Money, pay_ins: Sequence[PayIn]) -> InstalmentStatus:
+    """Where an instalment stands that is paid by these, in the order in which they were tried."""
+    statuses = [each.status for each in pay_ins]
+    nothing = Money(0, asked.currency)
+    kept = sum((each.kept for each in pay_ins), nothing)
+    if PayInStatus.DISPUTED in statuses:
+        status = InstalmentStatus.DISPUTED
+    elif kept >= asked:
+        settled = all(each.settled_at for each in pay_ins if each.kept)
+        status = InstalmentStatus.SETTLED if settled else InstalmentStatus.PAID
+    elif PayInStatus.LOST in statuses:
+        status = InstalmentStatus.LOST
+    elif any(each.refunded for each in pay_ins):
+        status = InstalmentStatus.REFUNDED_PART if kept else InstalmentStatus.REFUNDED_FULL
+    elif kept or PayInStatus.PROCESSING in statuses:
+        status = InstalmentStatus.PROCESSING
+    elif statuses and statuses[-1] is PayInStatus.FAILED:
+        status = InstalmentStatus.FAILED
+    else:
+        status = InstalmentStatus.AWAITING_PAYMENT
+    return status

@@ -1,0 +1,139 @@
+"""All that services know of a payment provider: pages to pay at, and what its objects say now."""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+from uuid import UUID
+
+from core.errors import DomainError
+from core.money import Money
+from pledge.models import MovementKind
+
+
+class ProviderSilent(DomainError):
+    """The payment provider gave no clear answer; whatever it did is found out by looking, never by doing it again."""
+
+    code = "provider_silent"
+    status = 503
+
+
+class ProviderRefused(DomainError):
+    """The payment provider said no, and nothing happened."""
+
+    code = "provider_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PageWanted:
+    """A page where one pay-in can be paid."""
+
+    pay_in_id: UUID
+    key: str
+    """Idempotency: asked again under it, the provider answers with the same page."""
+    money: Money
+    customer_id: str
+    reference: str
+    """What the company's people know it by."""
+    title: str
+    by_card: bool
+    return_url: str
+    cancel_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayPage:
+    """A page that can be paid, once."""
+
+    session_id: str
+    url: str
+    expires_at: datetime
+
+
+class Standing(enum.StrEnum):
+    """What the payer and the provider have done so far."""
+
+    OPEN = "open"
+    EXPIRED = "expired"
+    ON_ITS_WAY = "on_its_way"
+    FAILED = "failed"
+    ARRIVED = "arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A movement on our balance there, as its own books say."""
+
+    id: str
+    kind: MovementKind
+    gross: Money
+    fee: Money
+    source: str
+    happened_at: datetime
+    available_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """The payer's bank wants the money back."""
+
+    id: str
+    money: Money
+    open: bool
+    """Not decided yet. An inquiry that took nothing is not open either: nothing is withheld."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the provider says about one pay-in at one moment."""
+
+    standing: Standing
+    payment_id: str | None = None
+    method: str | None = None
+    paid_on: date | None = None
+    missing: Money | None = None
+    failure: str | None = None
+    movements: Sequence[Movement] = ()
+    disputes: Sequence[Dispute] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An event of the provider: where to look."""
+
+    id: str
+    type: str
+    object_type: str
+    object_id: str
+    created_at: datetime
+    api_version: str | None
+    live: bool
+
+
+class Provider(Protocol):
+    """A payment provider."""
+
+    title: str
+    live: bool
+    """Real money."""
+    currencies: frozenset[str]
+
+    def create_customer(self, *, name: str, metadata: Mapping[str, str], key: str) -> str:
+        """A company there. Raises ProviderSilent, ProviderRefused."""
+
+    def open_page(self, wanted: PageWanted) -> PayPage:
+        """A page to pay at. Raises ProviderSilent, ProviderRefused."""
+
+    def close_page(self, session_id: str) -> None:
+        """Nobody can pay there any more; nothing to do if it is closed or paid. Raises ProviderSilent, ProviderRefused."""
+
+    def look(self, session_id: str) -> Snapshot:
+        """What is true now. Raises ProviderSilent, ProviderRefused."""
+
+    def pay_in_of(self, object_type: str, object_id: str) -> UUID | None:
+        """Whose object this is, by the provider's own word; None if none of ours. Raises ProviderSilent, ProviderRefused."""
+
+    def notices_since(self, moment: datetime) -> Iterable[Notice]:
+        """Events since then, oldest first; kept there for 30 days. Raises ProviderSilent, ProviderRefused."""

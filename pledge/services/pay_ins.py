@@ -1,0 +1,302 @@
+"""Paying an instalment through the provider: open a page, look at what became of it, follow it to the fund.
+
+What the provider says is applied whole, never event by event: state and movements follow from its objects as they are now, so
+notices may come late, twice or in any order, or not at all.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core import audit
+from core.config import settings
+from core.db import new_id
+from core.errors import DomainError
+from core.identity import access
+from core.identity.models import Organisation, Person, Role
+from core.money import Money
+from core.tasks import Task, enqueue
+from pledge import queries
+from pledge.models import (
+    InstalmentStatus,
+    InstalmentWay,
+    MovementKind,
+    PayIn,
+    PayInStatus,
+    PledgeInstalment,
+    StripeCustomer,
+)
+from pledge.policies import pay_ins as policy
+from pledge.providers.base import PageWanted, PayPage, Provider, Snapshot
+from pledge.services import pay_in_counting, pay_in_postings
+
+LOOKS_MAX = 5
+PAYABLE = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING, InstalmentStatus.FAILED})
+"""Where an instalment can still be paid, or paid on."""
+
+KINDS_IN_ORDER = list(MovementKind)
+
+Sessions = Callable[[], AbstractContextManager[Session]]
+
+
+class NotPayable(DomainError):
+    """This instalment is not waiting for a payment online."""
+
+    code = "not_payable"
+
+
+class CurrencyNotTaken(DomainError):
+    """The payment provider does not take this currency from companies here."""
+
+    code = "currency_not_taken"
+
+
+class LookedMeanwhile(DomainError):
+    """Somebody else applied what the provider said; what we heard may be older."""
+
+    code = "looked_meanwhile"
+
+
+@dataclass(frozen=True)
+class LookAt(Task):
+    """Ask the provider about a pay-in, and apply what it says."""
+
+    kind: ClassVar[str] = "pledge.look_at_pay_in"
+    pay_in_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A pay-in before the provider is asked: whom to ask about, and how often it was asked by then."""
+
+    session_id: str | None
+    looks: int
+
+
+def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: Person, now: datetime) -> PayIn:
+    """The pay-in that the company pays next: the open one if there is one, else a new one for what is outstanding.
+
+    Raises:
+        NotPayable: nothing is outstanding, a transfer is on its way, or the pledge's period is over.
+        CurrencyNotTaken: the provider doesn't take it.
+    """
+    instalment = queries.locked_instalment(session, instalment_id)
+    access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=instalment.member.organisation_id, on=now.date())
+    _require_payable(instalment, provider, now)
+    open_one = next((each for each in instalment.pay_ins if each.status is PayInStatus.OPEN), None)
+    if open_one is not None:
+        return open_one
+    outstanding = policy.outstanding(instalment.money, instalment.pay_ins)
+    if not outstanding:
+        raise NotPayable("Everything of this instalment is paid or on its way. Its page shows where the money is.")
+    if outstanding.amount_minor < policy.CHARGE_MIN_MINOR:
+        raise NotPayable(f"{outstanding} is too little to be paid online; send a bank transfer.")
+    pay_in = PayIn(
+        id=new_id(),
+        instalment=instalment,
+        number=len(instalment.pay_ins) + 1,
+        amount_minor=policy.parts(outstanding)[0].amount_minor,
+        currency=instalment.currency,
+        status=PayInStatus.OPEN,
+        started_by_id=actor.id,
+        started_at=now,
+    )
+    instalment.way = InstalmentWay.PROVIDER
+    if instalment.status is InstalmentStatus.FAILED:
+        _move_instalment(session, instalment, InstalmentStatus.AWAITING_PAYMENT, now=now)
+    session.add(pay_in)
+    session.flush()
+    audit.record(session, "pay_in.started", pay_in, actor=actor, at=now, amount=str(pay_in.money))
+    return pay_in
+
+
+def customer_of(session: Session, organisation: Organisation) -> str | None:
+    """The company as the provider knows it, if it does."""
+    known = session.get(StripeCustomer, organisation.id)
+    return known.customer_id if known else None
+
+
+def remember_customer(session: Session, organisation: Organisation, customer_id: str, *, now: datetime) -> str:
+    """Keep the company's id at the provider; the first one stands, whoever else asked meanwhile."""
+    session.get(Organisation, organisation.id, with_for_update=True)
+    known = customer_of(session, organisation)
+    if known is None:
+        session.add(StripeCustomer(organisation_id=organisation.id, customer_id=customer_id, created_at=now))
+        session.flush()
+    return known or customer_id
+
+
+def has_page(pay_in: PayIn) -> bool:
+    """Is there a page to pay it at? It is never replaced while it lives: two pages could both be paid."""
+    return pay_in.page_url is not None
+
+
+def ask(session: Session, pay_in_id: UUID) -> str:
+    """Count that the provider is asked for a page, before it is; the key to ask under."""
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    pay_in.asked += 1
+    return f"pw-page-{pay_in.id}-{pay_in.asked}"
+
+
+def wanted(session: Session, pay_in: PayIn, *, key: str, customer_id: str, now: datetime) -> PageWanted:
+    """What the page says and takes."""
+    instalment, member = pay_in.instalment, pay_in.instalment.member
+    home = f"{settings().base_url}/company/{member.slug}/instalments/{instalment.id}"
+    limit = policy.card_limit_on(queries.card_limits(session), pay_in.currency, now.date())
+    return PageWanted(
+        pay_in_id=pay_in.id,
+        key=key,
+        money=pay_in.money,
+        customer_id=customer_id,
+        reference=instalment.reference,
+        title=f"{member.name}, open-source pledge {instalment.pledge.label}, {instalment.reference}",
+        by_card=pay_in.money <= limit,
+        return_url=f"{home}/return",
+        cancel_url=home,
+    )
+
+
+def opened(session: Session, pay_in_id: UUID, page: PayPage, *, now: datetime) -> PayIn:
+    """Keep the page that the provider opened. If somebody else's came first, that one stands; nobody knows ours."""
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    if pay_in.session_id is None and pay_in.status is PayInStatus.OPEN:
+        pay_in.session_id, pay_in.page_url, pay_in.page_expires_at = page.session_id, page.url, page.expires_at
+        enqueue(session, LookAt(pay_in.id), now=now, run_at=page.expires_at + timedelta(minutes=1), dedupe_key=f"{pay_in.id}:end")
+    return pay_in
+
+
+def never_opened(session: Session, pay_in_id: UUID, *, now: datetime) -> None:
+    """Give up a pay-in for which no page is known; if the provider opened one after all, nobody has its address."""
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    if pay_in.session_id is None and pay_in.status is PayInStatus.OPEN:
+        pay_in.advance(PayInStatus.EXPIRED)
+        audit.record(session, "pay_in.expired", pay_in, actor=None, at=now)
+
+
+def look(
+    sessions: Sessions,
+    provider: Provider,
+    pay_in_id: UUID,
+    *,
+    clock: Callable[[], datetime],
+    also: Callable[[Session], None] = lambda _session: None,
+) -> None:
+    """Ask the provider and apply its answer; `also` happens in the transaction that does. No transaction is open meanwhile.
+
+    Raises:
+        LookedMeanwhile: others kept applying newer answers; theirs hold.
+        ProviderSilent, ProviderRefused: it did not say.
+    """
+    for _ in range(LOOKS_MAX):
+        with sessions() as session:
+            before = watched(session, pay_in_id)
+        seen = provider.look(before.session_id) if before.session_id else None
+        with sessions() as session:
+            if seen is None or apply(session, pay_in_id, seen, looks=before.looks, now=clock()):
+                also(session)
+                return
+    raise LookedMeanwhile("Others look at this pay-in all the time; try again in a minute.")
+
+
+def watched(session: Session, pay_in_id: UUID) -> Watched:
+    """Whom to ask about, read before asking."""
+    pay_in = queries.pay_in(session, pay_in_id)
+    return Watched(pay_in.session_id, pay_in.looks)
+
+
+def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now: datetime) -> bool:
+    """Bring a pay-in, its instalment and the ledger to what the provider says. Applying the same again changes nothing.
+
+    False if another answer was applied since `looks` was read: this one may be older than that one.
+    """
+    instalment = queries.locked_instalment(session, queries.pay_in(session, pay_in_id).instalment_id)
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    if pay_in.looks != looks:
+        return False
+    pay_in.looks, pay_in.looked_at = looks + 1, now
+    pay_in.payment_id = seen.payment_id or pay_in.payment_id
+    pay_in.method, pay_in.paid_on = seen.method or pay_in.method, seen.paid_on or pay_in.paid_on
+    pay_in.missing_minor = seen.missing.amount_minor if seen.missing else None
+    _book(session, pay_in, seen, now=now)
+    _settle_if_due(session, pay_in, now=now)
+    _follow(session, pay_in, seen, now=now)
+    if pay_in.received and instalment.status in PAYABLE:
+        instalment.way = InstalmentWay.PROVIDER  # money came here after all, whatever was said about a transfer
+    if instalment.way is InstalmentWay.PROVIDER:
+        _move_instalment(session, instalment, policy.instalment_status(instalment.money, instalment.pay_ins), now=now)
+        pay_in_counting.count(session, instalment, now=now)
+    session.flush()
+    return True
+
+
+def _require_payable(instalment: PledgeInstalment, provider: Provider, now: datetime) -> None:
+    pledge = instalment.pledge
+    if instalment.currency not in provider.currencies:
+        raise CurrencyNotTaken(
+            f"{provider.title} takes {', '.join(sorted(provider.currencies))} here, not {instalment.currency}; "
+            "send a bank transfer instead."
+        )
+    if instalment.status is InstalmentStatus.PROCESSING and instalment.way is InstalmentWay.TRANSFER:
+        raise NotPayable("You said that a transfer of this instalment was sent; finance looks for it on the bank statement.")
+    if instalment.status not in PAYABLE:
+        raise NotPayable(f"This instalment is {instalment.status.replace('_', ' ')}; plan another one to pay more.")
+    if not pledge.starts_on <= now.date() <= pledge.ends_on:
+        raise NotPayable(
+            f"The period {pledge.label} ended on {pledge.ends_on:%-d %b %Y}, so a payment of today does not count for it. "
+            "Plan the instalment in the period that runs."
+            if now.date() > pledge.ends_on
+            else f"The period {pledge.label} starts on {pledge.starts_on:%-d %b %Y}; pay from then on."
+        )
+
+
+def _book(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
+    known = {each.id for each in pay_in.movements}
+    fresh = [each for each in seen.movements if each.id not in known]
+    for movement in sorted(fresh, key=lambda each: (each.happened_at, KINDS_IN_ORDER.index(each.kind), each.id)):
+        pay_in_postings.book(session, pay_in, movement, now=now)
+    arrival = next((each for each in pay_in.movements if each.kind is MovementKind.ARRIVAL), None)
+    pay_in.available_at = arrival.available_at if arrival else None
+
+
+def _settle_if_due(session: Session, pay_in: PayIn, *, now: datetime) -> None:
+    if pay_in.settled_at is not None or pay_in.available_at is None:
+        return
+    if pay_in.available_at <= now:
+        pay_in_postings.settle(session, pay_in, now=now)
+        pay_in.settled_at = now
+    else:
+        enqueue(session, LookAt(pay_in.id), now=now, run_at=pay_in.available_at, dedupe_key=f"{pay_in.id}:settle")
+
+
+def _follow(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
+    status = policy.status_of(pay_in, seen)
+    if status in {pay_in.status, PayInStatus.OPEN}:
+        return
+    pay_in.problem = (seen.failure or "The payment did not succeed.") if status is PayInStatus.FAILED else None
+    pay_in.advance(status)
+    amount = pay_in.kept if pay_in.received else pay_in.money
+    audit.record(session, f"pay_in.{status}", pay_in, actor=None, at=now, reason=pay_in.problem, amount=str(amount))
+
+
+def _move_instalment(session: Session, instalment: PledgeInstalment, to: InstalmentStatus, *, now: datetime) -> None:
+    before = instalment.status
+    if before is to:
+        return
+    problems = [each.problem for each in instalment.pay_ins if each.problem]
+    instalment.failure_reason = problems[-1] if to is InstalmentStatus.FAILED else None
+    instalment.advance(to)
+    audit.record(
+        session, "instalment.followed", instalment, actor=None, at=now,
+        before=before.replace("_", " "), after=to.replace("_", " "),
+    )  # fmt: skip
+
+
+def overpaid(instalment: PledgeInstalment) -> Money | None:
+    """What came beyond what was asked for, if anything."""
+    kept = sum((each.kept for each in instalment.pay_ins), Money(0, instalment.currency))
+    return kept - instalment.money if kept > instalment.money else None

@@ -1,0 +1,134 @@
+"""Paying an instalment online: the company's page of one instalment, and the way to the provider's."""
+
+from uuid import UUID
+
+from flask import redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from core.clock import utc_now
+from core.errors import DomainError, NotFound
+from core.tasks import enqueue
+from core.web import current_person, db, flash, page, signed_in
+from pledge import providers, queries
+from pledge.models import InstalmentStatus, InstalmentWay, PayInStatus, PledgeInstalment
+from pledge.policies import pay_ins as policy
+from pledge.services import pay_ins
+from pledge.services.pay_ins import LookAt
+from pledge.views.blueprint import bp
+from pledge.views.shared import editable, may_edit, readable
+
+
+@bp.get("/company/<slug>/instalments/<uuid:instalment_id>")
+@signed_in
+def show_instalment(slug: str, instalment_id: UUID) -> ResponseReturnValue:
+    """Where the money of an instalment is, and what to do next."""
+    return _page(_of(slug, instalment_id, reading=True))
+
+
+@bp.post("/company/<slug>/instalments/<uuid:instalment_id>/page")
+@signed_in
+def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
+    """Have the provider open a page where the next part can be paid. No transaction is open while it is asked."""
+    row = _of(slug, instalment_id)
+    try:
+        provider = providers.required()
+        pay_in = pay_ins.start(db(), row.id, provider=provider, actor=current_person(), now=utc_now())
+        if not pay_ins.has_page(pay_in):
+            organisation = row.member.organisation
+            customer = pay_ins.customer_of(db(), organisation)
+            key = pay_ins.ask(db(), pay_in.id)
+            db().commit()
+            if customer is None:
+                about = {"pledgeworks_organisation": str(organisation.id)}
+                made = provider.create_customer(name=organisation.name, metadata=about, key=f"{key}-customer")
+                customer = pay_ins.remember_customer(db(), organisation, made, now=utc_now())
+                db().commit()
+            opened = provider.open_page(pay_ins.wanted(db(), pay_in, key=key, customer_id=customer, now=utc_now()))
+            pay_ins.opened(db(), pay_in.id, opened, now=utc_now())
+    except DomainError as error:
+        db().rollback()
+        return _page(_of(slug, instalment_id), error)
+    return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
+
+
+@bp.get("/company/<slug>/instalments/<uuid:instalment_id>/return")
+@signed_in
+def come_back(slug: str, instalment_id: UUID) -> ResponseReturnValue:
+    """Back from the provider's page. That it sends people here says nothing; it is asked, in a second or two."""
+    row = _of(slug, instalment_id, reading=True)
+    if _look_soon(row):
+        flash("We ask Stripe what became of it. Load this page again in a few seconds.")
+    return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
+
+
+@bp.post("/company/<slug>/instalments/<uuid:instalment_id>/look")
+@signed_in
+def look_again(slug: str, instalment_id: UUID) -> ResponseReturnValue:
+    """Ask the provider now, not within the hour."""
+    row = _of(slug, instalment_id)
+    if _look_soon(row):
+        flash("We ask Stripe where the money is. Load this page again in a few seconds.")
+    return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
+
+
+@bp.post("/company/<slug>/instalments/<uuid:instalment_id>/closing")
+@signed_in
+def close_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
+    """Close a page that nobody has paid at, for instance to send a transfer instead."""
+    row = _of(slug, instalment_id)
+    try:
+        provider = providers.required()
+        open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN), None)
+        if open_one is not None:
+            pay_in_id, session_id = open_one.id, open_one.session_id
+            before = pay_ins.watched(db(), pay_in_id)
+            db().commit()
+            if session_id is None:
+                pay_ins.never_opened(db(), pay_in_id, now=utc_now())
+            else:
+                provider.close_page(session_id)
+                pay_ins.apply(db(), pay_in_id, provider.look(session_id), looks=before.looks, now=utc_now())
+    except DomainError as error:
+        db().rollback()
+        return _page(_of(slug, instalment_id), error)
+    return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
+
+
+def _look_soon(row: PledgeInstalment) -> bool:
+    watched = [each for each in row.pay_ins if each.session_id and each.status is not PayInStatus.EXPIRED]
+    for pay_in in watched:
+        enqueue(db(), LookAt(pay_in.id), now=utc_now(), dedupe_key=f"{pay_in.id}:asked")
+    return bool(watched)
+
+
+def _of(slug: str, instalment_id: UUID, *, reading: bool = False) -> PledgeInstalment:
+    member = readable(slug) if reading else editable(slug)
+    row = queries.instalment(db(), instalment_id)
+    if row.pledge.member_id != member.id:
+        raise NotFound("There is no such instalment.")
+    return row
+
+
+def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseReturnValue:
+    provider = providers.configured()
+    outstanding = policy.outstanding(row.money, row.pay_ins)
+    open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN), None)
+    unopened = [open_one.money] if open_one is not None and open_one.page_url is None else []
+    return page(
+        "pledge/instalment_page.html",
+        status=error.status if error else None,
+        error=error,
+        instalment=row,
+        member=row.member,
+        may_edit=may_edit(row.member),
+        provider=provider,
+        taken=provider is not None and row.currency in provider.currencies,
+        open_pay_in=open_one if open_one is not None and open_one.page_url else None,
+        outstanding=outstanding,
+        parts=unopened + policy.parts(outstanding),
+        payable=row.status in pay_ins.PAYABLE
+        and (bool(outstanding) or open_one is not None)
+        and not (row.way is InstalmentWay.TRANSFER and row.status is InstalmentStatus.PROCESSING),
+        overpaid=pay_ins.overpaid(row),
+        card_limit=policy.card_limit_on(queries.card_limits(db()), row.currency, utc_now().date()),
+    )

@@ -1,0 +1,313 @@
+"""Paying online: from the page to the fund, with the ledger telling the same as the provider's books at every moment."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.identity.models import Person
+from core.ledger import InsufficientFunds, Leg, Side
+from core.money import Money
+from pledge import queries
+from pledge.models import (
+    InstalmentStatus,
+    PayInMovement,
+    PayInStatus,
+    PaymentChannel,
+    Pledge,
+    PledgeInstalment,
+)
+from pledge.providers.base import ProviderRefused, ProviderSilent
+from pledge.services import instalments, pay_ins
+from pledge.services.instalments import PaidOnline
+from pledge.services.pay_in_postings import Accounts
+from pledge.services.pay_ins import CurrencyNotTaken, NotPayable
+from tests.fakes.pay_ins import Till
+from tests.fakes.stripe import Fault, checkout, refunds
+
+
+def posted(session: Session, code: str) -> int:
+    known = ledger.balances_of(session, [code])
+    return known[code].posted if known else 0
+
+
+def agree(till: Till, codes: Accounts) -> None:
+    """The ledger's Stripe balance is Stripe's, and every balance transaction is one entry."""
+    world = till.world
+    ours = posted(till.session, codes.stripe) - posted(till.session, codes.owed)
+    assert ours == world.available("usd") + world.pending("usd")
+    theirs = {each["id"] for each in world.objects.values() if each["object"] == "balance_transaction"}
+    assert set(till.session.scalars(select(PayInMovement.id))) == theirs
+    entries = ledger.entries_for(till.session, ref=("rail", "stripe"))
+    assert sorted(entry.refs["balance_transaction"] for entry in entries) == sorted(theirs)
+
+
+# ------------------------------------------------------------------------------------------------ the three ways
+
+
+def test_a_card_payment_arrives_at_once_and_settles_when_stripe_lets_us_use_it(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    till.choose(row, "card")
+    till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.PAID, InstalmentStatus.PAID)
+    assert posted(session, codes.unsettled) == 5_000_00
+    assert posted(session, codes.fund) == 0
+    assert row.fees == Money(145_30, "USD")
+    agree(till, codes)
+
+    till.clock.pass_(days=2, seconds=1)
+    row = till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.SETTLED, InstalmentStatus.SETTLED)
+    assert (posted(session, codes.unsettled), posted(session, codes.fund)) == (0, 5_000_00 - 145_30)
+    assert (posted(session, codes.fees), posted(session, codes.borne)) == (145_30, 145_30)
+    (payment,) = queries.payments_of(session, instalment.pledge)
+    assert (payment.channel, payment.money, payment.paid_on) == (
+        PaymentChannel.PLEDGEWORKS,
+        Money(5_000_00, "USD"),
+        date(2026, 11, 2),
+    )
+    assert payment.evidence_url is not None
+    assert "/ledger/entries/" in payment.evidence_url
+    agree(till, codes)
+
+
+def test_a_bank_debit_is_on_its_way_for_days_and_nothing_is_booked_before(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "us_bank_account")
+    till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.PROCESSING, InstalmentStatus.PROCESSING)
+    assert row.movements == []
+    till.clock.pass_(days=3)
+    checkout.arrive(till.world, payment)
+    row = till.look(row)
+    assert row.status is PayInStatus.PAID
+    assert row.fees == Money(5_00, "USD"), "0.8 %, at most $5"
+    till.clock.pass_(days=4, seconds=1)
+    row = till.look(row)
+    assert row.status is PayInStatus.SETTLED
+    agree(till, codes)
+
+
+def test_a_bounced_debit_fails_with_the_reason_and_another_page_can_be_paid(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    checkout.bounce(till.world, till.choose(row, "us_bank_account"))
+    till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.FAILED, InstalmentStatus.FAILED)
+    assert "insufficient_funds" in (row.problem or "")
+    assert instalment.failure_reason == row.problem
+    second = till.paid(instalment)
+    assert (second.number, instalment.status, instalment.failure_reason) == (2, InstalmentStatus.SETTLED, None)
+    agree(till, codes)
+
+
+def test_a_transfer_that_is_too_small_says_what_is_missing_and_counts_for_nothing(
+    till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "customer_balance")
+    till.look(row)
+    assert row.missing_minor is None, "nothing came yet, which is no news"
+    checkout.arrive(till.world, payment, 4_000_00)
+    row = till.look(row)
+    assert (row.status, row.missing_minor, row.movements) == (PayInStatus.PROCESSING, 1_000_00, [])
+    checkout.arrive(till.world, payment, 1_000_00)
+    till.look(row)
+    row = till.look(row)
+    assert (row.status, row.missing_minor) == (PayInStatus.SETTLED, None)
+    agree(till, codes)
+
+
+def test_a_declined_card_leaves_the_page_open(till: Till, instalment: PledgeInstalment) -> None:
+    row = till.open(instalment)
+    assert row.session_id is not None
+    checkout.decline(till.world, row.session_id)
+    till.look(row)
+    assert row.status is PayInStatus.OPEN
+    assert till.open(instalment).id == row.id
+
+
+def test_a_returned_debit_leaves_the_fund_even_where_the_balance_at_stripe_is_too_small(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.paid(instalment, "us_bank_account")
+    assert row.payment_id is not None
+    refunds.dispute(till.world, row.payment_id, reason="insufficient_funds", lost=True)
+    till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.LOST, InstalmentStatus.LOST)
+    # The fee stays with Stripe: $5 of it lie nowhere, so we owe them, and the fund is short of them.
+    assert (posted(session, codes.fund), posted(session, codes.shortfall), posted(session, codes.owed)) == (0, 5_00, 5_00)
+    assert queries.payments_of(session, instalment.pledge) == []
+    agree(till, codes)
+
+    till.paid(till.announce(instalment.pledge, "100"), "us_bank_account")
+    assert (posted(session, codes.shortfall), posted(session, codes.owed)) == (0, 0)
+    assert posted(session, codes.fund) == 100_00 - 80 - 5_00
+    agree(till, codes)
+
+
+# ------------------------------------------------------------------------------------------------ pages
+
+
+def test_a_page_that_is_open_is_used_again(till: Till, instalment: PledgeInstalment) -> None:
+    first, second = till.open(instalment), till.open(instalment)
+    assert first.id == second.id
+    assert len([each for each in till.world.objects.values() if each["object"] == "checkout.session"]) == 1
+
+
+def test_a_page_that_ran_out_is_followed_by_another(till: Till, instalment: PledgeInstalment) -> None:
+    row = till.open(instalment)
+    assert row.session_id is not None
+    checkout.run_out(till.world, row.session_id)
+    till.look(row)
+    assert (row.status, instalment.status) == (PayInStatus.EXPIRED, InstalmentStatus.AWAITING_PAYMENT)
+    assert till.open(instalment).number == 2
+
+
+def test_cards_are_offered_up_to_the_limit_of_the_day(till: Till, pledge: Pledge) -> None:
+    offered = {}
+    for amount in ("10000", "10000.01"):
+        row = till.open(till.announce(pledge, amount))
+        assert row.session_id is not None
+        offered[amount] = till.world.objects[row.session_id]["payment_method_types"]
+    assert offered == {
+        "10000": ["us_bank_account", "customer_balance", "card"],
+        "10000.01": ["us_bank_account", "customer_balance"],
+    }
+
+
+def test_more_than_one_charge_takes_several_pages_one_after_the_other(
+    session: Session, till: Till, pledge: Pledge, codes: Accounts
+) -> None:
+    instalment = till.announce(pledge, "2000000.01")
+    amounts = []
+    for _ in range(3):
+        row = till.paid(instalment, "us_bank_account")
+        amounts.append(row.amount_minor)
+    assert amounts == [999_999_99, 999_999_49, 53], "three cents alone can't be charged"
+    assert instalment.status is InstalmentStatus.SETTLED
+    assert queries.year_figures(session, pledge).standing.paid == Money(2_000_000_01, "USD")
+    with pytest.raises(NotPayable, match="plan another"):
+        till.open(instalment)
+    agree(till, codes)
+
+
+def test_an_unclear_answer_opens_no_second_page_that_anybody_knows(till: Till, instalment: PledgeInstalment) -> None:
+    for kind in ("cut_after", "500_after"):
+        till.server.faults = [Fault(kind, times=1, on="POST /v1/checkout/sessions")]
+        with pytest.raises(ProviderSilent, match="Nothing was charged"):
+            till.open(instalment)
+        till.session.commit()
+    row = till.open(instalment)
+    assert (row.number, row.asked) == (1, 3), "a saved 500 would be replayed for a day under the old key"
+    known = [each["id"] for each in till.world.objects.values() if each["object"] == "checkout.session"]
+    assert len(known) == 3
+    assert row.session_id == known[-1]
+
+
+def test_a_refused_key_says_that_a_transfer_works_meanwhile(till: Till, instalment: PledgeInstalment) -> None:
+    till.server.faults = [Fault("401")]
+    with pytest.raises(ProviderRefused, match="a bank transfer works meanwhile"):
+        till.open(instalment)
+
+
+def test_what_cannot_be_paid_online_says_why(
+    session: Session, till: Till, pledge: Pledge, instalment: PledgeInstalment, editor: Person
+) -> None:
+    instalment.currency = "EUR"
+    with pytest.raises(CurrencyNotTaken, match="takes USD here, not EUR"):
+        till.open(instalment)
+    instalment.currency = "USD"
+    with pytest.raises(NotPayable, match="too little"):
+        till.open(till.announce(pledge, "0.49"))
+    till.clock.pass_(days=60)
+    with pytest.raises(NotPayable, match="ended on 31 Dec 2026"):
+        till.open(instalment)
+
+
+# ------------------------------------------------------------------------------------------------ by hand, beside it
+
+
+def test_nobody_confirms_an_online_payment_by_hand_nor_says_that_it_was_sent(
+    session: Session, till: Till, instalment: PledgeInstalment, editor: Person, finance: Person
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "us_bank_account")
+    till.look(row)
+    now = till.clock()
+    with pytest.raises(PaidOnline, match="being paid online"):
+        instalments.say_sent(
+            session, instalment.id, sent_on=now.date(), evidence_url="https://bank.example/1", actor=editor, now=now
+        )
+    with pytest.raises(PaidOnline, match="nobody confirms it by hand"):
+        instalments.confirm(session, instalment.id, received_on=now.date(), bank_reference="1", actor=finance, now=now)
+    with pytest.raises(PaidOnline):
+        instalments.fail(session, instalment.id, reason="No.", actor=finance, now=now)
+    assert instalment not in queries.pay_ins(session, InstalmentStatus.PROCESSING)
+    checkout.arrive(till.world, payment)
+
+
+def test_after_a_page_ran_out_a_transfer_can_be_sent(till: Till, instalment: PledgeInstalment, editor: Person) -> None:
+    row = till.open(instalment)
+    assert row.session_id is not None
+    till.provider.close_page(row.session_id)
+    till.look(row)
+    instalments.say_sent(
+        till.session, instalment.id, sent_on=till.clock().date(), evidence_url="https://b.example/1", actor=editor,
+        now=till.clock(),
+    )  # fmt: skip
+    with pytest.raises(NotPayable, match="transfer of this instalment was sent"):
+        till.open(instalment)
+
+
+# ------------------------------------------------------------------------------------------------ exactly once
+
+
+def test_looking_again_changes_nothing(session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts) -> None:
+    row = till.paid(instalment)
+    before = ledger.entries_for(session, ref=("pay_in", str(row.id)))
+    for _ in range(3):
+        till.look(row)
+    assert ledger.entries_for(session, ref=("pay_in", str(row.id))) == before
+    assert len(queries.payments_of(session, instalment.pledge)) == 1
+
+
+def test_an_older_answer_is_not_applied_over_a_newer_one(till: Till, instalment: PledgeInstalment) -> None:
+    row = till.open(instalment)
+    assert row.session_id is not None
+    before = pay_ins.watched(till.session, row.id)
+    stale = till.provider.look(row.session_id)
+    till.choose(row, "card")
+    till.look(row)
+    assert not pay_ins.apply(till.session, row.id, stale, looks=before.looks, now=till.clock())
+    assert row.status is PayInStatus.PAID
+
+
+def test_unsettled_money_cannot_be_granted(session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts) -> None:
+    till.paid(instalment, settled=False)
+    ledger.ensure_account(session, "liabilities:programme:x:usd", "USD", normal=Side.CREDIT)
+    with pytest.raises(InsufficientFunds):
+        ledger.post(
+            session, key="grab", kind="test", at=till.clock(),
+            legs=[Leg(debit=codes.fund, credit="liabilities:programme:x:usd", amount=1)],
+        )  # fmt: skip
+
+
+def test_the_database_takes_a_balance_transaction_once_and_one_open_page(
+    session: Session, till: Till, instalment: PledgeInstalment
+) -> None:
+    row = till.paid(instalment, settled=False)
+    columns = "pay_in_id, kind, gross_minor, fee_minor, currency, source, happened_at, available_at, booked_at"
+    again = "INSERT INTO pay_in_movement (id, {0}) SELECT {1}, {0} FROM pay_in_movement"
+    for new_id, name in (("id", "pk_pay_in_movement"), ("'txn_other'", "uq_pay_in_movement_arrival")):
+        with pytest.raises(IntegrityError, match=name), session.begin_nested():
+            session.execute(text(again.format(columns, new_id)))
+    assert session.scalar(select(func.count()).select_from(PayInMovement)) == len(row.movements) == 1
