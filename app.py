@@ -9,6 +9,7 @@ import compute.demo
 import compute.runtime
 import compute.tasks
 import compute.views
+import core.books.tasks
 import core.identity.demo
 import core.identity.tasks
 import core.ledger.tasks
@@ -27,7 +28,7 @@ import pledge.cli
 import pledge.demo
 import pledge.tasks
 import pledge.views
-from core.books import sources
+from core.books import feeds, sources
 from core.cli import Commands
 from core.clock import utc_now
 from core.commands import commands as core_commands
@@ -37,7 +38,9 @@ from core.pages import apis as core_apis
 from core.pages import pages as core_pages
 from core.processes import before_stop, in_development, up_command
 from core.web import build_app
+from payouts.rails import movements
 from payouts.services.bank_lines import BankPayments
+from payouts.services.movements import PayoutMovements
 from pledge.services.bank_lines import PayIns
 
 DOMAINS = (pledge, grants, payouts, compute)
@@ -45,6 +48,8 @@ DOMAINS = (pledge, grants, payouts, compute)
 in_development["trial rail"] = ("fake-rail",)
 for source in (PayIns(), BankPayments()):
     sources.register(source)
+feeds.register_feeds(movements.feeds)
+feeds.register_claimant(PayoutMovements())
 before_stop.append(compute.runtime.evict_local_jobs)
 
 

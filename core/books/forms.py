@@ -88,3 +88,25 @@ class AssignForm(Form):
 
     code = HiddenField()
     expected = SelectField("It is for", [required("Choose what it is for.")], choices=[])
+
+
+class ExplanationForm(Form):
+    """Why something is on one side only."""
+
+    text = TextField(
+        "Why it is so, and what becomes of it", [required("Say why it is so, and what will become of it.")], length_max=500
+    )
+    subject = HiddenField()
+    subject_id = HiddenField()
+
+
+class CloseForm(Form):
+    """A month to close."""
+
+    month = TextField("Month", [required("Write a month like 2026-10.")])
+
+
+class ReopenForm(Form):
+    """A month to open again."""
+
+    reason = TextField("What has to be corrected in it", [required("Say what has to be corrected in it.")], length_max=500)

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from uuid_utils import uuid7  # the kind core.db.new_id makes, not yet wrapped in an object
 
 from core.db import driver_errors
+from core.ledger.closing import require_open
 from core.ledger.entries import NewEntry, check_entry, checked_refs
 from core.ledger.errors import InsufficientFunds, KeyReused, MixedCommodities, UnknownAccount
 from core.ledger.models import Account, Guard, Phase
@@ -69,6 +70,7 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
         return Posted(0, 0)
     given = session_or_connection
     connection = given.connection() if isinstance(given, Session) else given
+    require_open(connection, [(entry.at, entry.key) for entry in wanted])
     try:
         with connection.begin_nested():
             _post_new(connection, wanted, hashes, _accounts(connection, wanted))

@@ -1,5 +1,7 @@
 """The ways the ledger says no. Nothing was written, and the caller's transaction can go on."""
 
+from datetime import datetime, timedelta
+
 from core.errors import DomainError, InvalidInput
 from core.ledger.units import amount_in_words
 
@@ -103,3 +105,17 @@ class BadEntry(InvalidInput):
     """An entry that can't be written as it is."""
 
     code = "bad_entry"
+
+
+class MonthClosed(DomainError):
+    """The entry is dated in a month that is closed."""
+
+    code = "month_closed"
+
+    def __init__(self, at: datetime, until: datetime) -> None:
+        last = until - timedelta(days=1)
+        super().__init__(
+            f"Everything up to {last:%-d %b %Y} is closed, and this is dated {at:%-d %b %Y}; post the correction today, or have "
+            "two people of finance open the month again.",
+            at=at.isoformat(),
+        )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.db import driver_row, new_id
 from core.ledger import queries
+from core.ledger.closing import require_open
 from core.ledger.entries import Entry, Leg, Transfer, check_entry, checked_refs, parts_of, request_hash
 from core.ledger.errors import (
     AlreadyResolved,
@@ -141,6 +142,7 @@ def _post(
     expires_at: datetime | None,
 ) -> Entry:
     check_entry(key, kind, legs, at)
+    require_open(session, [(at, key)])
     references = checked_refs(refs)
     entry_id = new_id()
     content = post_hash(phase, kind, legs, memo, references)
@@ -222,6 +224,7 @@ def _end(
     memo: str | None,
     refs: Mapping[str, str] | None,
 ) -> Entry:
+    require_open(session, [(at, key)])
     references = checked_refs(refs) if refs is not None else None
     wanted = None if amounts is None else _legs_of(session, hold_key, amounts)
     amount_parts = [None] if wanted is None else [str(number) for leg_and_amount in wanted for number in leg_and_amount]

@@ -28,9 +28,10 @@ def pledgeworks(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with session_scope() as session:
         fatima = Person(id=new_id(), email="fatima@example.org", name="Fatima", created_at=now)
         stan = Person(id=new_id(), email="stan@example.org", name="Stan", created_at=now)
-        session.add_all([fatima, stan])
+        farid = Person(id=new_id(), email="farid@example.org", name="Farid", created_at=now)
+        session.add_all([fatima, farid, stan])
         session.flush()
-        session.add(Membership(person_id=fatima.id, role=Role.FINANCE, from_on=now.date()))
+        session.add_all(Membership(person_id=who.id, role=Role.FINANCE, from_on=now.date()) for who in (fatima, farid))
         session.flush()
         statements.add_account(session, name="Main", number=IBAN, currency="USD", actor=fatima, now=now)
     yield lambda *arguments: CliRunner().invoke(main, ["books", *arguments])
@@ -61,3 +62,24 @@ def test_a_refusal_is_one_sentence_and_an_exit_code(pledgeworks: Command, tmp_pa
     assert pledgeworks("import", str(file), "--as", "stan@example.org").exit_code == 1
     assert pledgeworks("import", str(file), "--as", "fatima@example.org", "--account", "Other").exit_code == 1
     assert "Every line" in pledgeworks("lines").stdout
+
+
+def test_a_month_is_reconciled_explained_closed_and_opened(pledgeworks: Command, tmp_path: Path) -> None:
+    file = tmp_path / "10.xml"
+    file.write_bytes(camt([Ntry("5.00", "a gift", day="2026-10-30")], opening=None))
+    me, other = ("--as", "fatima@example.org"), ("--as", "farid@example.org")
+    assert pledgeworks("import", str(file), *me).exit_code == 0
+    result = pledgeworks("reconcile", "--json")
+    assert result.exit_code == 1
+    (row,) = json.loads(result.stdout)["differences"]
+    assert (row["list"], row["amount"], row["explained"]) == ("missing_here", "5.00 USD", False)
+    assert pledgeworks("close", "2026-10", *me).exit_code == 1
+    explained = pledgeworks("explain", row["subject"], row["id"], "--text", "Sent back.", *me, "--json")
+    known = json.loads(explained.stdout)["explanation"]
+    assert pledgeworks("confirm-explanation", known, *me).exit_code == 1
+    assert pledgeworks("confirm-explanation", known, *other).exit_code == 0
+    assert pledgeworks("reconcile").exit_code == 0
+    assert "October 2026 is closed" in pledgeworks("close", "2026-10", *me).stdout
+    assert pledgeworks("reopen", "2026-10", *me).exit_code == 1
+    assert pledgeworks("reopen", "2026-10", "--reason", "A slip.", *me).exit_code == 0
+    assert "open again" in pledgeworks("reopen", "2026-10", *other).stdout

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from pledge.models import InstalmentStatus, PledgeInstalment
 from pledge.services import instalments
 from tests.fakes.bank_statements import Ntry, camt
 
-PAGES = ["/books", "/books/accounts", "/books/set-aside"]
+PAGES = ["/books", "/books/accounts", "/books/set-aside", "/books/reconciliation", "/books/months"]
 Make = Callable[..., PledgeInstalment]
 Read = Callable[..., Sequence[BankLine]]
 
@@ -165,3 +165,41 @@ def test_what_waits_is_on_the_page_of_finance(
     bookings.set_aside(session, line.id, note="n", actor=finance, now=now)
     client.sign_in(finance)
     assert "Lines of bank statements to be dealt with" in client.get("/work").words
+
+
+def test_differences_are_explained_by_two_and_the_month_closed(
+    client: Client, session: Session, read: Read, finance: Person, second: Person
+) -> None:
+    day = (utc_now().date().replace(day=1) - timedelta(days=1)).isoformat()
+    read(Ntry("12.34", "a gift", day=day))
+    client.sign_in(finance)
+    page = client.get("/books/reconciliation")
+    assert "Missing here" in page.words
+    assert "$12.34" in page.words
+    assert "1 difference stands in the way" in client.get("/books/months").words
+    refused_page = client.submit(client.get("/books/months"), "Close month")
+    assert refused_page.status == 409
+    assert "must meet, or be explained" in refused_page.problems[0]
+    page = client.submit(page, "Explain", text="")
+    assert page.status == 422
+    page = client.submit(page, "Explain", text="Sent back next month.", follow=True)
+    assert "Waits for a second person" in page.words
+    assert not [b for b in page.all("button") if "".join(b.itertext()).strip().startswith("Confirm")]
+    client.sign_in(second)
+    assert "Explanations in the books to confirm" in client.get("/work").words
+    page = client.submit(client.get("/books/reconciliation"), "Confirm", follow=True)
+    assert "confirmed by Farid" in page.words
+    page = client.submit(client.get("/books/months"), "Close month", follow=True)
+    assert "Nothing is posted into it or before it any more" in page.words
+    page = client.submit(page, "Ask", reason="A correction.", follow=True)
+    assert "Another person of finance opens it" in page.words
+    client.sign_in(finance)
+    page = client.submit(client.get("/books/months"), "Open ", follow=True)
+    assert "is open again" in page.words
+
+
+def test_an_empty_reconciliation_and_no_month_say_so(client: Client, finance: Person) -> None:
+    client.sign_in(finance)
+    assert "Outside and ledger agree" in client.get("/books/reconciliation").words
+    page = client.submit(client.get("/books/months"), "Close month", month="nonsense")
+    assert page.problems == ["Write a month like 2026-10."]

@@ -1,0 +1,77 @@
+"""Where movements of our balances elsewhere come from, and which entry of the ledger each of them is.
+
+A provider that can list its movements is a `Feed`; a domain that knows which of its entries a movement is, a `Claimant`. app.py
+registers both. Where an entry carries the movement's own id (`refs` with `rail` and `balance_transaction`), nobody is asked.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core.books.models import OutsideMovement
+from core.errors import InfrastructureError
+from core.money import Money
+
+
+class FeedUnreachable(InfrastructureError):
+    """The provider gave no list. What is known stays known; the next try reads the same days again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A movement as a provider tells it."""
+
+    remote_id: str
+    kind: str
+    occurred_at: datetime
+    money: Money
+    """Signed: what the balance changed by, fees included."""
+    about: str | None = None
+    description: str = ""
+
+
+class Feed(Protocol):
+    """A provider's own list of what moved our balance."""
+
+    name: str
+    title: str
+
+    def read(self, since: datetime | None) -> Iterable[Seen]:
+        """Everything from a moment on, or from the beginning. Raises FeedUnreachable."""
+        ...
+
+
+class Claimant(Protocol):
+    """A domain that knows movements of a provider as its own."""
+
+    def claims(self, session: Session, provider: str, movements: Sequence[OutsideMovement]) -> Mapping[UUID, str]:
+        """The ledger keys of the entries that these movements are, by the movement's id; those it knows."""
+        ...
+
+
+_feeds: list[Callable[[], Sequence[Feed]]] = []
+_claimants: list[Claimant] = []
+
+
+def register_feeds(configured: Callable[[], Sequence[Feed]]) -> None:
+    """Add a function that tells which feeds this installation has, by its settings."""
+    _feeds.append(configured)
+
+
+def register_claimant(claimant: Claimant) -> None:
+    """Add a domain that knows movements."""
+    _claimants.append(claimant)
+
+
+def all_feeds() -> Sequence[Feed]:
+    """The feeds of this installation."""
+    return [feed for configured in _feeds for feed in configured()]
+
+
+def all_claimants() -> Sequence[Claimant]:
+    """Every domain that knows movements."""
+    return tuple(_claimants)

@@ -1,0 +1,243 @@
+"""Both ways: everything outside meets one entry of the ledger, and everything the ledger moved on such an account met something.
+
+Outside are the lines of bank statements and what providers list. Inside are the entries that move an account of money we have
+elsewhere: `assets:bank:…` and `assets:rail:…`. What is left over stands in one of three lists until people explain it.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+
+from core import ledger
+from core.books.feeds import Seen, all_claimants
+from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Subject
+from core.db import new_id
+from core.ledger.models import Account, EntryRow, Phase, TransferRow
+from core.money import Money
+
+OVERLAP = timedelta(days=3)
+"""Read again with every list: providers add movements late, dated earlier."""
+MOVED = (Phase.DIRECT, Phase.SETTLE)
+
+
+class Side(enum.StrEnum):
+    """Which of the three lists."""
+
+    MISSING_HERE = "missing_here"  # outside says it, the ledger does not
+    MISSING_THERE = "missing_there"  # the ledger says it, outside does not
+    DIFFERENT = "different"  # both say it, with other amounts
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One difference."""
+
+    side: Side
+    subject: Subject
+    subject_id: UUID
+    on: date
+    money: Money
+    """Signed: what moved where it is known; the difference (outside less ledger) where both know it."""
+    where: str
+    what: str
+    path: str
+    explanation: Explanation | None = None
+
+    @property
+    def is_explained(self) -> bool:
+        return self.explanation is not None and self.explanation.confirmed is True
+
+
+def since(session: Session, provider: str) -> datetime | None:
+    """From when on a provider is to be read; None from the beginning."""
+    newest = session.scalar(select(func.max(OutsideMovement.occurred_at)).where(OutsideMovement.provider == provider))
+    return newest - OVERLAP if newest is not None else None
+
+
+def take(session: Session, provider: str, seen: Iterable[Seen], *, now: datetime) -> int:
+    """Keep what a provider listed; what is known stays as it was told first. Returns how many are new."""
+    rows = [
+        {"id": new_id(), "provider": provider, "remote_id": each.remote_id, "kind": each.kind, "about": each.about,
+         "occurred_at": each.occurred_at, "amount_minor": each.money.amount_minor, "currency": each.money.currency,
+         "description": each.description[:1000], "first_seen_at": now}
+        for each in seen
+        if each.money
+    ]  # fmt: skip
+    new = 0
+    for start in range(0, len(rows), 500):
+        added = session.execute(
+            insert(OutsideMovement)
+            .values(rows[start : start + 500])
+            .on_conflict_do_nothing(index_elements=["provider", "remote_id"])
+            .returning(OutsideMovement.id)
+        )
+        new += len(added.all())
+    return new
+
+
+def meet(session: Session, provider: str) -> int:
+    """Give movements that met nothing their entries, where one certainly belongs to the other. Returns how many met."""
+    waiting = session.scalars(
+        select(OutsideMovement)
+        .where(OutsideMovement.provider == provider, OutsideMovement.entry_id.is_(None))
+        .order_by(OutsideMovement.occurred_at, OutsideMovement.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    met = 0
+    claimed = {
+        movement_id: key
+        for claimant in all_claimants()
+        for movement_id, key in claimant.claims(session, provider, waiting).items()
+    }
+    for movement in waiting:
+        named = [
+            entry.id
+            for entry in ledger.entries_for(session, ("balance_transaction", movement.remote_id))
+            if entry.refs.get("rail") == provider
+        ]
+        if not named and movement.id in claimed:
+            entry = ledger.entry_by_key(session, claimed[movement.id])
+            named = [entry.id] if entry is not None else []
+        # Two entries that name one movement are a mistake of ours: neither meets it, and both stay in the list.
+        if len(named) == 1 and not session.scalar(select(exists().where(OutsideMovement.entry_id == named[0]))):
+            movement.entry_id = named[0]
+            session.flush()
+            met += 1
+    return met
+
+
+def differences(session: Session, *, until: date | None = None) -> list[Item]:
+    """Everything that stands in one of the three lists, the oldest first; only what happened up to a day if one is given."""
+    found = [*_lines(session, until), *_movements(session, until), *_entries(session, until), *_amounts(session, until)]
+    explanations = _explanations(session, found)
+    return [
+        Item(
+            each.side, each.subject, each.subject_id, each.on, each.money, each.where, each.what, each.path,
+            explanations.get((each.subject, each.subject_id)),
+        )
+        for each in sorted(found, key=lambda item: (item.on, item.side, item.subject_id))
+    ]  # fmt: skip
+
+
+def _lines(session: Session, until: date | None) -> Iterable[Item]:
+    query = select(BankLine).where(BankLine.entry_id.is_(None))
+    if until is not None:
+        query = query.where(BankLine.booked_on <= until)
+    for line in session.scalars(query):
+        signed = line.money if line.direction is Direction.IN else -line.money
+        what = line.counterparty or line.text or "not named"
+        yield Item(
+            Side.MISSING_HERE,
+            Subject.BANK_LINE,
+            line.id,
+            line.booked_on,
+            signed,
+            line.account.name,
+            what,
+            f"/books/lines/{line.id}",
+        )
+
+
+def _movements(session: Session, until: date | None) -> Iterable[Item]:
+    query = select(OutsideMovement).where(OutsideMovement.entry_id.is_(None))
+    if until is not None:
+        query = query.where(OutsideMovement.occurred_at < _after(until))
+    for each in session.scalars(query):
+        yield _outside_item(Side.MISSING_HERE, each, each.money)
+
+
+def _outside_item(side: Side, each: OutsideMovement, money: Money) -> Item:
+    what = " ".join(part for part in (each.kind.replace("_", " "), each.about or each.remote_id, each.description) if part)
+    path = f"/ledger/entries/{each.entry_id}" if each.entry_id else ""
+    return Item(side, Subject.OUTSIDE_MOVEMENT, each.id, each.occurred_at.date(), money, each.provider, what, path)
+
+
+def _entries(session: Session, until: date | None) -> Iterable[Item]:
+    """Entries that moved money we have elsewhere and met nothing there.
+
+    An entry between the bank and a provider is known to both, and met when both told it. One that moves the bank's account only
+    may have met either: payouts by a provider are posted against it.
+    """
+    line_met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == Account.commodity)
+    outside_met = exists().where(OutsideMovement.entry_id == EntryRow.id)
+    met = case((_of_provider(Account), outside_met), else_=or_(line_met, and_(outside_met, ~_touches_provider(EntryRow.id))))
+    # What we have with a provider and what we owe it are one balance there.
+    place = case((_of_provider(Account), "provider " + func.split_part(Account.code, ":", 3)), else_=Account.code)
+    signed = func.sum(case((TransferRow.debit_id == Account.id, TransferRow.amount), else_=-TransferRow.amount))
+    query = (
+        select(EntryRow.id, EntryRow.at, EntryRow.memo, EntryRow.kind, place, Account.commodity, signed)
+        .join(TransferRow, TransferRow.entry_id == EntryRow.id)
+        .join(Account, or_(Account.id == TransferRow.debit_id, Account.id == TransferRow.credit_id))
+        .where(or_(Account.code.startswith("assets:bank:"), _of_provider(Account)), TransferRow.phase.in_(MOVED), ~met)
+        .group_by(EntryRow.id, place, Account.commodity)
+        .having(signed != 0)
+    )
+    if until is not None:
+        query = query.where(EntryRow.at < _after(until))
+    for entry_id, at, memo, kind, code, commodity, moved in session.execute(query):
+        money = Money(int(moved), commodity)
+        yield Item(
+            Side.MISSING_THERE, Subject.ENTRY, entry_id, at.date(), money, code, memo or kind, f"/ledger/entries/{entry_id}"
+        )
+
+
+def _amounts(session: Session, until: date | None) -> Iterable[Item]:
+    """Movements that met an entry of another amount."""
+    account = aliased(Account)
+    there = and_(
+        or_(account.id == TransferRow.debit_id, account.id == TransferRow.credit_id),
+        account.commodity == OutsideMovement.currency,
+        or_(
+            _of_provider(account),
+            and_(account.code.startswith("assets:bank:"), ~_touches_provider(OutsideMovement.entry_id)),
+        ),
+    )
+    signed = func.coalesce(
+        func.sum(case((TransferRow.debit_id == account.id, TransferRow.amount), else_=-TransferRow.amount)).filter(
+            account.id.is_not(None)
+        ),
+        0,
+    )
+    query = (
+        select(OutsideMovement, signed)
+        .join(TransferRow, and_(TransferRow.entry_id == OutsideMovement.entry_id, TransferRow.phase.in_(MOVED)))
+        .outerjoin(account, there)
+        .group_by(OutsideMovement.id)
+        .having(signed != OutsideMovement.amount_minor)
+    )
+    if until is not None:
+        query = query.where(OutsideMovement.occurred_at < _after(until))
+    for movement, moved in session.execute(query):
+        yield _outside_item(Side.DIFFERENT, movement, movement.money - Money(int(moved), movement.currency))
+
+
+def _of_provider(account: type[Account]) -> ColumnElement[bool]:
+    """Is this what we have with a provider, or what we owe one?"""
+    return or_(account.code.startswith("assets:rail:"), account.code.startswith("liabilities:rail:"))
+
+
+def _touches_provider(entry_id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """Does the entry move a balance with a provider?"""
+    transfer, other = aliased(TransferRow), aliased(Account)
+    return exists().where(
+        transfer.entry_id == entry_id,
+        or_(transfer.debit_id == other.id, transfer.credit_id == other.id),
+        _of_provider(other),
+    )
+
+
+def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Explanation]:
+    ids = {each.subject_id for each in items}
+    rows = session.scalars(select(Explanation).where(Explanation.subject_id.in_(ids), Explanation.confirmed.is_not(False)))
+    return {(row.subject, row.subject_id): row for row in rows}
+
+
+def _after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)

@@ -1,0 +1,36 @@
+"""The background work of the books: every hour, read what providers list, and let it meet the ledger."""
+
+from datetime import datetime
+
+import structlog
+
+from core import tasks
+from core.books import feeds, reconciliation
+from core.db import session_scope
+
+log = structlog.get_logger()
+
+
+@tasks.every(seconds=3600)
+def read_feeds(now: datetime) -> None:
+    """Read every feed. One that is out of reach takes nothing from the others; it is read again the next hour."""
+    for feed in feeds.all_feeds():
+        try:
+            new, met = read(feed, now=now)
+        except feeds.FeedUnreachable as error:
+            log.warning("books.feed_unreachable", feed=feed.name, error=str(error))
+        else:
+            log.info("books.feed_read", feed=feed.name, new=new, met=met)
+
+
+def read(feed: feeds.Feed, *, now: datetime) -> tuple[int, int]:
+    """Read one feed: how many movements are new, how many met an entry. No transaction is open while the provider answers.
+
+    Raises:
+        FeedUnreachable: the provider gave no list.
+    """
+    with session_scope() as session:
+        since = reconciliation.since(session, feed.name)
+    seen = list(feed.read(since))
+    with session_scope() as session:
+        return reconciliation.take(session, feed.name, seen, now=now), reconciliation.meet(session, feed.name)

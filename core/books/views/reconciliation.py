@@ -1,0 +1,102 @@
+"""The three lists: what outside and ledger don't both say, or say with other amounts."""
+
+from uuid import UUID
+
+from flask import redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from core.books import explanations, feeds, reconciliation, tasks
+from core.books.forms import ExplanationForm
+from core.books.models import Subject
+from core.books.reconciliation import Side
+from core.books.views import bp
+from core.clock import today, utc_now
+from core.errors import DomainError, InvalidInput
+from core.identity.models import Role
+from core.web import current_person, db, flash, page, refused, requires
+
+WORDS = {
+    Side.MISSING_HERE: ("Missing here", "Outside says it, and no entry of the ledger is it."),
+    Side.MISSING_THERE: ("Missing there", "The ledger moved it, and neither a bank statement nor a provider says so."),
+    Side.DIFFERENT: ("Different amount", "Both say it, with other amounts; shown is what outside says more, or less."),
+}
+assert WORDS.keys() == set(Side)
+LOOKERS = (Role.FINANCE, Role.PAYOUT_APPROVER)
+SHOWN_MAX = 200
+
+
+@bp.get("/reconciliation")
+@requires(*LOOKERS)
+def list_differences() -> ResponseReturnValue:
+    """The lists, with ages and explanations."""
+    return _show(None)
+
+
+@bp.post("/reconciliation/reading")
+@requires(Role.FINANCE)
+def read_feeds() -> ResponseReturnValue:
+    """Ask every provider now instead of within the hour."""
+    for feed in feeds.all_feeds():
+        try:
+            new, met = tasks.read(feed, now=utc_now())
+        except feeds.FeedUnreachable as error:
+            flash(str(error), "warning")
+        else:
+            flash(f"{feed.title}: {new} new, {met} met an entry of the ledger.")
+    return redirect(url_for(".list_differences"), code=303)
+
+
+@bp.post("/reconciliation/explanations")
+@requires(Role.FINANCE)
+def create_explanation() -> ResponseReturnValue:
+    """Say why something is on one side only."""
+    form = ExplanationForm()
+    subject, subject_id = _subject(form)
+    if form.validate_on_submit():
+        try:
+            explanations.explain(db(), subject, subject_id, text=form.text.data, actor=current_person(), now=utc_now())
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash("Kept. It counts when another person confirms it.")
+            return redirect(url_for(".list_differences"), code=303)
+    return _show(form)
+
+
+@bp.post("/reconciliation/explanations/<uuid:explanation_id>/confirmation")
+@requires(*LOOKERS)
+def confirm_explanation(explanation_id: UUID) -> ResponseReturnValue:
+    """As the second person."""
+    explanations.decide(db(), explanation_id, confirm=True, actor=current_person(), now=utc_now())
+    flash("You confirmed the explanation.")
+    return redirect(url_for(".list_differences"), code=303)
+
+
+@bp.post("/reconciliation/explanations/<uuid:explanation_id>/rejection")
+@requires(*LOOKERS)
+def reject_explanation(explanation_id: UUID) -> ResponseReturnValue:
+    """It does not convince, or its author takes it back."""
+    explanations.decide(db(), explanation_id, confirm=False, actor=current_person(), now=utc_now())
+    flash("The explanation is turned down; somebody can give another.", "info")
+    return redirect(url_for(".list_differences"), code=303)
+
+
+def _subject(form: ExplanationForm) -> tuple[Subject, UUID]:
+    try:
+        return Subject(form.subject.data), UUID(form.subject_id.data)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidInput("Open the list again; this is none of its rows.") from None
+
+
+def _show(form: ExplanationForm | None) -> ResponseReturnValue:
+    items = reconciliation.differences(db())
+    return page(
+        "books/reconciliation.html",
+        form=form,
+        lists=[(side, *WORDS[side], [each for each in items if each.side is side]) for side in Side],
+        count_open=sum(not each.is_explained for each in items),
+        feeds=[feed.title for feed in feeds.all_feeds()],
+        today=today(),
+        me=current_person(),
+        shown_max=SHOWN_MAX,
+    )
