@@ -187,7 +187,7 @@ def next_step(known: Known, capabilities: Capabilities, rules: Rules, now: datet
         return Next(Step.SEND)
     assert known.sent_at is not None, "what was sent has a time"
     quiet = known.sent_at + rules.quiet_after(capabilities)
-    if now < quiet and not known.at_rail:
+    if now < quiet:
         return Next(Step.WAIT, quiet)
     return Next(Step.LOOK_UP)
 

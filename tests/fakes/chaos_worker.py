@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import uuid4
+from typing import Protocol
+from uuid import UUID, uuid4
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -23,14 +25,27 @@ from core.clock import utc_now
 from core.db.session import make_engine
 from core.identity.models import Person
 from payouts import queries
+from payouts.models import Payout
 from payouts.policies import Known, Rules
-from payouts.rails.base import Capabilities, CheckedDestination, Health, Instruction, OutcomeUnknown, Rail, Receipt, Refused
+from payouts.rails.base import (
+    Capabilities,
+    CheckedDestination,
+    DestinationField,
+    Health,
+    Instruction,
+    NetworkRail,
+    OutcomeUnknown,
+    Rail,
+    Receipt,
+    Refused,
+)
 from payouts.rails.fake import FakeRail
 from payouts.services import sending, withdrawals
 from payouts.services.engine import Engine, no_probe
 
 TIMEOUT = timedelta(seconds=0.6)
 VISIBILITY = timedelta(seconds=1.0)
+LOOKS_EVERY = timedelta(seconds=0.5)
 QUIET = Rules(lease=timedelta(seconds=1.6), quiescence=timedelta(seconds=1.7), pause=timedelta(seconds=0.2), attempts_max=50)
 
 
@@ -60,9 +75,9 @@ class Impatient(Rules):
 
 @dataclass
 class WeakRail:
-    """A trial rail that breaks one promise on the way."""
+    """A rail that breaks one promise on the way."""
 
-    rail: FakeRail
+    rail: NetworkRail
 
     @property
     def name(self) -> str:
@@ -77,7 +92,7 @@ class WeakRail:
         return self.rail.capabilities
 
     @property
-    def destination_fields(self) -> Sequence:  # type: ignore[type-arg]
+    def destination_fields(self) -> Sequence[DestinationField]:
         return self.rail.destination_fields
 
     def check_destination(self, details: Mapping[str, str], currency: str) -> CheckedDestination:
@@ -114,19 +129,42 @@ WEAK_RULES: Mapping[str, type[Rules]] = {"resend": ResendsWithoutKeys, "no_deadl
 WEAK_RAILS: Mapping[str, type[WeakRail]] = {"new_key": NewKeyPerSend, "unknown_failed": UnknownIsFailed}
 
 
-def rails(url: str, weak: str | None = None) -> Mapping[str, Rail]:
-    """The trial rail with idempotency keys (`fake`) and without (`plain`)."""
-    made = [
-        FakeRail(lambda: url, timeout=TIMEOUT, visibility=VISIBILITY),
-        FakeRail(lambda: url, name="plain", idempotent=False, timeout=TIMEOUT, visibility=VISIBILITY),
-    ]
+class Places(Protocol):
+    """Where the rails of a test are. Goes to the worker processes."""
+
+    @property
+    def rules(self) -> Rules: ...
+
+    def rails(self, weak: str | None = None) -> Mapping[str, Rail]:
+        """New clients of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trial payment service alone."""
+
+    url: str
+    rules: Rules = QUIET
+
+    def rails(self, weak: str | None = None) -> Mapping[str, Rail]:
+        """With idempotency keys (`fake`) and without (`plain`)."""
+        made = [
+            FakeRail(lambda: self.url, timeout=TIMEOUT, visibility=VISIBILITY),
+            FakeRail(lambda: self.url, name="plain", idempotent=False, timeout=TIMEOUT, visibility=VISIBILITY),
+        ]
+        return {rail.name: weakened(rail, weak) for rail in made}
+
+
+def weakened(rail: Rail, weak: str | None) -> Rail:
+    """A rail without one of its promises, if that is what is weak."""
     wrap = WEAK_RAILS.get(weak or "")
-    return {rail.name: wrap(rail) if wrap else rail for rail in made}
+    return wrap(rail) if wrap and isinstance(rail, NetworkRail) else rail
 
 
-def rules(weak: str | None = None) -> Rules:
+def weakened_rules(rules: Rules, weak: str | None) -> Rules:
     kind = WEAK_RULES.get(weak or "", Rules)
-    return kind(lease=QUIET.lease, quiescence=QUIET.quiescence, pause=QUIET.pause, attempts_max=QUIET.attempts_max)
+    return kind(lease=rules.lease, quiescence=rules.quiescence, pause=rules.pause, attempts_max=rules.attempts_max)
 
 
 # ------------------------------------------------------------------------------------------------ dying
@@ -161,14 +199,16 @@ def killer(point: str | None, rate: float, freeze: str | None, rng: random.Rando
 
 def work(
     database: str,
-    url: str,
+    places: Places,
     *,
     seed: int = 0,
     weak: str | None = None,
     kill: str | None = None,
     rate: float = 0.0,
     freeze: str | None = None,
+    notices: int = 0,
 ) -> None:
+    """Until every payout has ended. In each round come `notices` about any of them, ended ones too, in any order and again."""
     rng = random.Random(seed)
     store = make_engine(database, pool_size=2)
 
@@ -177,35 +217,46 @@ def work(
         with Session(store, expire_on_commit=False) as session, session.begin():
             yield session
 
-    here = rails(url, weak)
-    engine = Engine(rails=here, rules=rules(weak), sessions=sessions, probe=killer(kill, rate, freeze, rng))
+    here = places.rails(weak)
+    engine = Engine(
+        rails=here, rules=weakened_rules(places.rules, weak), sessions=sessions, probe=killer(kill, rate, freeze, rng)
+    )
+    resting: dict[UUID, datetime] = {}
     while True:
-        with sessions() as session:
-            for run_id in queries.sending_runs(session):
-                sending.release_lines(session, sending.locked(session, run_id), rails=here, now=utc_now())
-        with sessions() as session:
-            todo = list(queries.unfinished(session))
-        if not todo:
+        try:
+            with sessions() as session:
+                for run_id in queries.sending_runs(session):
+                    sending.release_lines(session, sending.locked(session, run_id), rails=here, now=utc_now())
+            with sessions() as session:
+                unfinished, everybody = list(queries.unfinished(session)), list(session.scalars(select(Payout.id)))
+        except DBAPIError as error:  # a lock time-out or a dropped connection: the next round tries again
+            print(f"database: {error.orig}", file=sys.stderr)
+            time.sleep(0.2)
+            continue
+        if not unfinished:
             return
+        now = utc_now()
+        todo = [payout_id for payout_id in unfinished if resting.get(payout_id, now) <= now]
+        todo += rng.choices(everybody, k=notices)
         rng.shuffle(todo)
-        resting = True
         for payout_id in todo:
             try:
                 outcome = engine.drive(payout_id)
                 if weak == "unknown_failed" and outcome.until is None:
                     _insist(sessions, payout_id)
-            except DBAPIError as error:  # a lock time-out or a dropped connection: the next round tries again
+            except DBAPIError as error:
                 print(f"database: {error.orig}", file=sys.stderr)
             else:
-                resting = resting and (outcome.until is None or outcome.until > utc_now())
-        if resting:
+                latest = utc_now() + LOOKS_EVERY
+                resting[payout_id] = min(outcome.until or latest, latest)
+        if not todo or min(resting.values(), default=utc_now()) > utc_now():
             time.sleep(0.1)
 
 
-def _insist(sessions: Callable, payout_id: object) -> None:  # type: ignore[type-arg]
+def _insist(sessions: Callable[[], AbstractContextManager[Session]], payout_id: UUID) -> None:
     """Part of that weakness: what “failed” is tried again."""
     with sessions() as session:
-        payout = queries.payout(session, payout_id)  # type: ignore[arg-type]
+        payout = queries.payout(session, payout_id)
         if payout.status == "reserved" and payout.live_attempt is None:
             somebody = session.get_one(Person, payout.prepared_by_id)
             withdrawals.try_again(session, payout.id, actor=somebody, reason="It said failed", now=utc_now())

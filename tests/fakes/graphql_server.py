@@ -25,6 +25,7 @@ Faults (`misbehave`) hit mutations only, unless a `GraphqlFault` names the opera
 """
 
 import json
+import random
 import socket
 import threading
 import time
@@ -87,8 +88,9 @@ class GraphqlServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, schema: Path, *, path: str = "/graphql") -> None:
+    def __init__(self, schema: Path, *, path: str = "/graphql", seed: int = 1) -> None:
         self.schema = built(schema)
+        self._rng = random.Random(seed)
         self.resolvers: dict[str, Resolver] = {}
         """By `Type.field`, with the name of the concrete type."""
         self.calls: list[Call] = []
@@ -115,7 +117,7 @@ class GraphqlServer(ThreadingHTTPServer):
             for fault in self.behaviour.faults:
                 named = fault.operation if isinstance(fault, GraphqlFault) else ""
                 meant = call.operation == named if named else call.is_mutation
-                if meant and (fault.times is None or fault.times > 0):
+                if meant and (fault.times is None or fault.times > 0) and self._rng.random() < fault.rate:
                     if fault.times is not None:
                         fault.times -= 1
                     return fault

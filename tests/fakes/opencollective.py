@@ -100,8 +100,8 @@ class Expense:
 class OpenCollectiveServer(GraphqlServer):
     """One host, one fund with money, collectives to pay, and a token. Tests change them as they need."""
 
-    def __init__(self, schema: Path, *, balance_cents: int = 100_000_000) -> None:
-        super().__init__(schema, path="/graphql/v2")
+    def __init__(self, schema: Path, *, balance_cents: int = 100_000_000, seed: int = 1) -> None:
+        super().__init__(schema, path="/graphql/v2", seed=seed)
         self.tokens = {TOKEN: Token()}
         self.second_factors: set[str] = set()
         self.accounts = {

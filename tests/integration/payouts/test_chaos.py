@@ -59,7 +59,7 @@ class Chaos:
 
     def owe(self, count: int) -> None:
         """So many payouts on the rail with keys, and as many without, in one run on its way."""
-        rails = chaos_worker.rails(self.server.url)
+        rails = chaos_worker.Trial(self.server.url).rails()
         now = utc_now()
         with self.session() as session:
             people = world.cast(session, now)
@@ -82,7 +82,8 @@ class Chaos:
         store.dispose()
 
     def start(self, **options: Any) -> ForkServerProcess:
-        worker = PROCESSES.Process(target=chaos_worker.work, args=(self.database, self.server.url), kwargs=options)
+        where = chaos_worker.Trial(self.server.url)
+        worker = PROCESSES.Process(target=chaos_worker.work, args=(self.database, where), kwargs=options)
         worker.start()
         return worker
 

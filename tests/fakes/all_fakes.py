@@ -1,0 +1,129 @@
+"""The services behind all rails at once: they err by one seed, and say afterwards what they really did."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from payouts.rails.fake_server import Behaviour, FakeRailServer, Fault
+from tests.fakes import graphql_server, rail_server, stripe
+from tests.fakes.all_rails import VISIBILITY, Addresses
+from tests.fakes.github_sponsors import GitHubSponsors
+from tests.fakes.graphql_server import GraphqlFault
+from tests.fakes.opencollective import Account, Expense, OpenCollectiveServer
+from tests.fakes.stripe import StripeServer, connect
+
+OPENING_CENTS = 10_000_000
+RATE = 0.04
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One payment that was really made, seen by look-ups or not."""
+
+    rail: str
+    reference: str
+    cents: int
+
+
+@dataclass
+class Fakes:
+    """The services, and the bank, where people carry payments."""
+
+    trial: FakeRailServer
+    collective: OpenCollectiveServer
+    stripe: StripeServer
+    github: GitHubSponsors
+    rng: random.Random
+    bank: dict[str, int] = field(default_factory=dict)
+    """What the bank carried out, by our reference, in cents."""
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(self.trial.url, self.collective.url, self.stripe.url, self.github.url)
+
+    def misbehave(self, rate: float = RATE, *, turned_away: bool = False) -> None:
+        """Everything that can go wrong with a call, each with this probability; what was made shows late in any case.
+
+        `turned_away`: each service also refuses our credentials once, which stops its rail until a person starts it.
+        """
+        late = VISIBILITY.total_seconds() * 0.9
+        faults = [Fault("401", times=1)] if turned_away else []
+        faults += [Fault(kind, rate) for kind in ("cut_before", "cut_after", "500_before", "500_after")]
+        faults += [Fault("429", rate, seconds=0.2)]
+        self.trial.misbehave(Behaviour([*_copies(faults), Fault("slow", rate / 2, seconds=1.8)], late, 0.01))
+        slow = Fault("slow", rate / 2, seconds=1.5)
+        self.stripe.misbehave(Behaviour([*_copies(faults), slow, Fault("html", rate)], late))
+        lost = [Fault("200_errors", rate), Fault("200_errors_after", rate), Fault("slow", rate / 2, seconds=2.4)]
+        asked = [GraphqlFault(kind, rate, operation="BeforeOrder") for kind in ("cut_before", "500_after")]
+        self.collective.misbehave(Behaviour([*_copies(faults), *lost, *asked], late))
+        kinds, questions = ("cut_after", "500_after", "429"), ("Totals", "Activities")
+        self.github.misbehave(Behaviour([GraphqlFault(kind, rate, operation=name) for kind in kinds for name in questions]))
+        self.github.visible_after = timedelta(seconds=late)
+
+    def happened(self) -> Sequence[Happened]:
+        """Every payment that any of them made."""
+        with self.trial.journal() as rows:
+            trial = rows.execute("SELECT face, reference, amount_minor FROM transfer").fetchall()
+        found = [Happened("fake" if face == "keyed" else "plain", str(key), int(cents)) for face, key, cents in trial]
+        found += [Happened("opencollective", order.tags[0], order.cents) for order in self.collective.orders if order.rows]
+        found += [
+            Happened("opencollective_expense", str(each.custom_data["payoutKey"]), each.cents)
+            for each in self.collective.expenses
+            if each.rows
+        ]
+        transfers = [each for each in self.stripe.world.objects.values() if each["object"] == "transfer"]
+        found += [Happened("stripe_connect", each["transfer_group"], each["amount"]) for each in transfers]
+        found += [Happened("github_sponsors", each.login, each.dollars * 100) for each in self.github.payments]
+        return found + [Happened("bank_file", key, cents) for key, cents in self.bank.items()]
+
+    def left(self) -> int:
+        """What is gone from the balances at Open Collective and Stripe, in cents."""
+        fund = OPENING_CENTS - self.collective.balance("acme-oss-fund")
+        return fund + OPENING_CENTS - self.stripe.world.available("usd")
+
+    def go_on(self) -> None:
+        """Payees and the fiscal host do what they feel like doing next: submit, pay, or turn down who is called bad."""
+        for expense in list(self.collective.expenses):
+            if self.rng.random() < 0.5:
+                self._go_on(expense)
+
+    def _go_on(self, expense: Expense) -> None:
+        if expense.status == "DRAFT":
+            self.collective.submit(expense)
+        elif expense.status == "APPROVED" and expense.payee.startswith("bad"):
+            expense.status = "REJECTED"
+        elif expense.status == "APPROVED":
+            self.collective.host_pays(expense)
+
+
+def _copies(faults: Sequence[Fault]) -> list[Fault]:
+    """Each service counts its own."""
+    return [replace(fault) for fault in faults]
+
+
+@contextmanager
+def serving(shared: Path, folder: Path, *, seed: int, collectives: Sequence[str], people: Sequence[str]) -> Iterator[Fakes]:
+    """All of them, with enough money, and with these payees at Open Collective."""
+    schemas = shared / "schemas"
+    with ExitStack() as stack:
+        collective = OpenCollectiveServer(schemas / "opencollective-v2.graphql", balance_cents=OPENING_CENTS, seed=seed)
+        collective.requests_max, collective.draft_pause_seconds = 1_000_000, 0.0
+        collective.accounts |= {slug: Account(slug) for slug in collectives}
+        collective.accounts |= {slug: Account(slug, "INDIVIDUAL", host=None) for slug in people}
+        made = Fakes(
+            trial=stack.enter_context(rail_server.serving(folder / "trial.sqlite", seed=seed)),
+            collective=stack.enter_context(graphql_server.serving(collective)),
+            stripe=stack.enter_context(stripe.serving(seed=seed)),
+            github=stack.enter_context(graphql_server.serving(GitHubSponsors(schemas / "github.graphql"))),
+            rng=random.Random(seed),
+        )
+        made.stripe.world.top_up(OPENING_CENTS)
+        yield made
+
+
+def stripe_account(fakes: Fakes, account_id: str) -> None:
+    """A payee who finished onboarding."""
+    connect.connected_account(fakes.stripe.world, account_id=account_id)
