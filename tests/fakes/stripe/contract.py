@@ -55,6 +55,9 @@ NEWER = {"POST /v1/checkout/sessions": {"allowed_payment_method_types"}}
 ANY = "POST /v1/transfers"
 """Errors look the same everywhere."""
 
+USED: dict[str, tuple[str, Mapping[str, Any]]] = {}
+"""Every kind of request that any stand-in of this process was sent, for the comparison with the newest library."""
+
 OPTIONS = frozenset(stripe.RequestOptions.__annotations__)
 """Part of the typed parameters, but sent as headers."""
 
@@ -76,10 +79,31 @@ def wrong_in_request(endpoint: str, given: Mapping[str, Any]) -> list[str]:
     """What Stripe's OpenAPI or the library's types refuse in a request, in sentences."""
     known = {name: value for name, value in given.items() if name not in NEWER.get(endpoint, ())}
     found = [f"{endpoint}: {error.message}" for error in _validator(f"request {endpoint}").iter_errors(known)]
+    return found + wrong_for_library(endpoint, given)
+
+
+def wrong_for_library(endpoint: str, given: Mapping[str, Any]) -> list[str]:
+    """What the library's types refuse in a request, whichever version is imported."""
     expected = TYPES.get(endpoint)
     if expected is None:
-        return [*found, f"{endpoint}: no typed parameters are named for it in contract.TYPES"]
-    return found + [f"{endpoint}: {sentence}" for sentence in wrong_type(given, expected)]
+        return [f"{endpoint}: no typed parameters are named for it in contract.TYPES"]
+    return [f"{endpoint}: {sentence}" for sentence in wrong_type(given, expected)]
+
+
+def remember(requests: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Keep one request of each shape: the same endpoint with the same parameters, whatever their values but for enumerations."""
+    for endpoint, given in requests:
+        if endpoint in TYPES and not wrong_for_library(endpoint, given):
+            USED.setdefault(f"{endpoint} {_shape(given)}", (endpoint, given))
+
+
+def _shape(value: Any) -> str:
+    """Names and kinds; text without digits and spaces too, for it may be one of an enumeration."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_shape(each)}" for name, each in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(sorted({_shape(each) for each in value})) + "]"
+    return value if isinstance(value, str) and value.replace("_", "").isalpha() else type(value).__name__
 
 
 def wrong_in_answer(endpoint: str, answer: Mapping[str, Any], *, error: bool = False) -> list[str]:

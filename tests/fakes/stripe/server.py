@@ -101,9 +101,9 @@ class StripeServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(world: World | None = None, *, port: int = 0) -> Iterator[StripeServer]:
+def serving(world: World | None = None, *, port: int = 0, seed: int | None = 1) -> Iterator[StripeServer]:
     """A server in a thread. At the end nothing may have been sent or answered that Stripe's own contract refuses."""
-    server = StripeServer(world, port=port)
+    server = StripeServer(world, port=port, seed=seed)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -112,6 +112,7 @@ def serving(world: World | None = None, *, port: int = 0) -> Iterator[StripeServ
         server.shutdown()
         server.server_close()
         thread.join()
+        contract.remember((each.endpoint, each.parameters) for each in server.log.requests)
     assert server.log.violations == []
 
 
