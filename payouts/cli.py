@@ -22,7 +22,7 @@ from payouts.models import Payout, PayoutStatus, RailSwitch, Run
 from payouts.rails.base import CheckedRail, SetupLine
 from payouts.rails.fake import address_file
 from payouts.rails.fake_server import FakeRailServer
-from payouts.services import controls, previews, runs, sending
+from payouts.services import controls, notices, previews, runs, sending
 from payouts.services.comparisons import Comparison, compare_with_rails
 from payouts.services.engine import Engine
 
@@ -244,6 +244,29 @@ def list_payouts(status: str | None, due_by: datetime | None, as_json: bool) -> 
         print_json(rows)
         return
     _say_lines(rows)
+
+
+@payouts.command("notices")
+@click.option("--take", is_flag=True, help="They count as taken by a mailer from now on, and are not listed again.")
+@json_option
+def list_notices(take: bool, as_json: bool) -> None:
+    """Changed payment details that payees must hear of. The platform sends no mail: a mailer of yours can take them from here."""
+    with session_scope() as session:
+        rows = [
+            {
+                "notice": each.id,
+                "to": each.address,
+                "recipient": each.recipient.name,
+                "message": each.message,
+                "at": each.created_at,
+            }
+            for each in notices.export(session, take=take, now=utc_now())
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = {"at": "At", "to": "To", "recipient": "Recipient", "message": "Message"}
+    print_table(rows, columns, empty="No notice waits for a mailer.")
 
 
 @payouts.group("rail", cls=Commands)

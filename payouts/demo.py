@@ -12,7 +12,7 @@ from core.ledger import Guard, Leg, Side
 from core.money import Money
 from payouts import rails
 from payouts.models import Recipient, RecipientKind, Run
-from payouts.services import recipients, runs
+from payouts.services import holds, recipients, runs
 from payouts.services.requests import request
 
 BANK, FUND = "assets:bank:usd", "liabilities:fund:stipends:usd"
@@ -73,9 +73,10 @@ def _recipients(session: Session, *, now: datetime, people: Mapping[str, Person]
             now=now,
             is_demo=True,
         )
-        recipients.set_destination(
+        place = recipients.set_destination(
             session, made[key].id, rail=here[rail], currency="USD", details=details, actor=people["finance"], now=now
         )
+        holds.look(session, place.id, note="Demo data: compared by a call.", actor=people["approver"], now=now)
     return made
 
 

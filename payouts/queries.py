@@ -17,6 +17,7 @@ from payouts.models import (
     BankFile,
     BankImport,
     Destination,
+    DestinationLook,
     Notice,
     Payout,
     PayoutAttempt,
@@ -258,7 +259,10 @@ def recipient(session: Session, recipient_id: UUID) -> Recipient:
     found = session.scalars(
         select(Recipient)
         .where(Recipient.id == recipient_id)
-        .options(selectinload(Recipient.destinations).joinedload(Destination.created_by))
+        .options(
+            selectinload(Recipient.destinations).joinedload(Destination.created_by),
+            selectinload(Recipient.destinations).joinedload(Destination.look).joinedload(DestinationLook.looked_by),
+        )
     ).one_or_none()
     if found is None:
         raise NotFound("There is no such recipient.")
@@ -270,7 +274,20 @@ def places(session: Session, recipient_ids: Collection[UUID]) -> Sequence[Destin
     return session.scalars(
         select(Destination)
         .where(Destination.recipient_id.in_(recipient_ids), Destination.retired_at.is_(None))
+        .options(joinedload(Destination.look))
         .order_by(Destination.created_at)
+    ).all()
+
+
+def to_look_at(session: Session) -> Sequence[Destination]:
+    """Destinations in use that no second person has compared yet, the longest waiting first."""
+    return session.scalars(
+        select(Destination)
+        .outerjoin(DestinationLook, DestinationLook.destination_id == Destination.id)
+        .where(Destination.retired_at.is_(None), DestinationLook.id.is_(None))
+        .options(joinedload(Destination.recipient), joinedload(Destination.created_by))
+        .order_by(Destination.created_at)
+        .limit(200)
     ).all()
 
 

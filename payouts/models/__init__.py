@@ -14,7 +14,7 @@ from payouts.models.payouts import (
     PayoutStatus,
     Resolution,
 )
-from payouts.models.recipients import Destination, Notice, Recipient, RecipientKind, Standing
+from payouts.models.recipients import Destination, DestinationLook, Notice, Recipient, RecipientKind, Standing
 from payouts.models.runs import NEXT_RUN, Run, RunApproval, RunStatus
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "BankFile",
     "BankImport",
     "Destination",
+    "DestinationLook",
     "Notice",
     "Outcome",
     "Payout",

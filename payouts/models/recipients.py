@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base, CurrencyCode, Id, JsonObject, ShortText, Utc
@@ -26,6 +26,7 @@ class Recipient(Base):
     __table_args__ = (
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
         CheckConstraint("num_nonnulls(person_id, organisation_id) <= 1", name="one_identity"),
+        CheckConstraint("(held_reason IS NULL) = (held_at IS NULL)", name="held"),
         Index("ix_recipient_name", "name", "id"),
     )
 
@@ -41,6 +42,9 @@ class Recipient(Base):
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     preferred_rail: Mapped[str | None]
     """By which rail it wants to be paid if that is possible; without one the platform chooses."""
+    held_reason: Mapped[str | None]
+    """Why nothing is paid to it at all until an approver lifts this."""
+    held_at: Mapped[datetime | None]
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Utc]
 
@@ -57,6 +61,8 @@ class Destination(Base):
     __table_args__ = (
         Index("uq_destination_current", "recipient_id", "currency", "rail", unique=True, postgresql_where="retired_at IS NULL"),
         CheckConstraint("usable_from >= created_at", name="usable_after_creation"),
+        # The target of the look's composite key: a look carries the person it must differ from.
+        UniqueConstraint("id", "created_by_id"),
     )
 
     id: Mapped[Id]
@@ -78,6 +84,33 @@ class Destination(Base):
 
     recipient: Mapped[Recipient] = relationship(back_populates="destinations")
     created_by: Mapped[Person] = relationship()
+    look: Mapped["DestinationLook | None"] = relationship(back_populates="destination")
+
+
+class DestinationLook(Base):
+    """A second person compared a destination with what the recipient said by another way. Without it nothing is paid there."""
+
+    __tablename__ = "destination_look"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["destination_id", "created_by_id"],
+            ["destination.id", "destination.created_by_id"],
+            name="fk_destination_look_destination",
+        ),
+        CheckConstraint("looked_by_id <> created_by_id", name="four_eyes"),
+    )
+
+    id: Mapped[Id]
+    destination_id: Mapped[UUID] = mapped_column(unique=True)
+    created_by_id: Mapped[UUID]
+    """Who entered the destination."""
+    looked_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    looked_at: Mapped[Utc]
+    note: Mapped[str]
+    """How it was compared, such as a call to the number known before."""
+
+    destination: Mapped[Destination] = relationship(back_populates="look")
+    looked_by: Mapped[Person] = relationship(foreign_keys=[looked_by_id])
 
 
 class Standing(Base):
@@ -93,10 +126,18 @@ class Standing(Base):
 
 
 class Notice(Base):
-    """Something the recipient must be told at its known address, by a person, and who told it."""
+    """Something the recipient must be told at its known address, who told it, and what it said.
+
+    The platform sends no mail: the recipient sees a notice when it signs in, people tell it, and a mailer of the installation's
+    own can take the notices (`pledgeworks payouts notices`).
+    """
 
     __tablename__ = "payout_notice"
-    __table_args__ = (CheckConstraint("(told_by_id IS NULL) = (told_at IS NULL)", name="told"),)
+    __table_args__ = (
+        CheckConstraint("(told_by_id IS NULL) = (told_at IS NULL)", name="told"),
+        CheckConstraint("(answered_by_id IS NULL) = (answered_at IS NULL)", name="answered"),
+        CheckConstraint("NOT denied OR answered_at IS NOT NULL", name="denied"),
+    )
 
     id: Mapped[Id]
     recipient_id: Mapped[UUID] = mapped_column(ForeignKey("recipient.id"), index=True)
@@ -106,6 +147,17 @@ class Notice(Base):
     created_at: Mapped[Utc]
     told_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     told_at: Mapped[datetime | None]
+    destination_id: Mapped[UUID | None] = mapped_column(ForeignKey("destination.id"))
+    """The destination it is about."""
+    exported_at: Mapped[datetime | None]
+    """When a mailer took it."""
+    answered_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    answered_at: Mapped[datetime | None]
+    """When the payee answered it, signed in."""
+    denied: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """The payee said that it was not the one who changed anything."""
 
     recipient: Mapped[Recipient] = relationship()
-    told_by: Mapped[Person | None] = relationship()
+    destination: Mapped[Destination | None] = relationship()
+    told_by: Mapped[Person | None] = relationship(foreign_keys=[told_by_id])
+    answered_by: Mapped[Person | None] = relationship(foreign_keys=[answered_by_id])

@@ -31,7 +31,9 @@ class NeedKind(enum.StrEnum):
     STOPPED = "stopped"
     DESTINATION = "destination"  # the payee has not said where
     COOL_OFF = "cool_off"
+    SECOND_LOOK = "second_look"  # a second person compares the destination first
     ONBOARDING = "onboarding"  # the rail wants something from the payee
+    HELD = "held"  # nothing is paid to this payee at all
 
 
 NEVER = {
@@ -54,6 +56,8 @@ class Place:
 
     label: str
     usable_from: datetime
+    looked_at: bool = True
+    """A second person compared it."""
     problem: str | None = None
     """What the rail said, the last time it was asked, that it still wants from the payee."""
 
@@ -92,6 +96,8 @@ class Asked:
     now: datetime
     preferred: str | None = None
     """The rail the payee asked for."""
+    held: str | None = None
+    """Why nothing at all is paid to it now."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,8 @@ def _needs(asked: Asked, about: Candidate, gross: Money) -> Iterable[Need]:
         yield Need(NeedKind.THIS_MONTH, about.taken)
     if about.stopped is not None:
         yield Need(NeedKind.STOPPED, f"The rail “{title}” is stopped: {about.stopped}")
+    if asked.held is not None:
+        yield Need(NeedKind.HELD, held_words(asked.payee, asked.held))
     yield from _unready(asked, about)
 
 
@@ -256,6 +264,14 @@ def _not_here(asked: Asked, about: Candidate) -> str:
     if about.place is None:
         return f"It is not set up here: an operator sets {' and '.join(about.lacks)}."
     return f"The rail “{about.title}” of {asked.payee} is not part of this installation; enter another destination."
+
+
+def second_look_words(payee: str) -> str:
+    return f"A second person has not compared the payment details of {payee} yet; that is done under Payouts → Recipients."
+
+
+def held_words(payee: str, reason: str) -> str:
+    return f"Nothing is paid to {payee} for now: {reason} An approver can lift this under Payouts → Recipients."
 
 
 def _outside(asked: Asked, terms: Terms, gross: Money) -> Iterable[Need]:
@@ -283,6 +299,8 @@ def _unready(asked: Asked, about: Candidate) -> Iterable[Need]:
     if asked.now < place.usable_from:
         until = f"{place.usable_from:%Y-%m-%d %H:%M} UTC"
         yield Need(NeedKind.COOL_OFF, f"The new payment details of {asked.payee} cool off until {until}.")
+    if not place.looked_at:
+        yield Need(NeedKind.SECOND_LOOK, second_look_words(asked.payee))
     if place.problem is not None:
         yield Need(NeedKind.ONBOARDING, place.problem)
 

@@ -12,8 +12,9 @@ from core import audit
 from core.config import settings
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
+from core.money import Money
 from payouts import queries, terms
-from payouts.models import Destination, Payout, PayoutStatus, RailSwitch, Standing
+from payouts.models import Destination, Payout, PayoutStatus, RailSwitch, Recipient, Standing
 from payouts.policies.ways import NEVER, Asked, Candidate, Choice, Place, Way, Wish, choose, ways
 from payouts.rails.base import OnboardingRail, Rail
 from payouts.services import fitting
@@ -49,42 +50,54 @@ class Outlook:
     kept: Mapping[UUID, int]
     home: str = field(default_factory=lambda: settings().pledgeworks_country)
 
-    def asked(self, payout: Payout) -> Asked:
-        who = payout.recipient
+    def asked(self, who: Recipient, owed: Money, *, kept: int = 0) -> Asked:
         return Asked(
-            owed=payout.money,
-            kept=self.kept.get(payout.id, 0),
+            owed=owed,
+            kept=kept,
             payee=who.name,
             country=who.country,
             payer_country=self.home,
             now=self.now,
             preferred=who.preferred_rail,
+            held=who.held_reason,
         )
 
     def ways(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> list[Way]:
         """Every way to pay this, the best first; `chosen` are the payouts that go into the same run."""
-        here = self.rails.keys() | self.lacks.keys()
-        names = sorted(here | self.known.get((payout.recipient_id, payout.currency), set()))
-        return ways(self.asked(payout), [self._candidate(payout, name, chosen) for name in names])
+        who = payout.recipient
+        taken: dict[str, str | None] = {}
+        for name, rail in self.rails.items():
+            place = self.place(who, payout.currency, name)
+            if place is not None:
+                taken[name] = fitting.why_taken(self.session, payout, place, rail, chosen=chosen, now=self.now)
+        return ways(self._asked_of(payout), self._candidates(who, payout.currency, taken))
+
+    def ways_of(self, who: Recipient, money: Money) -> list[Way]:
+        """Every way a recipient could be paid this much."""
+        return ways(self.asked(who, money), self._candidates(who, money.currency, {}))
 
     def choice(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> Choice:
         """The rail this goes by, if it can go."""
-        return choose(self.ways(payout, chosen=chosen), self.asked(payout), self._wish(payout))
+        return choose(self.ways(payout, chosen=chosen), self._asked_of(payout), self._wish(payout))
 
-    def place(self, payout: Payout, rail: str) -> Destination | None:
-        return self.places.get((payout.recipient_id, payout.currency, rail))
+    def place(self, who: Recipient, currency: str, rail: str) -> Destination | None:
+        return self.places.get((who.id, currency, rail))
+
+    def _asked_of(self, payout: Payout) -> Asked:
+        return self.asked(payout.recipient, payout.money, kept=self.kept.get(payout.id, 0))
 
     def _wish(self, payout: Payout) -> Wish | None:
         if payout.wish_rail is None or payout.wish_by is None:
             return None
         return Wish(payout.wish_rail, payout.wish_by.name, payout.wish_reason or "")
 
-    def _candidate(self, payout: Payout, name: str, chosen: Sequence[Payout]) -> Candidate:
-        rail, place, known = self.rails.get(name), self.place(payout, name), terms.in_force(name, self.now.date())
-        switch = self.switches.get(name)
-        taken = None
-        if rail is not None and place is not None:
-            taken = fitting.why_taken(self.session, payout, place, rail, chosen=chosen, now=self.now)
+    def _candidates(self, who: Recipient, currency: str, taken: Mapping[str, str | None]) -> list[Candidate]:
+        here = self.rails.keys() | self.lacks.keys()
+        names = sorted(here | self.known.get((who.id, currency), set()))
+        return [self._candidate(name, self.place(who, currency, name), taken.get(name)) for name in names]
+
+    def _candidate(self, name: str, place: Destination | None, taken: str | None) -> Candidate:
+        rail, known, switch = self.rails.get(name), terms.in_force(name, self.now.date()), self.switches.get(name)
         return Candidate(
             rail=name,
             title=rail.title if rail else known.title if known else name,
@@ -98,11 +111,15 @@ class Outlook:
             taken=taken,
         )
 
+    def problem(self, place: Destination) -> str | None:
+        """What the rail said last that it still wants from the payee there."""
+        standing = self.standings.get(place.id)
+        return standing.problem if standing else None
+
     def _place(self, place: Destination | None) -> Place | None:
         if place is None:
             return None
-        standing = self.standings.get(place.id)
-        return Place(place.label, place.usable_from, standing.problem if standing else None)
+        return Place(place.label, place.usable_from, looked_at=place.look is not None, problem=self.problem(place))
 
 
 def outlook(
@@ -112,9 +129,11 @@ def outlook(
     rails: Mapping[str, Rail],
     now: datetime,
     lacks: Mapping[str, Sequence[str]] | None = None,
+    recipient: Recipient | None = None,
 ) -> Outlook:
-    """Read what is known for these payouts, in as many queries for one as for a thousand."""
-    places = queries.places(session, {payout.recipient_id for payout in payouts})
+    """Read what is known for these payouts, or for a recipient, in as many queries for one as for a thousand."""
+    people = {payout.recipient_id for payout in payouts} | ({recipient.id} if recipient else set())
+    places = queries.places(session, people)
     known: dict[tuple[UUID, str], set[str]] = {}
     for place in places:
         known.setdefault((place.recipient_id, place.currency), set()).add(place.rail)

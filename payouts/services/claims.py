@@ -23,6 +23,7 @@ from payouts.models import (
     RunStatus,
 )
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
+from payouts.policies.ways import held_words, second_look_words
 from payouts.rails.base import Capabilities, Instruction, Rail
 from payouts.services import controls, fitting
 
@@ -40,6 +41,12 @@ class DestinationNotReady(DomainError):
     """The recipient's destination was changed, or cools off."""
 
     code = "destination_not_ready"
+
+
+class PayeeHeld(DomainError):
+    """Nothing is paid to this recipient until an approver lifts the hold."""
+
+    code = "payee_held"
 
 
 class WaitsForCanary(DomainError):
@@ -267,6 +274,11 @@ def _require_ready(session: Session, payout: Payout, *, now: datetime) -> None:
         raise DestinationNotReady(
             f"The new payment details of {payout.recipient.name} cool off until {destination.usable_from:%Y-%m-%d %H:%M} UTC."
         )
+    if destination.look is None:
+        raise DestinationNotReady(second_look_words(payout.recipient.name))
+    session.refresh(payout.recipient, ["held_reason"])
+    if payout.recipient.held_reason is not None:
+        raise PayeeHeld(held_words(payout.recipient.name, payout.recipient.held_reason))
 
 
 def _next_attempt(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now: datetime) -> PayoutAttempt:

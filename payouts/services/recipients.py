@@ -12,8 +12,9 @@ from core.db import new_id
 from core.errors import InvalidInput, NotFound
 from core.identity.models import Person
 from core.money import exponent
-from payouts.models import Destination, Notice, Recipient, RecipientKind
+from payouts.models import Destination, Recipient, RecipientKind
 from payouts.rails.base import Rail, fingerprint
+from payouts.services import notices
 from payouts.services.controls import limits
 
 
@@ -62,8 +63,8 @@ def set_destination(
 ) -> Destination:
     """Say where a recipient's money of a currency goes on a rail from now on, beside its destinations on other rails.
 
-    The recipient's very first one can be used at once (an approver sees that it is the first). Any later one cools off,
-    whether it replaces another or not, and a notice is written for the address known before: a changed account is how
+    The recipient's very first one can be used as soon as a second person compared it (holds.look). Any later one cools off as
+    well, whether it replaces another or not, and a notice is written for the address known before: a changed account is how
     payments are stolen, and so is one more account.
 
     Raises:
@@ -92,8 +93,8 @@ def set_destination(
     session.add(destination)
     if not is_first:
         changed = f"changed from {before.label} to {checked.label}" if before else f"given one more destination, {checked.label}"
-        _notify(
-            session, recipient,
+        notices.write(
+            session, recipient, destination,
             f"The {currency} payment details of {recipient.name} were {changed}. "
             f"Nothing is paid there before {usable_from:%Y-%m-%d %H:%M} UTC. If this was not you, answer at once.",
             now=now,
@@ -135,7 +136,7 @@ def remove_destination(session: Session, destination_id: UUID, *, reason: str, a
     session.flush()
     if recipient.preferred_rail == place.rail and not _has_place(session, recipient, place.rail):
         recipient.preferred_rail = None
-    _notify(session, recipient, f"{place.label} was removed from the payment details of {recipient.name}.", now=now)
+    notices.write(session, recipient, None, f"{place.label} was removed from the payment details of {recipient.name}.", now=now)
     session.flush()
     audit.record(
         session, "recipient.destination_removed", recipient, actor=actor, at=now, reason=reason.strip(), rail=place.rail,
@@ -167,24 +168,3 @@ def _has_place(session: Session, recipient: Recipient, rail: str) -> bool:
         Destination.recipient_id == recipient.id, Destination.rail == rail, Destination.retired_at.is_(None)
     )
     return session.scalar(query.limit(1)) is not None
-
-
-def _notify(session: Session, recipient: Recipient, message: str, *, now: datetime) -> None:
-    if recipient.email:
-        session.add(Notice(id=new_id(), recipient_id=recipient.id, address=recipient.email, message=message, created_at=now))
-
-
-def told(session: Session, notice_id: UUID, *, actor: Person, now: datetime) -> Notice:
-    """A person has told the recipient.
-
-    Raises:
-        NotFound: there is no such notice, or somebody told them already.
-    """
-    notice = session.scalars(
-        select(Notice).where(Notice.id == notice_id, Notice.told_at.is_(None)).with_for_update()
-    ).one_or_none()
-    if notice is None:
-        raise NotFound("There is no such open notice.")
-    notice.told_by_id, notice.told_at = actor.id, now
-    audit.record(session, "recipient.told", notice.recipient, actor=actor, at=now, notice=str(notice.id))
-    return notice

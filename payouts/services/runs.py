@@ -105,10 +105,10 @@ def prepare(
     for payout in due:
         choice = known.choice(payout, chosen=ready)
         if choice.way is None:
-            if rail is None or known.place(payout, rail) is not None:
+            if rail is None or known.place(payout.recipient, currency, rail) is not None:
                 unready.append(Unready(payout, choice.why))
         elif rail is None or choice.way.rail == rail:
-            _take(payout, choice.way, known.place(payout, choice.way.rail), choice.why)
+            _take(payout, choice.way, known.place(payout.recipient, currency, choice.way.rail), choice.why)
             ready.append(payout)
     if not ready:
         first = f" The first of {len(unready)}: {unready[0].reason}" if unready else ""

@@ -28,13 +28,15 @@ TABS = (
 )
 
 navigation.add("Payouts", "/payouts", roles=CONSOLE, order=40)
+navigation.add("Getting paid", "/payouts/mine", roles=(Role.MAINTAINER,), order=35)
 filters.tone("stopped", "bad")
 filters.tone("human", "warn")
 filters.tone("cancelled", "neutral")
 
 # They register themselves on the blueprint above.
 from payouts import queries  # noqa: E402
-from payouts.views import bank, desk, github, onboarding, overview, payouts, rails, recipients, runs  # noqa: E402
+from payouts.services import payees as payees_service  # noqa: E402
+from payouts.views import bank, desk, github, onboarding, overview, payees, payouts, rails, recipients, runs  # noqa: E402
 
 
 @bp.context_processor
@@ -72,6 +74,22 @@ def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
         stuck = queries.count_for_people(session)
         if stuck:
             yield hooks.ToDo("Payouts that need people", url_for("payouts.list_unknown"), stuck)
+        entered = [place for place in queries.to_look_at(session) if place.created_by_id != person.id]
+        if entered:
+            yield hooks.ToDo("Payment details to compare", url_for("payouts.list_recipients"), len(entered))
 
 
-__all__ = ["bank", "bp", "desk", "github", "onboarding", "overview", "payouts", "rails", "recipients", "runs"]
+@hooks.to_do(order=6)
+def own_payments(session: Session, person: Person) -> Iterator[hooks.ToDo]:
+    """What a payee answers or brings so that its money can come."""
+    for recipient in payees_service.recipients_of(session, person, on=today()):
+        url = url_for("payouts.show_mine", recipient_id=recipient.id)
+        changes = [each for each in queries.notices(session, recipient.id) if each.answered_at is None]
+        if changes:
+            yield hooks.ToDo("Your payment details were changed: was it you?", url, len(changes))
+        owed = payees_service.owed_to(session, recipient)
+        if owed and all(place.retired_at is not None for place in recipient.destinations):
+            yield hooks.ToDo("You are owed money: say where it goes", url, len(owed))
+
+
+__all__ = ["bank", "bp", "desk", "github", "onboarding", "overview", "payees", "payouts", "rails", "recipients", "runs"]

@@ -10,13 +10,13 @@ from core.config import settings
 from core.errors import DomainError, NotAllowed, NotFound
 from core.identity import access
 from core.identity.models import Role
-from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires, signed_in
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, signed_in
 from core.web.forms import DataRequired, Form, SelectField, choices
 from payouts import queries, rails
 from payouts.forms import CURRENCIES
 from payouts.models import Recipient
 from payouts.rails.base import OnboardingLink, OnboardingRail, Rail
-from payouts.services import onboarding, recipients
+from payouts.services import onboarding, payees, recipients
 from payouts.views import CONSOLE, bp
 
 
@@ -35,12 +35,14 @@ def show_onboarding(recipient_id: UUID, rail_name: str) -> ResponseReturnValue:
 
 
 @bp.post("/recipients/<uuid:recipient_id>/onboarding/<rail_name>")
-@requires(Role.FINANCE)
+@signed_in
 @fresh_second_factor
 def create_account(recipient_id: UUID, rail_name: str) -> ResponseReturnValue:
-    """Open an account at the rail and pay there from now on."""
+    """Open an account at the rail and pay there from now on: the payee itself, or finance for it."""
     rail, form = _rail(rail_name), AccountForm()
     recipient = queries.recipient(db(), recipient_id)
+    if not _may_open(recipient):
+        raise NotAllowed("The payee opens its account, or finance does for it.")
     if not form.validate_on_submit():
         return _page(recipient, rail, form)
     currency = form.currency.data
@@ -54,7 +56,9 @@ def create_account(recipient_id: UUID, rail_name: str) -> ResponseReturnValue:
     except DomainError as error:
         refused(form, error)
         return _page(queries.recipient(db(), recipient_id), rail, form)
-    flash(f"{made.currency} goes to {made.label}. The payee now tells {rail.title} about itself.")
+    flash(
+        f"{made.currency} goes to {made.label}, once a second person compared it. The payee now tells {rail.title} about itself."
+    )
     return redirect(url_for(".show_onboarding", recipient_id=recipient_id, rail_name=rail.name), code=303)
 
 
@@ -96,22 +100,23 @@ def _page(
         link=link,
         in_console=_in_console(),
         may_continue=_may_continue(recipient),
+        may_open=_may_open(recipient),
+        is_payee=_is_payee(recipient),
     )
 
 
 def _is_payee(recipient: Recipient) -> bool:
-    """The person who is paid, or an owner of the organisation that is."""
-    me = current_person()
-    return recipient.person_id == me.id or (
-        recipient.organisation_id is not None
-        and access.has_role(db(), me, Role.OWNER, organisation_id=recipient.organisation_id, on=today())
-    )
+    return payees.is_payee(db(), recipient, current_person(), on=today())
 
 
 def _may_continue(recipient: Recipient) -> bool:
     """Whoever goes in names the bank account. That is the payee; finance only for one that can't sign in here."""
     nobody_here = recipient.person_id is None and recipient.organisation_id is None
     return _is_payee(recipient) or (nobody_here and access.has_role(db(), current_person(), Role.FINANCE, on=today()))
+
+
+def _may_open(recipient: Recipient) -> bool:
+    return _is_payee(recipient) or access.has_role(db(), current_person(), Role.FINANCE, on=today())
 
 
 def _in_console() -> bool:

@@ -16,7 +16,7 @@ from payouts import queries, rails
 from payouts.forms import RecipientForm, destination_form
 from payouts.models import Recipient, RecipientKind
 from payouts.rails.base import ConfirmsDestinations, OnboardingRail
-from payouts.services import recipients
+from payouts.services import holds, notices, recipients
 from payouts.views import CONSOLE, bp
 
 
@@ -28,7 +28,7 @@ def list_recipients() -> ResponseReturnValue:
     listed = paginate(
         db(), queries.recipients(search), by=[Recipient.name, Recipient.id], descending=False, cursor=request.args.get("cursor")
     )
-    return page("payouts/recipients.html", listed=listed, search=search, now=utc_now())
+    return page("payouts/recipients.html", listed=listed, search=search, to_look_at=queries.to_look_at(db()), now=utc_now())
 
 
 @bp.route("/recipients/new", methods=["GET", "POST"])
@@ -67,6 +67,7 @@ def show_recipient(recipient_id: UUID) -> ResponseReturnValue:
         onboarding_rails=[rail for rail in rails.configured().values() if isinstance(rail, OnboardingRail)],
         notices=queries.notices(db(), recipient_id),
         events=audit.history(db(), recipient),
+        me=current_person(),
         now=utc_now(),
     )
 
@@ -125,10 +126,40 @@ def remove_destination(destination_id: UUID) -> ResponseReturnValue:
     return redirect(url_for(".show_recipient", recipient_id=place.recipient_id), code=303)
 
 
+@bp.post("/destinations/<uuid:destination_id>/look")
+@requires(*CONSOLE)
+@fresh_second_factor
+def create_look(destination_id: UUID) -> ResponseReturnValue:
+    """A second person compared where the money goes."""
+    made = holds.look(db(), destination_id, note=request.form.get("reason", ""), actor=current_person(), now=utc_now())
+    flash(f"Noted: you compared {made.destination.label}.")
+    return redirect(url_for(".show_recipient", recipient_id=made.destination.recipient_id), code=303)
+
+
+@bp.post("/recipients/<uuid:recipient_id>/hold")
+@requires(*CONSOLE)
+def create_hold(recipient_id: UUID) -> ResponseReturnValue:
+    """Nothing is paid to this recipient for now."""
+    recipient = queries.recipient(db(), recipient_id)
+    holds.hold(db(), recipient, reason=request.form.get("reason", ""), actor=current_person(), now=utc_now())
+    flash(f"Nothing is paid to {recipient.name} until an approver lifts this.", "warning")
+    return redirect(url_for(".show_recipient", recipient_id=recipient_id), code=303)
+
+
+@bp.post("/recipients/<uuid:recipient_id>/hold/lifting")
+@requires(Role.PAYOUT_APPROVER)
+@fresh_second_factor
+def lift_hold(recipient_id: UUID) -> ResponseReturnValue:
+    """Pay this recipient again."""
+    recipient = holds.lift(db(), recipient_id, reason=request.form.get("reason", ""), actor=current_person(), now=utc_now())
+    flash(f"{recipient.name} can be paid again.")
+    return redirect(url_for(".show_recipient", recipient_id=recipient_id), code=303)
+
+
 @bp.post("/notices/<uuid:notice_id>/telling")
 @requires(Role.FINANCE)
 def tell_recipient(notice_id: UUID) -> ResponseReturnValue:
     """Somebody told the recipient of a change."""
-    notice = recipients.told(db(), notice_id, actor=current_person(), now=utc_now())
+    notice = notices.told(db(), notice_id, actor=current_person(), now=utc_now())
     flash(f"Noted: {notice.recipient.name} was told.")
     return redirect(url_for(".show_recipient", recipient_id=notice.recipient_id), code=303)

@@ -50,6 +50,7 @@ def test_a_file_is_uploaded_compared_and_what_is_in_doubt_found_out(github: GitH
 
     site.sign_in(page, FINANCE)
     enter_usernames(site, page, payees)
+    compare_them(site, page, payees)
     site.start_worker()
     prepare_approve_and_send(site, page)
     made = make_file_upload_and_compare(github, site, page)
@@ -75,6 +76,21 @@ def enter_usernames(site: Site, page: Page, payees: list[Recipient]) -> None:
         expect(page.get_by_text("USD goes to @", exact=False)).to_be_visible()
     page.goto(f"{site.url}/payouts/github")
     site.check(page, "github-empty")
+
+
+def compare_them(site: Site, page: Page, payees: list[Recipient]) -> None:
+    """Nothing is paid to a username that only one person has seen."""
+    site.sign_in(page, APPROVER)
+    for number, who in enumerate(payees):
+        page.goto(f"{site.url}/payouts/recipients/{who.id}")
+        page.get_by_text("Compare @").click()
+        page.get_by_label("How you compared it").fill("It stands on their own page.")
+        page.get_by_role("button", name="It is right").click()
+        if number == 0:
+            site.confirm(page)
+        expect(page.get_by_text("Noted: you compared @", exact=False)).to_be_visible()
+    site.check(page, "github-recipient-compared")
+    site.sign_in(page, FINANCE)
 
 
 def prepare_approve_and_send(site: Site, page: Page) -> None:

@@ -15,9 +15,9 @@ from core.identity.models import Person
 from core.ledger import Guard, Leg, Side
 from core.money import Money
 from payouts import services
-from payouts.models import Payout, Recipient, RecipientKind, Run
+from payouts.models import Destination, Payout, Recipient, RecipientKind, Run
 from payouts.rails.base import Rail
-from payouts.services import recipients, runs, sending
+from payouts.services import holds, recipients, runs, sending
 
 FUND = "liabilities:grant:1:usd"
 BANK = "assets:bank:usd"
@@ -77,10 +77,21 @@ def recipient(
     made = recipients.add_recipient(
         session, name=name, kind=RecipientKind.PERSON, country="DE", email=f"{name.lower()}@example.org", actor=by, now=now
     )
-    recipients.set_destination(
+    place = recipients.set_destination(
         session, made.id, rail=rail, currency="USD", details=details or {"account": f"acct_{name}"}, actor=by, now=now
     )
+    compared(session, place, now=now)
     return made
+
+
+def compared(session: Session, place: Destination, *, now: datetime) -> None:
+    """A second person looks at a destination."""
+    lena = session.scalars(select(Person).where(Person.email == "lena@example.org")).first()
+    if lena is None:
+        lena = Person(id=new_id(), email="lena@example.org", name="Lena", created_at=now)
+        session.add(lena)
+        session.flush()
+    holds.look(session, place.id, note="Called the number known before", actor=lena, now=now)
 
 
 def owed(session: Session, who: Recipient, cents: int, *, by: Person, now: datetime, obligation: str | None = None) -> Payout:

@@ -62,10 +62,11 @@ def test_paid_returned_and_paid_again(
     assert grant.recipient_id is not None
     with serving(tmp_path / "rail.sqlite") as server:
         rails: dict[str, Rail] = {"fake": FakeRail(lambda: server.url, timeout=timedelta(seconds=5))}
-        recipients.set_destination(
+        place = recipients.set_destination(
             session, grant.recipient_id, rail=rails["fake"], currency="USD", details={"account": "acct_mia"},
             actor=people.finance, now=now,
         )  # fmt: skip
+        world.compared(session, place, now=now)
         first = pay(session, grant, people, rails, clock, funder.officer)
         assert first.status is PayoutStatus.PAID
         assert "paid" in deliver_news(session)

@@ -136,9 +136,10 @@ def test_a_refusal_fails_the_attempt_and_waits_for_a_person(
     assert ledger.balance(session, world.FUND).available == 10_000_000 - 5_000
     withdrawals.take_back(session, owed.id, actor=people.finance, reason="Account closed", now=clock())
     assert ledger.balance(session, world.FUND).available == 10_000_000
-    recipients.set_destination(
+    place = recipients.set_destination(
         session, closed.id, rail=rails["fake"], currency="USD", details={"account": "acct_2"}, actor=people.finance, now=clock()
     )
+    world.compared(session, place, now=clock())
     clock.go(timedelta(hours=73))
     world.sent_run(session, people, rails=rails, now=clock())
     session.commit()

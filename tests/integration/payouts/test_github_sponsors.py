@@ -122,10 +122,11 @@ def test_cents_are_carried_to_the_next_payment_and_nothing_is_lost(desk: Desk) -
 def test_carried_cents_leave_with_a_payment_on_another_rail_too(desk: Desk, rails: Mapping[str, Rail]) -> None:
     first = desk.owed("ada", 1_234)
     desk.pay(first)
-    recipients.set_destination(
+    place = recipients.set_destination(
         desk.session, first.recipient_id, rail=rails["fake"], currency="USD", details={"account": "acct_1"},
         actor=desk.people.finance, now=desk.clock(),
     )  # fmt: skip
+    world.compared(desk.session, place, now=desk.clock())
     desk.clock.go(timedelta(days=4))
     second = desk.owed_again(first, 1_000)
     desk.send(second)

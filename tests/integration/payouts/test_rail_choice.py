@@ -30,10 +30,11 @@ class Desk:
 
     def add(self, who: Recipient, rail: str, currency: str = "USD", **details: str) -> None:
         """One more destination, and the time it cools off."""
-        recipients.set_destination(
+        place = recipients.set_destination(
             self.session, who.id, rail=self.rails[rail], currency=currency, details=details or {"account": f"acct_{who.name}"},
             actor=self.people.finance, now=self.clock(),
         )  # fmt: skip
+        world.compared(self.session, place, now=self.clock())
         self.session.expire_all()
         self.clock.go(4 * DAY)
 

@@ -48,10 +48,11 @@ def ada(session: Session, people: world.Cast, rails: Mapping[str, Rail], now: da
     """With a destination on the trial rail and, since a week ago, one for the bank file."""
     ago = now - timedelta(days=7)
     made = world.recipient(session, "Ada", rail=rails["fake"], by=people.finance, now=ago)
-    recipients.set_destination(
+    place = recipients.set_destination(
         session, made.id, rail=rails["bank_file"], currency="USD", details={"iban": "DE89370400440532013000"},
         actor=people.finance, now=ago,
     )  # fmt: skip
+    world.compared(session, place, now=ago)
     return made
 
 

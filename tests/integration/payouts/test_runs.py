@@ -15,7 +15,7 @@ from payouts import queries
 from payouts.models import PayoutStatus, Recipient, RuleKind, Run, RunStatus
 from payouts.policies import LimitReached, content_hash
 from payouts.rails.base import Rail
-from payouts.services import controls, previews, recipients, runs, sending, withdrawals
+from payouts.services import controls, notices, previews, recipients, runs, sending, withdrawals
 from tests.fakes import payouts_world as world
 
 pytestmark = pytest.mark.usefixtures("funded")
@@ -186,11 +186,12 @@ def test_a_changed_destination_cools_off_and_somebody_is_to_be_told(
         session, ada.id, rail=rails["fake"], currency="USD", details={"account": "acct_new"}, actor=people.finance, now=clock()
     )
     assert changed.usable_from == clock() + timedelta(hours=72)
+    world.compared(session, changed, now=clock())
     notice = queries.notices(session)[0]
     assert (notice.address, "acct" in notice.message) == ("ada@example.org", False)
     with pytest.raises(runs.NothingToPay, match="cool off until"):
         runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())
-    recipients.told(session, notice.id, actor=people.finance, now=clock())
+    notices.told(session, notice.id, actor=people.finance, now=clock())
     assert queries.notices(session) == []
     clock.go(timedelta(hours=72))
     run, _ = runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())

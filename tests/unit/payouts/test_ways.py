@@ -100,7 +100,8 @@ def test_a_persons_word_comes_first_and_waits_rather_than_go_elsewhere() -> None
         (replace(rail("a", place=None), has_accounts=True), NeedKind.DESTINATION, "It needs from Ada: an account at A."),
         (replace(rail("a", place=None), asks_for="IBAN"), NeedKind.DESTINATION, "It needs from Ada: IBAN."),
         (rail("a", place=Place("…", NOW + timedelta(minutes=1))), NeedKind.COOL_OFF, "cool off until 2026-11-02 09:31 UTC"),
-        (rail("a", place=Place("…", NOW, "Stripe wants a passport.")), NeedKind.ONBOARDING, "Stripe wants a passport."),
+        (rail("a", place=Place("…", NOW, looked_at=False)), NeedKind.SECOND_LOOK, "has not compared the payment details of Ada"),
+        (rail("a", place=Place("…", NOW, problem="Stripe wants a passport.")), NeedKind.ONBOARDING, "Stripe wants a passport."),
     ],
 )
 def test_what_a_rail_needs_is_said_and_makes_it_impossible(about: Candidate, kind: NeedKind, words: str) -> None:
@@ -113,8 +114,8 @@ def test_what_a_rail_needs_is_said_and_makes_it_impossible(about: Candidate, kin
 
 def test_nobody_with_a_destination_is_told_to_add_one() -> None:
     assert "Ada has no destination for USD" in chosen(rail("a", place=None), rail("b", place=None))[1]
-    assert chosen(rail("a", place=None), rail("b", place=Place("…", NOW, "A passport.")))[1] == "A passport."
-    said = chosen(replace(rail("a"), stopped="Odd."), rail("b", place=Place("…", NOW, "A passport.")))[1]
+    assert chosen(rail("a", place=None), rail("b", place=Place("…", NOW, problem="A passport.")))[1] == "A passport."
+    said = chosen(replace(rail("a"), stopped="Odd."), rail("b", place=Place("…", NOW, problem="A passport.")))[1]
     assert said == "A: The rail “A” is stopped: Odd. B: A passport."
 
 
@@ -161,7 +162,8 @@ PLACES = st.none() | st.builds(
     Place,
     st.just("…"),
     st.datetimes(datetime(2026, 11, 1), datetime(2026, 11, 4), timezones=st.just(UTC)),  # noqa: DTZ001 - the bounds of a strategy
-    st.none() | st.just("A passport."),
+    looked_at=st.booleans(),
+    problem=st.none() | st.just("A passport."),
 )
 CANDIDATES = st.lists(
     st.builds(
@@ -186,6 +188,7 @@ PAYOUTS = st.builds(
     payer_country=st.sampled_from(["US", "DE"]),
     now=st.just(NOW),
     preferred=st.none() | st.sampled_from("abcdef"),
+    held=st.none() | st.just("Hijacked."),
 )
 WISHES = st.none() | st.builds(Wish, st.sampled_from("abcdef"), st.just("Finn"), st.just("Because"))
 
@@ -205,6 +208,8 @@ def test_the_choice_is_the_same_in_any_order_and_never_impossible(
     assert about.capabilities is not None
     assert about.place is not None
     assert about.place.usable_from <= asked.now
+    assert about.place.looked_at
+    assert asked.held is None
     assert (about.place.problem, about.stopped, about.taken) == (None, None, None)
     if about.terms is not None:
         assert about.terms.countries is None or asked.country in about.terms.countries
