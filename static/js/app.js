@@ -7,6 +7,14 @@ function focusProblems(root) {
   if (summary) summary.focus({ preventScroll: false });
 }
 
+// Where the tabs don't fit, the current one is brought into view; the page itself stays where it is.
+function showCurrentTab(root) {
+  for (const tab of root.querySelectorAll(".tabs [aria-current]")) {
+    const list = tab.closest(".tabs"), seen = list.getBoundingClientRect(), place = tab.getBoundingClientRect();
+    list.scrollLeft += place.left + place.width / 2 - (seen.left + seen.width / 2);
+  }
+}
+
 // A second press while the first is on its way sends nothing: the server is idempotent, but people shouldn't have to know.
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -40,6 +48,8 @@ document.addEventListener("htmx:after:swap", () => {
     if (log.scrollHeight - log.scrollTop - log.clientHeight < 120) log.scrollTop = log.scrollHeight;
   }
   focusProblems(document);
+  showCurrentTab(document);
 });
 
 focusProblems(document);
+showCurrentTab(document);
