@@ -89,6 +89,10 @@ class Settings(BaseSettings):
             "Unset: deliveries are refused, and pay-ins are looked at hourly only."
         ),
     )
+    pledgeworks_stripe_financial_account: str | None = Field(
+        default=None,
+        description="Id (fa_…) of our financial account at Stripe. With the key it adds the rail Stripe Global Payouts.",
+    )
     pledgeworks_github_sponsor: str | None = Field(
         default=None,
         description="Login of the GitHub organisation that sponsors. With the token it adds the rail `github_sponsors`.",

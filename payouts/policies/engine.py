@@ -10,11 +10,7 @@ from uuid import UUID
 from core.errors import DomainError
 from core.money import Money
 from payouts.models import AttemptState, Payout, RuleKind
-from payouts.rails.base import REFERENCE_CHARACTERS_MAX, Capabilities, Receipt, canonical
-
-BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's alphabet: nothing in it is mistaken for something else when read aloud."""
-
+from payouts.rails.base import BASE32, REFERENCE_CHARACTERS_MAX, Capabilities, Receipt, canonical
 
 # ------------------------------------------------------------------------------------------------ what is approved
 

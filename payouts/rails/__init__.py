@@ -23,7 +23,8 @@ def configured() -> Mapping[str, Rail]:
     rails.extend(_open_collective())
     key = settings().pledgeworks_stripe_key
     if key is not None:
-        rails.append(_stripe(key.get_secret_value(), settings().pledgeworks_stripe_url))
+        known = settings()
+        rails += _stripe(key.get_secret_value(), known.pledgeworks_stripe_financial_account, known.pledgeworks_stripe_url)
     sponsors = github()
     if sponsors is not None:
         rails.append(sponsors)
@@ -47,6 +48,10 @@ def missing_settings() -> Mapping[str, Sequence[str]]:
         OpenCollectiveRail.name: open_collective,
         OpenCollectiveExpenseRail.name: open_collective,
         "stripe_connect": {"PLEDGEWORKS_STRIPE_KEY": known.pledgeworks_stripe_key},
+        "global_payouts": {
+            "PLEDGEWORKS_STRIPE_KEY": known.pledgeworks_stripe_key,
+            "PLEDGEWORKS_STRIPE_FINANCIAL_ACCOUNT": known.pledgeworks_stripe_financial_account,
+        },
         GitHubSponsorsRail.name: github_sponsors,
     }
     lacking = {rail: [name for name, value in needed.items() if not value] for rail, needed in wanted.items()}
@@ -76,11 +81,13 @@ def _kept(address: str, token: str, fund: str) -> Sequence[Rail]:
 
 
 @lru_cache(maxsize=1)
-def _stripe(key: str, api_base: str | None) -> Rail:
+def _stripe(key: str, financial_account: str | None, api_base: str | None) -> Sequence[Rail]:
     # Half a second to import, and only where there is a key.
+    from payouts.rails.global_payouts import GlobalPayoutsRail
     from payouts.rails.stripe_connect import StripeConnectRail
 
-    return StripeConnectRail(key, api_base=api_base)
+    connect = StripeConnectRail(key, api_base=api_base)
+    return [connect, GlobalPayoutsRail(key, financial_account, api_base=api_base)] if financial_account else [connect]
 
 
 def _trial_address() -> str | None:

@@ -19,6 +19,8 @@ from core.money import Money
 
 REFERENCE_CHARACTERS_MAX = 35
 """SEPA's end-to-end reference is the shortest of those in use."""
+BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's alphabet, in which references write a payout's id: nothing in it is mistaken for something else when read aloud."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ edited later and can't be searched. So an unanswered send can be looked up exact
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import stripe
 
@@ -25,14 +24,12 @@ from payouts.rails.base import (
     DestinationField,
     Health,
     Instruction,
-    KeyConflict,
     NotNow,
     OnboardingLink,
     OutcomeUnknown,
     Payee,
     RailError,
     Receipt,
-    Refused,
     Reversal,
     SetupLine,
     Standing,
@@ -40,6 +37,7 @@ from payouts.rails.base import (
     masked,
     required,
 )
+from payouts.rails.stripe_errors import meaning, words
 from payouts.terms import in_force
 
 ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
@@ -125,7 +123,7 @@ class StripeConnectRail:
                 {"idempotency_key": instruction.reference},
             )
         except stripe.StripeError as error:
-            self._translate(error)
+            raise meaning(error, self._key) from error
         return _receipt(made)
 
     def look_up(self, reference: str) -> Sequence[Receipt]:
@@ -133,7 +131,7 @@ class StripeConnectRail:
             listed = self._stripe.v1.transfers.list({"transfer_group": reference, "limit": 100})
             return [_receipt(each) for each in listed.auto_paging_iter()]
         except stripe.StripeError as error:
-            raise RailError(f"The look-up failed: {self._words(error)}") from error
+            raise RailError(f"The look-up failed: {words(error, self._key)}") from error
 
     def reverse(self, receipt: Receipt, reference: str) -> Reversal:
         try:
@@ -148,7 +146,7 @@ class StripeConnectRail:
             listed = self._stripe.v1.transfers.reversals.list(receipt.remote_id, {"limit": 100})
             done = list(listed.auto_paging_iter())
         except stripe.StripeError as error:
-            self._translate(error)
+            raise meaning(error, self._key) from error
         back = Money(sum(each.amount for each in done), receipt.money.currency)
         if back != receipt.money:
             raise OutcomeUnknown(f"Stripe lists reversals of {back} for a transfer of {receipt.money}.")
@@ -183,14 +181,14 @@ class StripeConnectRail:
             # Built step by step, so the library's exact type can't be inferred; the contract tests hold it against that type.
             made = self._stripe.v1.accounts.create(parameters, {"idempotency_key": key})  # type: ignore[arg-type]
         except stripe.StripeError as error:
-            self._translate(error)
+            raise meaning(error, self._key) from error
         return {"account": made.id}
 
     def standing(self, details: Mapping[str, str]) -> Standing:
         try:
             account = self._stripe.v1.accounts.retrieve(details["account"])
         except stripe.StripeError as error:
-            self._translate(error)
+            raise meaning(error, self._key) from error
         return standing(account.to_dict())
 
     def onboarding_link(self, details: Mapping[str, str], *, return_url: str, again_url: str) -> OnboardingLink:
@@ -205,14 +203,14 @@ class StripeConnectRail:
                 }
             )
         except stripe.StripeError as error:
-            self._translate(error)
+            raise meaning(error, self._key) from error
         return OnboardingLink(made.url, datetime.fromtimestamp(made.expires_at, UTC))
 
     def health(self) -> Health:
         try:
             balance = self._stripe.v1.balance.retrieve()
         except stripe.StripeError as error:
-            return Health(False, f"{self._at} does not serve us: {self._words(error)}")
+            return Health(False, f"{self._at} does not serve us: {words(error, self._key)}")
         free = ", ".join(str(Money(each.amount, each.currency.upper())) for each in balance.available if each.amount)
         return Health(True, f"{self._at} answers; {free or 'nothing'} is free to be sent.")
 
@@ -236,32 +234,6 @@ class StripeConnectRail:
             return self.standing({"account": destination["account"]}).problem
         except OutcomeUnknown as error:
             raise NotNow(f"Stripe did not say whether the account can be paid. {error}", retry_after=WAIT_FOR_STRIPE) from error
-
-    def _translate(self, error: stripe.StripeError) -> NoReturn:
-        """What the engine makes of an error: docs/how-to/pay-by-stripe.md has the table."""
-        said = self._words(error)
-        match error:
-            case stripe.RateLimitError():
-                raise NotNow("Stripe asks for fewer requests.", retry_after=_retry_after(error)) from error
-            case stripe.IdempotencyError():
-                raise KeyConflict(f"Stripe knows this reference with other parameters. {said}") from error
-            case stripe.PermissionError() if stripe_api.blames(error) == "account_invalid":
-                # Stripe's way to say that this account is not ours, or not at all: about the payee, not about our key.
-                raise Refused(f"Stripe does not let us pay this account: it is not connected to ours. {said}") from error
-            case stripe.AuthenticationError() | stripe.PermissionError():
-                raise Refused(f"Stripe refuses our key. {said}", stops_rail=True) from error
-            case stripe.InvalidRequestError() | stripe.CardError():
-                raise Refused(f"Stripe refused: {said}") from error
-        raise OutcomeUnknown(f"No clear answer from Stripe: {said}") from error
-
-    def _words(self, error: stripe.StripeError) -> str:
-        """For people and for the log: what happened and Stripe's number of the request, never the key, never a whole body."""
-        if isinstance(error, (stripe.APIConnectionError, stripe.AuthenticationError)):
-            said = type(error).__name__  # their messages quote addresses and parts of the key
-        else:
-            code = stripe_api.blames(error)
-            said = f"{(error.user_message or type(error).__name__)[:300]}{f' ({code})' if code else ''}"
-        return said.replace(self._key, "…") + (f" [{error.request_id}]" if error.request_id else "")
 
 
 def standing(account: Mapping[str, Any]) -> Standing:
@@ -303,11 +275,3 @@ def _receipt(transfer: stripe.Transfer) -> Receipt:
         return Receipt(transfer.id, amount, fee=Money(0, amount.currency))
     except (AttributeError, TypeError, InvalidInput) as error:
         raise OutcomeUnknown("Stripe's answer can't be read.") from error
-
-
-def _retry_after(error: stripe.StripeError) -> timedelta:
-    try:
-        seconds = float((error.headers or {}).get("Retry-After", "5"))
-    except ValueError:
-        seconds = 5.0
-    return timedelta(seconds=min(max(seconds, 0.05), 3600)) if math.isfinite(seconds) else timedelta(seconds=5)

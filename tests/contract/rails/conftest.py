@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
+from payouts.rails.global_payouts import GlobalPayoutsRail
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 from payouts.rails.stripe_connect import StripeConnectRail
 from tests.fakes import graphql_server, rail_server, stripe
 from tests.fakes.opencollective import FUND, TOKEN, OpenCollectiveServer
-from tests.fakes.stripe import StripeServer, connect
+from tests.fakes.stripe import StripeServer, connect, global_payouts
+from tests.fakes.stripe.global_payouts import FINANCIAL_ACCOUNT
 from tests.fakes.stripe.server import KEY
 from tests.integration.payouts.conftest import (
     ada,
@@ -39,10 +42,13 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailS
         with graphql_server.serving(OpenCollectiveServer(schema)) as made:
             made.swift = True
             yield made
-    elif "stripe_connect" in under_test:
+    elif {"stripe_connect", "global_payouts"}.intersection(under_test):
         with stripe.serving() as connected:
             connected.world.top_up(10_000_000)
             connect.connected_account(connected.world, account_id="acct_1Ada000000000001")
+            connected.world.swift = True
+            global_payouts.financial_account(connected.world, 10_000_000)
+            global_payouts.recipient(connected.world, account_id="acct_1Bruna0000000001")
             yield connected
     else:
         with rail_server.serving(tmp_path / "rail.sqlite") as trial:
@@ -57,7 +63,7 @@ def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer, request:
         for kind in (OpenCollectiveRail, OpenCollectiveExpenseRail):
             made[kind.name] = kind(server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
     if isinstance(server, StripeServer):
-        made["stripe_connect"] = StripeConnectRail(
-            KEY, api_base=server.url, timeout=timedelta(seconds=9), visibility=timedelta(0)
-        )
+        given: dict[str, Any] = {"api_base": server.url, "timeout": timedelta(seconds=9), "visibility": timedelta(0)}
+        made["stripe_connect"] = StripeConnectRail(KEY, **given)
+        made["global_payouts"] = GlobalPayoutsRail(KEY, FINANCIAL_ACCOUNT, **given)
     return made

@@ -37,6 +37,7 @@ GOOD: Mapping[str, dict[str, str]] = {
     "opencollective": {"collective": "apex-2"},
     "opencollective_expense": {"profile": "bob-2"},
     "stripe_connect": {"account": "acct_1Ada000000000001"},
+    "global_payouts": {"account": "acct_1Bruna0000000001"},
 }
 PUBLIC = {"github_sponsors", "opencollective", "opencollective_expense"}
 """Their destinations are public names, and are shown whole so that people can compare them."""
@@ -181,6 +182,7 @@ WAYS: Mapping[str, Way] = {
     "opencollective": ByMachine(),
     "opencollective_expense": ByMachine(),
     "stripe_connect": ByMachine(),
+    "global_payouts": ByMachine(),
 }
 
 
@@ -307,7 +309,7 @@ def test_money_that_comes_back_opens_the_obligation_again(stage: Stage, rail: Ra
 # ------------------------------------------------------------------------------------------------ rails we talk to
 
 
-@pytest.fixture(params=["fake", "plain", "opencollective", "stripe_connect"])
+@pytest.fixture(params=["fake", "plain", "opencollective", "stripe_connect", "global_payouts"])
 def network(request: pytest.FixtureRequest, rails: Mapping[str, Rail]) -> NetworkRail:
     found = rails[request.param]
     assert isinstance(found, NetworkRail)
@@ -319,6 +321,7 @@ NEVER: Mapping[str, tuple[dict[str, str], str]] = {
     "plain": ({"account": "closed_1"}, "account is closed"),
     "opencollective": ({"collective": "old-lib"}, "is archived"),
     "stripe_connect": ({"account": "acct_1Elsewhere0000001"}, "not connected to ours"),
+    "global_payouts": ({"account": "acct_1Elsewhere0000001"}, "No such account"),
 }
 """A destination that can't be paid, and what the rail says."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from tests.fakes.stripe import global_payouts
 from tests.fakes.stripe.server import KEY, StripeServer
 from tests.fakes.stripe.webhooks import SECRET, Deliverer
 
@@ -18,7 +19,9 @@ def main() -> None:
     server.world.available_after = dict.fromkeys(("card", "us_bank_account", "customer_balance"), wanted.usable_after)
     for currency in ("usd", "eur"):
         server.world.top_up(wanted.balance * 100, currency)
-    print(f"export PLEDGEWORKS_STRIPE_KEY={KEY} PLEDGEWORKS_STRIPE_URL={server.url}", flush=True)
+        global_payouts.financial_account(server.world, wanted.balance * 100, currency)
+    print(f"export PLEDGEWORKS_STRIPE_KEY={KEY} PLEDGEWORKS_STRIPE_URL={server.url}")
+    print(f"export PLEDGEWORKS_STRIPE_FINANCIAL_ACCOUNT={global_payouts.FINANCIAL_ACCOUNT}", flush=True)
     if wanted.webhook:
         print(f"export PLEDGEWORKS_STRIPE_WEBHOOK_SECRETS={SECRET}", flush=True)
         Deliverer(server.world, wanted.webhook).start()

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qs
 
-from tests.fakes.stripe import checkout, connect, refunds
+from tests.fakes.stripe import checkout, connect, global_payouts, refunds
 from tests.fakes.stripe.world import Object, World
 
 PAGE = """<!doctype html><html lang="en"><title>{title} (stand-in of Stripe)</title><h1>{title} (stand-in of Stripe)</h1>
@@ -15,6 +15,8 @@ ONBOARDING = """<p>Here Stripe would ask for name, address, an identity document
 <form method="post"><button>Tell Stripe everything</button></form>"""
 METHODS = {"card": "Pay by card", "us_bank_account": "Pay by bank debit", "customer_balance": "Pay by bank transfer"}
 MONEY = "/_stand_in/money"
+OUTBOUND = "v2.money_management.outbound_payment"
+KINDS = ("payment_intent", "dispute", "refund", OUTBOUND)
 
 
 class Answering(Protocol):
@@ -39,7 +41,8 @@ def _onboarding(handler: Answering, world: World, method: str, token: str) -> No
     if link is None:
         handler.send(HTTPStatus.NOT_FOUND, b"There is no such page.", "text/plain", {})
     elif method == "POST" and link["used"]:
-        connect.finish_onboarding(world, link["account"])
+        kind = connect if world.objects[link["account"]]["object"] == "account" else global_payouts
+        kind.finish_onboarding(world, link["account"])
         _go(handler, link["return_url"])
     elif method == "POST" or link["used"] or world.now() > link["expires_at"]:
         _go(handler, link["refresh_url"])
@@ -79,10 +82,13 @@ def _money(handler: Answering, world: World, method: str, given: Mapping[str, st
             "won": lambda: refunds.decide(world, given["id"], won=True),
             "lost": lambda: refunds.decide(world, given["id"], won=False),
             "fail_refund": lambda: refunds.fail_refund(world, given["id"]),
+            "leave": lambda: global_payouts.settle(world, given["id"], "posted"),
+            "stay": lambda: global_payouts.settle(world, given["id"], "failed", "payout_method_declined"),
+            "send_back": lambda: global_payouts.settle(world, given["id"], "returned", "payout_method_closed"),
         }[given["do"]]()
         _go(handler, MONEY)
         return
-    rows = [_row(each) for kind in ("payment_intent", "dispute", "refund") for each in world.all(kind)]
+    rows = [_row(each) for kind in KINDS for each in world.all(kind)]
     _show(handler, "What the banks do", f"<ul>{''.join(rows)}</ul>" if rows else "<p>Nobody has paid yet.</p>")
 
 
@@ -94,12 +100,15 @@ def _row(found: Object) -> str:
         ("payment_intent", "succeeded"): {"return": "The bank returns the debit", "dispute": "The payer disputes it"},
         ("dispute", "needs_response"): {"won": "We win", "lost": "We lose"},
         ("refund", "pending"): {"fail_refund": "The company's bank refuses it"},
+        (OUTBOUND, "processing"): {"leave": "It leaves", "stay": "It can't be sent"},
+        (OUTBOUND, "posted"): {"send_back": "The payee's bank sends it back"},
     }
     buttons = "".join(
         f'<button name="do" value="{deed}">{words}</button> ' for deed, words in deeds.get((kind, status), {}).items()
     )
     form = f'<form method="post"><input type="hidden" name="id" value="{found["id"]}">{buttons}</form>' if buttons else ""
-    return f"<li>{found['id']}: {_amount(found['amount'], found['currency'])}, {status}{form}</li>"
+    amount = found["amount"] if isinstance(found["amount"], dict) else {"value": found["amount"], "currency": found["currency"]}
+    return f"<li>{found['id']}: {_amount(amount['value'], amount['currency'])}, {status}{form}</li>"
 
 
 def _amount(minor: int, currency: str) -> str:

@@ -2,7 +2,8 @@
 
 v1 idempotency: the first answer under a key is kept, a 500 included, and replayed with `Idempotent-Replayed`; other parameters
 or another endpoint under it are a 400 `idempotency_error`; while it runs, a 409. Nothing is kept of a request that never began
-(401, 429, parameters the endpoint does not have). Faults strike POSTs, or what their `on` names:
+(401, 429, parameters the endpoint does not have). Version 2 (JSON instead of forms) keeps successes only, whatever it answered: a
+request that failed runs again under its key. Faults strike POSTs, or what their `on` names:
 
     cut_before, cut_after   the connection ends without an answer; nothing happened / it happened
     500_before, 500_after   an error is answered and kept under the key; nothing happened / it happened
@@ -24,7 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from payouts.rails.fake_server import Behaviour
-from tests.fakes.stripe import balances, checkout, connect, contract, pages, refunds
+from tests.fakes.stripe import balances, checkout, connect, contract, global_payouts, pages, refunds
 from tests.fakes.stripe.forms import decode
 from tests.fakes.stripe.routes import ROUTES, Route
 from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expanded, public
@@ -32,7 +33,7 @@ from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expand
 KEY = "sk_test_stand_in_of_stripe"
 KEY_CHARACTERS_MAX = 255
 BODY_BYTES_MAX = 200_000
-_ENDPOINTS = (balances, checkout, connect, refunds)  # importing them registers their routes
+_ENDPOINTS = (balances, checkout, connect, global_payouts, refunds)  # importing them registers their routes
 
 
 @dataclass
@@ -173,7 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _parameters(self, route: Route, form: str) -> dict[str, Any]:
         """What was sent, in the types of the endpoint, and noted. Stripe refuses what it does not know."""
         try:
-            given = contract.typed_request(route.name, decode(form))
+            is_json = route.path.startswith("/v2/") and route.method == "POST"
+            given = contract.typed_request(route.name, json.loads(form or "{}") if is_json else decode(form))
         except ValueError as error:
             raise Refusal(400, f"Invalid encoding: {error}") from error
         wrong = contract.wrong_in_request(route.name, given)
@@ -191,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = json.dumps(given, sort_keys=True).encode()
         with self.server.world.lock:
             saved = self.server.world.answers.get(key)
-            if saved is None:
+            if saved is None or (saved.may_run_again and saved.parameters == parameters):
                 self.server.world.answers[key] = SavedAnswer(endpoint, parameters, self.request_id)
                 return True
         if (saved.endpoint, saved.parameters) != (endpoint, parameters):
@@ -222,13 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = 500, broken
             if kind != "500_before":
                 status, body = self._effect(route, ids, given)
+            happened = status, body
             if kind == "500_after":
                 status, body = 500, broken
             wrong = contract.wrong_in_answer(route.name, body, error=status != 200)
             self.server.log.violations += wrong
             if key is not None:
                 saved = world.answers[key]
-                saved.status, saved.body = status, body
+                saved.status, saved.body = happened if route.path.startswith("/v2/") else (status, body)
         if kind == "cut_after":
             self._cut()
         else:

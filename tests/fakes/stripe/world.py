@@ -36,6 +36,11 @@ class SavedAnswer:
     status: int | None = None
     body: Object = field(default_factory=dict)
 
+    @property
+    def may_run_again(self) -> bool:
+        """Version 2 completes under a key what failed, and never repeats what succeeded."""
+        return self.endpoint.split(" ")[1].startswith("/v2/") and self.status not in {None, 200}
+
 
 class World:
     """All state, under one lock: a request's effect and its saved answer come to be together."""
@@ -55,6 +60,8 @@ class World:
         """Payment method -> seconds until money that came by it may be used, where it is not as usual."""
         self.visibility_seconds = 0.0
         """How long a new object is missing from lists."""
+        self.swift = False
+        """Outbound payments leave at once."""
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_1{secrets.token_hex(8)}"
