@@ -11,9 +11,10 @@ from core.db import session_scope
 from core.errors import InvalidInput
 from core.identity import people
 from core.money import Money
-from pledge import queries
+from pledge import papers, queries
 from pledge.member_file import Form
 from pledge.models import CardLimit, PledgeMinimum
+from pledge.papers import PaperForm
 from pledge.policies.standing import NoMinimum, Standing, developers_from, minimum_on
 from pledge.policies.totals import amount, plain
 from pledge.public import figures, totals_json
@@ -67,6 +68,29 @@ def export_command(slug: str, form: str) -> None:
     """Print the member file (JSON) of the company SLUG."""
     with session_scope() as session:
         click.echo(files.export(session, queries.member_by_slug(session, slug), form=Form(form)), nl=False)
+
+
+@pledge.command("statement")
+@click.argument("slug")
+@click.argument("period")
+@click.option("--format", "form", type=click.Choice([form.value for form in PaperForm]), default="csv", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+def statement_command(slug: str, period: str, form: str, output: Path) -> None:
+    """Write the yearly statement of the company SLUG for PERIOD, such as 2026."""
+    with session_scope() as session:
+        row = queries.pledge_by_label(session, queries.member_by_slug(session, slug), period)
+        output.write_bytes(papers.draw_statement(papers.statement(session, row), PaperForm(form)))
+
+
+@pledge.command("receipt")
+@click.argument("reference")
+@click.option("--format", "form", type=click.Choice([form.value for form in PaperForm]), default="pdf", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+def receipt_command(reference: str, form: str, output: Path) -> None:
+    """Write the receipt of the instalment with this REFERENCE, such as PW-1A2B3C4D5E."""
+    with session_scope() as session:
+        row = queries.instalment_by_reference(session, reference)
+        output.write_bytes(papers.draw_receipt(papers.receipt(session, row), PaperForm(form)))
 
 
 @pledge.command("totals")

@@ -208,9 +208,9 @@ def year_figures(session: Session, pledge: Pledge) -> YearFigures:
 
 
 def payments_of(
-    session: Session, pledge: Pledge, *, after: tuple[date, UUID] | None = None, limit: int = 50
+    session: Session, pledge: Pledge, *, after: tuple[date, UUID] | None = None, limit: int | None = 50
 ) -> Sequence[PledgePayment]:
-    """The payments of a period that stand, newest first, `limit` after the key of the last one shown."""
+    """The payments of a period that stand, newest first, `limit` (none: all) after the key of the last one shown."""
     query = select(PledgePayment).where(PledgePayment.pledge_id == pledge.id, PledgePayment.superseded_at.is_(None))
     if after is not None:
         query = query.where(tuple_(PledgePayment.paid_on, PledgePayment.id) < tuple_(*after))
@@ -295,6 +295,18 @@ def instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
     return found
 
 
+def instalment_by_reference(session: Session, reference: str) -> PledgeInstalment:
+    """The instalment that a company writes this reference on.
+
+    Raises:
+        NotFound: no such instalment.
+    """
+    found = session.scalars(select(PledgeInstalment).where(PledgeInstalment.reference == reference.strip().upper())).first()
+    if found is None:
+        raise NotFound(f"There is no instalment with the reference {reference[:40]}.")
+    return found
+
+
 def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
     """The instalment, locked: it is confirmed once.
 
@@ -359,6 +371,16 @@ def payment_of_instalment(session: Session, instalment: PledgeInstalment) -> Ple
     return session.scalars(
         select(PledgePayment).where(PledgePayment.instalment_id == instalment.id, PledgePayment.superseded_at.is_(None))
     ).first()
+
+
+def instalments_with_receipts(session: Session, pledge: Pledge) -> set[UUID]:
+    """The instalments of a period of which money settled and stayed."""
+    found = session.scalars(
+        select(PledgePayment.instalment_id).where(
+            PledgePayment.pledge_id == pledge.id, PledgePayment.superseded_at.is_(None), PledgePayment.instalment_id.is_not(None)
+        )
+    )
+    return {each for each in found if each is not None}
 
 
 def card_limits(session: Session) -> Sequence[CardLimit]:

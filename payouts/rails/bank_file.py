@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from core.errors import InvalidInput
 from core.money import Money
+from core.spreadsheet import as_csv
 from payouts.rails.base import Capabilities, CheckedDestination, DestinationField, Health, Instruction, masked, required
 from payouts.rails.iban import checked_bic, checked_iban
 
@@ -41,24 +42,14 @@ class BankFileRail:
 
 def write(instructions: Iterable[Instruction]) -> bytes:
     """The payments as CSV (RFC 4180, UTF-8), in order of their references, so that equal content gives equal bytes."""
-    out = io.StringIO(newline="")
-    rows = csv.writer(out)
-    rows.writerow(COLUMNS)
-    for each in sorted(instructions, key=lambda instruction: instruction.reference):
-        rows.writerow(
-            harmless(text)
-            for text in (
-                each.reference, str(each.money.decimal), each.money.currency, each.recipient, each.country,
-                each.destination["iban"], each.destination.get("bic", ""), each.memo,
-            )
-        )  # fmt: skip
-    return out.getvalue().encode()
-
-
-def harmless(text: str) -> str:
-    """A cell no spreadsheet takes for a formula: a name such as `=cmd(…)` is shown, never run (OWASP, CSV injection)."""
-    one_line = " ".join(text.split())
-    return f"'{one_line}" if one_line.startswith(("=", "+", "-", "@")) else one_line
+    lines = (
+        (
+            each.reference, str(each.money.decimal), each.money.currency, each.recipient, each.country,
+            each.destination["iban"], each.destination.get("bic", ""), each.memo,
+        )
+        for each in sorted(instructions, key=lambda instruction: instruction.reference)
+    )  # fmt: skip
+    return as_csv([COLUMNS, *lines])
 
 
 class Answer(StrEnum):

@@ -14,12 +14,12 @@ from core import audit
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from core.identity.models import Role
+from core.spreadsheet import harmless
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.pagination import paginate
 from payouts import queries, rails
 from payouts.forms import ApprovalForm, ReasonForm
 from payouts.models import Run
-from payouts.rails.bank_file import harmless
 from payouts.services import previews, runs, sending
 from payouts.services.comparisons import Comparison, compare_with_rails
 from payouts.services.previews import DryLine

@@ -1,6 +1,18 @@
 """The pages of `pledge`: what everybody sees, the company's dashboard, finance's and the programme officer's lists."""
 
-from pledge.views import company, finance, instalments, membership, pay_in_words, pay_ins, payments, public, sections
+from pledge.views import company, finance, instalments, membership, papers, pay_in_words, pay_ins, payments, public, sections
 from pledge.views.blueprint import bp
 
-__all__ = ["bp", "company", "finance", "instalments", "membership", "pay_in_words", "pay_ins", "payments", "public", "sections"]
+__all__ = [
+    "bp",
+    "company",
+    "finance",
+    "instalments",
+    "membership",
+    "papers",
+    "pay_in_words",
+    "pay_ins",
+    "payments",
+    "public",
+    "sections",
+]

@@ -68,6 +68,7 @@ def dashboard(slug: str) -> ResponseReturnValue:
         in_kind=queries.in_kind_of(db(), member, pledge.label) if pledge else [],
         online=providers.configured() is not None,
         instalments=queries.instalments_of(db(), pledge) if pledge else [],
+        receipts=queries.instalments_with_receipts(db(), pledge) if pledge else set(),
         report=queries.report_of_pledge(db(), pledge) if pledge else None,
         reports=queries.reports_of(db(), member),
         renewal=queries.renewal_of(db(), member, on=today()),

@@ -130,5 +130,6 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         and (bool(outstanding) or open_one is not None)
         and not (row.way is InstalmentWay.TRANSFER and row.status is InstalmentStatus.PROCESSING),
         overpaid=pay_ins.overpaid(row),
+        has_receipt=queries.payment_of_instalment(db(), row) is not None,
         card_limit=policy.card_limit_on(queries.card_limits(db()), row.currency, utc_now().date()),
     )

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,42 @@ def test_the_minimum_table_grows_and_is_used_from_its_day_on(pledgeworks: Comman
                        "--rules-version", "2028-01", "--as", "ada@example.org")  # fmt: skip
     assert left.exit_code == 1
     assert "The account of ada@example.org is closed" in left.output
+
+
+def test_papers_are_written_to_files(pledgeworks: Command, tmp_path: Path) -> None:
+    from core.clock import utc_now
+    from core.db import new_id, session_scope
+    from core.identity.models import Organisation, Person
+    from core.money import Money
+    from pledge.models import MemberOrigin, MembershipStatus
+    from pledge.services import instalments, membership, periods
+    from tests.integration.pledge.conftest import Role, give
+
+    now = utc_now()
+    with session_scope() as session:
+        edda, fatima = (
+            Person(id=new_id(), email=f"{name}@example.org", name=name, created_at=now) for name in ("edda", "fatima")
+        )
+        acme = Organisation(id=new_id(), slug="acme", name="Acme", created_at=now)
+        session.add_all(
+            [edda, fatima, membership.new_member(acme, status=MembershipStatus.CHECKED, origin=MemberOrigin.HERE, now=now)]
+        )
+        session.flush()
+        give(session, edda, Role.PLEDGE_EDITOR, organisation=acme)
+        give(session, fatima, Role.FINANCE)
+        year = periods.open_period(
+            session, membership.queries.member_by_slug(session, "acme"), label="this", starts_on=now.date(), ends_on=now.date(),
+            developers=Decimal(1), actor=edda, now=now,
+        )  # fmt: skip
+        row = instalments.announce(session, year, money=Money.parse("5", "USD"), actor=edda, now=now)
+        reference = row.reference
+        instalments.say_sent(session, row.id, sent_on=now.date(), evidence_url="https://b.example/1", actor=edda, now=now)
+        instalments.confirm(session, row.id, received_on=now.date(), bank_reference="44", actor=fatima, now=now)
+    for arguments in (("receipt", reference.lower()), ("statement", "acme", "this", "--format", "pdf")):
+        file = tmp_path / f"{arguments[0]}.pdf"
+        result = pledgeworks(*arguments, "--output", str(file))
+        assert result.exit_code == 0, result.output
+        assert file.read_bytes().startswith(b"%PDF-")
+    missing = pledgeworks("receipt", "PW-0000000000", "--output", str(tmp_path / "none.pdf"))
+    assert (missing.exit_code, "no instalment with the reference" in missing.stderr) == (1, True)
+    assert not (tmp_path / "none.pdf").exists()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidInput
 from core.money import Money
-from payouts.rails.bank_file import Answer, AnswerLine, BankFileRail, harmless, read_answers, write
+from core.spreadsheet import harmless
+from payouts.rails.bank_file import Answer, AnswerLine, BankFileRail, read_answers, write
 from payouts.rails.base import Instruction, fingerprint
 from payouts.rails.fake import FakeRail
 from payouts.rails.iban import checked_iban
