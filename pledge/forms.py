@@ -171,6 +171,13 @@ class ConfirmationForm(Form):
     bank_reference = TextField("Line of the bank statement", [required("Name the line of the statement you found it on.")])
 
 
+class RefundForm(Form):
+    """Money that goes back to the company."""
+
+    amount = MoneyField("Amount", [required("Enter the amount.")])
+    reason = TextField("Why, shown to the company", [required("Say why it goes back.")], length_max=500)
+
+
 class AboutForm(Form):
     """What the company says about itself."""
 

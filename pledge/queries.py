@@ -1,6 +1,6 @@
 """Reads of the pledge: one member, its year, and the lists behind the dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -21,12 +21,14 @@ from pledge.models import (
     InstalmentStatus,
     InstalmentWay,
     PayIn,
+    PayInRefund,
     PayInStatus,
     Pledge,
     PledgeInstalment,
     PledgeMember,
     PledgeMinimum,
     PledgePayment,
+    RefundStatus,
     Reminder,
     RenewalRule,
     StripeEvent,
@@ -283,6 +285,11 @@ def names_of_confirmers(session: Session) -> dict[UUID, str]:
     return {row[0]: row[1] for row in session.execute(select(Person.id, Person.name).where(Person.id.in_(ids))).all()}
 
 
+def names_of(session: Session, people: Collection[UUID]) -> dict[UUID, str]:
+    """The names of these people."""
+    return {row[0]: row[1] for row in session.execute(select(Person.id, Person.name).where(Person.id.in_(people))).all()}
+
+
 def instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
     """One instalment, to look at.
 
@@ -348,6 +355,41 @@ def existing_pay_in(session: Session, pay_in_id: UUID) -> UUID | None:
     return session.scalar(select(PayIn.id).where(PayIn.id == pay_in_id))
 
 
+def refund(session: Session, refund_id: UUID) -> PayInRefund:
+    """One refund, to look at.
+
+    Raises:
+        NotFound: no such refund.
+    """
+    found = session.get(PayInRefund, refund_id)
+    if found is None:
+        raise NotFound("There is no such refund.")
+    return found
+
+
+def locked_refund(session: Session, refund_id: UUID) -> PayInRefund:
+    """The refund, locked: it is approved and sent once.
+
+    Raises:
+        NotFound: no such refund.
+    """
+    found = session.get(PayInRefund, refund_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such refund.")
+    return found
+
+
+def refunds_to_approve(session: Session, person: Person) -> int:
+    """How many refunds wait for somebody who did not ask for them."""
+    waiting = select(func.count()).where(PayInRefund.status == RefundStatus.ASKED, PayInRefund.asked_by_id != person.id)
+    return session.scalar(waiting) or 0
+
+
+def disputed_pay_ins(session: Session) -> int:
+    """How many pay-ins a bank wants back."""
+    return session.scalar(select(func.count()).where(PayIn.status == PayInStatus.DISPUTED)) or 0
+
+
 def pay_in_by_object(session: Session, object_id: str) -> PayIn | None:
     """The pay-in whose session or payment at the provider this is."""
     return session.scalars(select(PayIn).where(or_(PayIn.session_id == object_id, PayIn.payment_id == object_id))).first()
@@ -408,6 +450,10 @@ def events_of(session: Session, pledge: Pledge, *, limit: int = 30) -> Sequence[
         PledgePayment: select(PledgePayment.id).where(PledgePayment.pledge_id == pledge.id),
         PledgeInstalment: select(PledgeInstalment.id).where(PledgeInstalment.pledge_id == pledge.id),
         PayIn: select(PayIn.id).join(PayIn.instalment).where(PledgeInstalment.pledge_id == pledge.id),
+        PayInRefund: select(PayInRefund.id)
+        .join(PayInRefund.pay_in)
+        .join(PayIn.instalment)
+        .where(PledgeInstalment.pledge_id == pledge.id),
         AnnualReport: select(AnnualReport.id).where(AnnualReport.pledge_id == pledge.id),
         InKindHelp: select(InKindHelp.id).where(*in_kind),
     }

@@ -8,9 +8,10 @@ from core.clock import utc_now
 from core.db import session_scope
 from core.tasks import Run, daily, enqueue, every, handler
 from pledge import providers, queries
-from pledge.services import inbox, membership, pay_ins
+from pledge.services import inbox, membership, pay_ins, refunds
 from pledge.services.inbox import HandleNotice
 from pledge.services.pay_ins import LookAt
+from pledge.services.refunds import SendRefund
 
 log = structlog.get_logger()
 
@@ -50,6 +51,12 @@ def handle_notice(task: HandleNotice, run: Run) -> None:
         clock=utc_now,
         also=lambda session: inbox.mark(session, task.event_id, f"looked at pay-in {pay_in_id}", now=utc_now()),
     )
+
+
+@handler(SendRefund)
+def send_refund(task: SendRefund, run: Run) -> None:
+    """Have the provider make an approved refund, once."""
+    refunds.send(run.session, providers.required(), task.refund_id, now=utc_now())
 
 
 @every(seconds=3600)

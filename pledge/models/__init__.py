@@ -32,13 +32,16 @@ from pledge.models.pledges import (
     PledgePayment,
     PledgeRule,
 )
+from pledge.models.refunds import LIVE_REFUNDS, NEXT_REFUND, PayInRefund, RefundStatus
 from pledge.models.rules import PledgeMinimum, RenewalRule
 
 __all__ = [
     "ARRIVED",
+    "LIVE_REFUNDS",
     "NEXT_INSTALMENT",
     "NEXT_MEMBERSHIP",
     "NEXT_PAY_IN",
+    "NEXT_REFUND",
     "RENEWING",
     "UNPAID",
     "AnnualReport",
@@ -54,6 +57,7 @@ __all__ = [
     "MovementKind",
     "PayIn",
     "PayInMovement",
+    "PayInRefund",
     "PayInStatus",
     "PaymentChannel",
     "Pledge",
@@ -62,6 +66,7 @@ __all__ = [
     "PledgeMinimum",
     "PledgePayment",
     "PledgeRule",
+    "RefundStatus",
     "Reminder",
     "RenewalRule",
     "StripeCustomer",

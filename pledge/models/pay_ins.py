@@ -2,6 +2,7 @@
 
 import enum
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
@@ -11,6 +12,9 @@ from core.db import Base, CurrencyCode, Id, MinorUnits, ShortText, Utc
 from core.errors import IllegalTransition
 from core.money import Money
 from pledge.models.instalments import PledgeInstalment
+
+if TYPE_CHECKING:
+    from pledge.models.refunds import PayInRefund
 
 
 class PayInStatus(enum.StrEnum):
@@ -93,6 +97,8 @@ class PayIn(Base):
     paid_on: Mapped[date | None]
     missing_minor: Mapped[MinorUnits | None]
     """Of a bank transfer that was too small: what has not come yet."""
+    surplus_minor: Mapped[MinorUnits | None]
+    """Of a bank transfer that was too large: what the provider keeps for the company. It is not on our balance."""
     available_at: Mapped[datetime | None]
     """When the provider lets us use the money."""
     settled_at: Mapped[datetime | None]
@@ -108,6 +114,8 @@ class PayIn(Base):
     movements: Mapped[list["PayInMovement"]] = relationship(
         order_by="PayInMovement.happened_at, PayInMovement.id", back_populates="pay_in"
     )
+
+    refunds: Mapped[list["PayInRefund"]] = relationship(order_by="PayInRefund.asked_at", back_populates="pay_in")
 
     @property
     def money(self) -> Money:

@@ -86,6 +86,35 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundWanted:
+    """Money to send back to who paid it."""
+
+    refund_id: UUID
+    payment_id: str
+    money: Money
+    key: str
+
+
+class RefundStanding(enum.StrEnum):
+    """What became of a refund there."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSeen:
+    """A refund there. `refund_id` None: somebody made it in the provider's own dashboard."""
+
+    id: str
+    refund_id: UUID | None
+    standing: RefundStanding
+    wants_details: bool = False
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the provider says about one pay-in at one moment."""
 
@@ -97,6 +126,8 @@ class Snapshot:
     failure: str | None = None
     movements: Sequence[Movement] = ()
     disputes: Sequence[Dispute] = ()
+    refunds: Sequence[RefundSeen] = ()
+    surplus: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +162,12 @@ class Provider(Protocol):
 
     def look(self, session_id: str) -> Snapshot:
         """What is true now. Raises ProviderSilent, ProviderRefused."""
+
+    def refund(self, wanted: RefundWanted) -> None:
+        """Send money back, once per key. Raises ProviderSilent, ProviderRefused."""
+
+    def refunds_of(self, payment_id: str) -> Sequence[RefundSeen]:
+        """Every refund of a payment. Raises ProviderSilent, ProviderRefused."""
 
     def pay_in_of(self, object_type: str, object_id: str) -> UUID | None:
         """Whose object this is, by the provider's own word; None if none of ours. Raises ProviderSilent, ProviderRefused."""

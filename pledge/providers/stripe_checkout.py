@@ -4,7 +4,7 @@ A session is a page that can be paid once, for at most 24 hours. Its PaymentInte
 transaction says what arrived, the fee, and when we may use it. Nothing is taken from an event's body: every look fetches.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
@@ -22,6 +22,9 @@ from pledge.providers.base import (
     PayPage,
     ProviderRefused,
     ProviderSilent,
+    RefundSeen,
+    RefundStanding,
+    RefundWanted,
     Snapshot,
     Standing,
 )
@@ -33,6 +36,14 @@ METHODS = ("us_bank_account", "customer_balance")
 They filter what Stripe finds eligible; `payment_method_types`, which listed them, is refused since 2026-09-30."""
 OPEN_DISPUTES = frozenset({"needs_response", "under_review"})
 METADATA_KEY = "pledgeworks_pay_in"
+REFUND_KEY = "pledgeworks_refund"
+REFUND_STANDINGS = {
+    "pending": RefundStanding.PENDING,
+    "requires_action": RefundStanding.PENDING,
+    "succeeded": RefundStanding.DONE,
+    "failed": RefundStanding.FAILED,
+    "canceled": RefundStanding.FAILED,
+}
 
 
 class StripeProvider:
@@ -112,6 +123,26 @@ class StripeProvider:
                 f"Stripe's answer about {session_id} can't be read ({type(error).__name__}: {error})."
             ) from error
 
+    def refund(self, wanted: RefundWanted) -> None:
+        try:
+            self._stripe.v1.refunds.create(
+                {
+                    "payment_intent": wanted.payment_id,
+                    "amount": wanted.money.amount_minor,
+                    "reason": "requested_by_customer",
+                    "metadata": {REFUND_KEY: str(wanted.refund_id)},
+                },
+                {"idempotency_key": wanted.key},
+            )
+        except stripe.StripeError as error:
+            self._translate(error)
+
+    def refunds_of(self, payment_id: str) -> Sequence[RefundSeen]:
+        try:
+            return [_refund(each) for each in self._refunds(payment_id)]
+        except stripe.StripeError as error:
+            self._translate(error)
+
     def pay_in_of(self, object_type: str, object_id: str) -> UUID | None:
         try:
             found = self._fetched(object_type, object_id)
@@ -166,15 +197,23 @@ class StripeProvider:
             # Only after something came: before, the whole amount is missing, and that is no news.
             missing=_money(missing, intent["currency"]) if missing and missing < intent["amount"] else None,
             failure=failure,
+            surplus=self._surplus(intent) if _method(charge, intent) == "customer_balance" else None,
             **self._came(intent["id"], charge),
         )
+
+    def _surplus(self, intent: Mapping[str, Any]) -> Money | None:
+        """What the company sent beyond what was asked for: Stripe keeps it in the company's cash balance."""
+        cash = self._stripe.v1.customers.cash_balance.retrieve(intent["customer"]).to_dict()
+        left = (cash.get("available") or {}).get(intent["currency"], 0) if intent["status"] == "succeeded" else 0
+        return _money(left, intent["currency"]) if left else None
 
     def _came(self, payment_id: str, charge: Mapping[str, Any] | None) -> dict[str, Any]:
         """What moved because of a charge, and who wants it back; nothing until Stripe's own books show that it arrived."""
         if charge is None or charge["status"] != "succeeded" or not isinstance(charge["balance_transaction"], Mapping):
             return {}
         movements = [_movement(charge["balance_transaction"], MovementKind.ARRIVAL)]
-        for refund in self._refunds(payment_id):
+        refunds = self._refunds(payment_id)
+        for refund in refunds:
             if refund.get("balance_transaction"):
                 movements.append(_movement(refund["balance_transaction"], MovementKind.REFUND))
             if refund.get("failure_balance_transaction"):
@@ -185,7 +224,11 @@ class StripeProvider:
                 _movement(each, MovementKind.DISPUTE if each["amount"] < 0 else MovementKind.REINSTATED)
                 for each in dispute["balance_transactions"]
             ]
-        return {"movements": movements, "disputes": [_dispute(each) for each in disputes]}
+        return {
+            "movements": movements,
+            "disputes": [_dispute(each) for each in disputes],
+            "refunds": [_refund(each) for each in refunds],
+        }
 
     def _refunds(self, payment_id: str) -> list[dict[str, Any]]:
         expand = ["data.balance_transaction", "data.failure_balance_transaction"]
@@ -197,19 +240,19 @@ class StripeProvider:
         return [each.to_dict() for each in listed.auto_paging_iter()]
 
     def _translate(self, error: stripe.StripeError) -> NoReturn:
-        """Money moves at Stripe's page only, never by a call of ours here, so an unclear answer costs a page nobody knows."""
+        """An unclear answer about a page costs a page that nobody knows; about a refund, one look at the list of refunds."""
         if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
             raise ProviderRefused(
                 "Stripe refuses our key, so nobody can pay online now. An administrator puts PLEDGEWORKS_STRIPE_KEY right; "
                 "a bank transfer works meanwhile."
             ) from error
         if isinstance(error, (stripe.APIConnectionError, stripe.RateLimitError)):
-            raise ProviderSilent("Stripe does not answer just now. Nothing was charged; try again in a minute.") from error
+            raise ProviderSilent("Stripe does not answer just now. Nobody was charged; try again in a minute.") from error
         code, number = stripe_api.blames(error), f" [{error.request_id}]" if error.request_id else ""
         if isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
             said = (error.user_message or type(error).__name__)[:300].replace(self._key, "…")
             raise ProviderRefused(f"Stripe refused: {said}{f' ({code})' if code else ''}{number}") from error
-        raise ProviderSilent(f"No clear answer from Stripe{number}. Nothing was charged; try again in a minute.") from error
+        raise ProviderSilent(f"No clear answer from Stripe{number}. Nobody was charged; try again in a minute.") from error
 
 
 def _standing(page: str, intent: Mapping[str, Any]) -> tuple[Standing, str | None]:
@@ -249,6 +292,15 @@ def _movement(found: Mapping[str, Any], kind: MovementKind) -> Movement:
         source=found["source"],
         happened_at=_moment(found["created"]),
         available_at=_moment(found["available_on"]),
+    )
+
+
+def _refund(found: Mapping[str, Any]) -> RefundSeen:
+    ours = (found.get("metadata") or {}).get(REFUND_KEY)
+    standing = REFUND_STANDINGS[found["status"]]
+    failure = (found.get("failure_reason") or found["status"]).replace("_", " ") if standing is RefundStanding.FAILED else None
+    return RefundSeen(
+        found["id"], UUID(ours) if ours else None, standing, wants_details=found["status"] == "requires_action", failure=failure
     )
 
 

@@ -33,7 +33,7 @@ from pledge.models import (
 )
 from pledge.policies import pay_ins as policy
 from pledge.providers.base import PageWanted, PayPage, Provider, Snapshot
-from pledge.services import pay_in_counting, pay_in_postings
+from pledge.services import pay_in_counting, pay_in_postings, refund_states
 
 LOOKS_MAX = 5
 PAYABLE = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING, InstalmentStatus.FAILED})
@@ -222,8 +222,10 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     pay_in.payment_id = seen.payment_id or pay_in.payment_id
     pay_in.method, pay_in.paid_on = seen.method or pay_in.method, seen.paid_on or pay_in.paid_on
     pay_in.missing_minor = seen.missing.amount_minor if seen.missing else None
+    pay_in.surplus_minor = seen.surplus.amount_minor if seen.surplus else None
     _book(session, pay_in, seen, now=now)
     _settle_if_due(session, pay_in, now=now)
+    _follow_refunds(session, pay_in, seen, now=now)
     _follow(session, pay_in, seen, now=now)
     if pay_in.received and instalment.status in PAYABLE:
         instalment.way = InstalmentWay.PROVIDER  # money came here after all, whatever was said about a transfer
@@ -271,6 +273,13 @@ def _settle_if_due(session: Session, pay_in: PayIn, *, now: datetime) -> None:
         pay_in.settled_at = now
     else:
         enqueue(session, LookAt(pay_in.id), now=now, run_at=pay_in.available_at, dedupe_key=f"{pay_in.id}:settle")
+
+
+def _follow_refunds(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
+    ours = {each.id: each for each in pay_in.refunds}
+    for refund in seen.refunds:
+        if refund.refund_id in ours:
+            refund_states.follow(session, ours[refund.refund_id], refund, now=now)
 
 
 def _follow(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:

@@ -1,6 +1,18 @@
 """The pages of `pledge`: what everybody sees, the company's dashboard, finance's and the programme officer's lists."""
 
-from pledge.views import company, finance, instalments, membership, papers, pay_in_words, pay_ins, payments, public, sections
+from pledge.views import (
+    company,
+    finance,
+    instalments,
+    membership,
+    online,
+    papers,
+    pay_in_words,
+    pay_ins,
+    payments,
+    public,
+    sections,
+)
 from pledge.views.blueprint import bp
 
 __all__ = [
@@ -9,6 +21,7 @@ __all__ = [
     "finance",
     "instalments",
     "membership",
+    "online",
     "papers",
     "pay_in_words",
     "pay_ins",

@@ -5,20 +5,17 @@ from uuid import UUID
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import audit, ledger
+from core import ledger
 from core.clock import utc_now
 from core.config import settings
 from core.errors import DomainError
 from core.identity.models import Role
-from core.tasks import enqueue
 from core.web import current_person, db, flash, page, refused, requires
 from pledge import providers, queries
 from pledge.forms import ConfirmationForm, ReasonForm
 from pledge.models import InstalmentStatus
 from pledge.services import instalments
-from pledge.services.pay_ins import LookAt
 from pledge.views.blueprint import bp
-from pledge.views.history import told
 
 
 @bp.get("/finance/pay-ins")
@@ -38,25 +35,6 @@ def pay_ins() -> ResponseReturnValue:
         unhandled=len(queries.waiting_events(db())),
         shortfalls=[each for each in ledger.balances(db(), "assets:shortfall") if each.posted],
     )
-
-
-@bp.get("/finance/pay-ins/online/<uuid:pay_in_id>")
-@requires(Role.FINANCE)
-def show_pay_in(pay_in_id: UUID) -> ResponseReturnValue:
-    """One online payment: what was asked, what moved, and what the ledger says."""
-    row = queries.pay_in(db(), pay_in_id)
-    booked = ledger.entries_for(db(), ref=("pay_in", str(row.id)))
-    return page("pledge/pay_in.html", pay_in=row, booked=booked, events=told(audit.history(db(), row)))
-
-
-@bp.post("/finance/pay-ins/online/<uuid:pay_in_id>/look")
-@requires(Role.FINANCE)
-def look_at_pay_in(pay_in_id: UUID) -> ResponseReturnValue:
-    """Ask the provider now."""
-    row = queries.pay_in(db(), pay_in_id)
-    enqueue(db(), LookAt(row.id), now=utc_now(), dedupe_key=f"{row.id}:asked")
-    flash("We ask Stripe. Load this page again in a few seconds.")
-    return redirect(url_for(".show_pay_in", pay_in_id=row.id), code=303)
 
 
 @bp.route("/finance/pay-ins/<uuid:instalment_id>/confirmation", methods=["GET", "POST"])

@@ -45,6 +45,12 @@ WORDS = {
     "payment.struck_out": "Payment struck out",
     "pledge.developers_corrected": "Developers corrected",
     "pledge.opened": "Year entered",
+    "refund.approved": "Refund approved",
+    "refund.asked": "Refund asked for",
+    "refund.done": "Refund arrived",
+    "refund.failed": "Refund failed",
+    "refund.pending": "Refund on its way",
+    "refund.turned_down": "Refund turned down",
     "report.corrected": "Report corrected",
     "report.published": "Report published",
 }

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from core.ledger import Balance
 from core.money import Money
 from core.web.filters import money
-from pledge.models import PayIn, PayInStatus
+from pledge.models import PayIn, PayInRefund, PayInStatus, RefundStatus
 from pledge.views.blueprint import bp
 
 METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer", "card": "card"}
 TOO_SMALL = "too_small"
 NO_PAGE = "no_page"
+DETAILS = "details"
 
 FOR_COMPANY: Mapping[str, str] = {
     NO_PAGE: "The provider has not answered with a page yet. Press Pay again.",
@@ -69,6 +70,63 @@ def pay_in_for_finance(row: PayIn) -> str:
 def shortfall_money(balance: Balance) -> str:
     """What a fund is short of."""
     return money(Money(balance.posted, balance.commodity))
+
+
+REFUND_FOR_FINANCE: Mapping[str, str] = {
+    RefundStatus.ASKED: "Waits for a second person.",
+    RefundStatus.APPROVED: "Being sent. If Stripe does not answer, it is found out and not sent twice.",
+    RefundStatus.PENDING: "At Stripe; the company has it in some days.",
+    DETAILS: "Stripe asks the company by e-mail for the account to pay back to.",
+    RefundStatus.DONE: "The company has it.",
+    RefundStatus.FAILED: "{failure} Ask for another, or pay it back by bank transfer.",
+    RefundStatus.TURNED_DOWN: "Nothing was sent.",
+}
+REFUND_FOR_COMPANY: Mapping[str, str] = {
+    RefundStatus.ASKED: "Being looked at.",
+    RefundStatus.APPROVED: "It is being sent: {reason}",
+    RefundStatus.PENDING: "It is on its way back to you, and takes some days: {reason}",
+    DETAILS: "Stripe has sent you an e-mail that asks for the account to pay back to. Answer it, else the money stays here: "
+    "{reason}",
+    RefundStatus.DONE: "It went back to you: {reason}",
+    RefundStatus.FAILED: "It did not reach you, and the money is still here. Finance tries another way: {reason}",
+    RefundStatus.TURNED_DOWN: "It was not sent.",
+}
+assert REFUND_FOR_FINANCE.keys() == REFUND_FOR_COMPANY.keys() == set(RefundStatus) | {DETAILS}
+
+
+@bp.app_template_filter()
+def refund_meaning(row: PayInRefund) -> str:
+    """For finance."""
+    return REFUND_FOR_FINANCE[_refund_key(row)].format(failure=row.failure)
+
+
+@bp.app_template_filter()
+def refund_for_company(row: PayInRefund) -> str:
+    """For the company."""
+    return REFUND_FOR_COMPANY[_refund_key(row)].format(reason=row.reason)
+
+
+@bp.app_template_filter()
+def surplus_for_company(row: PayIn) -> str:
+    """What Stripe keeps for the company."""
+    return f"Stripe keeps {_surplus(row)} for you. It pays your next instalment by bank transfer, or ask finance to return it."
+
+
+@bp.app_template_filter()
+def surplus_for_finance(row: PayIn) -> str:
+    """The same for finance."""
+    return (
+        f"Stripe keeps {_surplus(row)} in the company's cash balance; it is not on ours. It pays the company's next transfer, or "
+        "you send it back in Stripe's dashboard. After 75 days Stripe sends it back by itself."
+    )
+
+
+def _surplus(row: PayIn) -> str:
+    return money(Money(row.surplus_minor or 0, row.currency))
+
+
+def _refund_key(row: PayInRefund) -> str:
+    return DETAILS if row.status is RefundStatus.PENDING and row.wants_details else row.status
 
 
 def _told(words: Mapping[str, str], row: PayIn) -> str:

@@ -53,6 +53,12 @@ def waiting(session: Session, person: Person) -> Iterable[hooks.ToDo]:
         count = len(queries.pay_ins(session, InstalmentStatus.PROCESSING))
         if count:
             yield hooks.ToDo("Find pay-ins on the bank statement", url_for("pledge.pay_ins"), count)
+        refunds = queries.refunds_to_approve(session, person)
+        if refunds:
+            yield hooks.ToDo("Approve refunds", url_for("pledge.pay_ins"), refunds)
+        disputed = queries.disputed_pay_ins(session)
+        if disputed:
+            yield hooks.ToDo("Answer disputes of online payments", url_for("pledge.pay_ins"), disputed)
     if access.has_role(session, person, Role.PROGRAMME_OFFICER, on=today()):
         count = len(queries.members_by_status(session, PledgeMember.status == MembershipStatus.APPLIED))
         if count:

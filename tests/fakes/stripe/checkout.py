@@ -57,6 +57,9 @@ def arrive(world: World, payment: str, amount: int | None = None) -> Object:
         if intent["status"] == "requires_action":
             details = intent["next_action"]["display_bank_transfer_instructions"]
             left = details["amount_remaining"] - (details["amount_remaining"] if amount is None else amount)
+            if left < 0:
+                world.cash[intent["customer"]] = world.cash.get(intent["customer"], 0) - left
+                world.notify("cash_balance.funds_available", cash_balance(world, intent["customer"]))
             if left > 0:
                 _await_transfer(intent, left)
                 world.notify("payment_intent.partially_funded", intent)
@@ -101,6 +104,22 @@ def create_customer(world: World, given: Parameters, *, base: str) -> Object:
         "metadata": dict(given.get("metadata", {})),
     }
     return world.add(made)
+
+
+@route("GET", "/v1/customers/{customer}/cash_balance")
+def retrieve_cash_balance(world: World, given: Parameters, *, base: str, customer: str) -> Object:
+    world.get("customer", customer, param="customer")
+    return cash_balance(world, customer)
+
+
+def cash_balance(world: World, customer: str) -> Object:
+    """What a customer sent and nothing asked for."""
+    left = world.cash.get(customer, 0)
+    settings = {"reconciliation_mode": "automatic", "using_merchant_default": True}
+    return {
+        "object": "cash_balance", "available": {"usd": left} if left else None, "customer": customer, "customer_account": None,
+        "livemode": False, "settings": settings,
+    }  # fmt: skip
 
 
 @route("POST", "/v1/checkout/sessions")

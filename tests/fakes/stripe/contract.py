@@ -35,6 +35,7 @@ TYPES: Mapping[str, type | None] = {
     "POST /v1/transfers/{id}/reversals": typed.TransferReversalCreateParams,
     "GET /v1/transfers/{id}/reversals": typed.TransferReversalListParams,
     "POST /v1/customers": typed.CustomerCreateParams,
+    "GET /v1/customers/{customer}/cash_balance": typed.CustomerCashBalanceRetrieveParams,
     "POST /v1/checkout/sessions": checkout.SessionCreateParams,
     "GET /v1/checkout/sessions/{session}": checkout.SessionRetrieveParams,
     "POST /v1/checkout/sessions/{session}/expire": checkout.SessionExpireParams,
@@ -151,6 +152,11 @@ def _wrong_by_library(endpoint: str, answer: Mapping[str, Any], *, error: bool) 
     if typing.get_origin(YOUNGER[endpoint]) is list:
         return wrong_type(answer.get("data"), YOUNGER[endpoint], "data")
     return wrong_type(answer, YOUNGER[endpoint])
+
+
+def has_field(name: str, field: str) -> bool:
+    """Can an object of this kind have this field?"""
+    return field in specification()["schemas"].get(name, {}).get("properties", {})
 
 
 def smallest(name: str) -> dict[str, Any]:

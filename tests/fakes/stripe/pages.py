@@ -81,6 +81,7 @@ def _money(handler: Answering, world: World, method: str, given: Mapping[str, st
             "dispute": lambda: refunds.dispute(world, given["id"]),
             "won": lambda: refunds.decide(world, given["id"], won=True),
             "lost": lambda: refunds.decide(world, given["id"], won=False),
+            "finish_refund": lambda: refunds.finish_refund(world, given["id"]),
             "fail_refund": lambda: refunds.fail_refund(world, given["id"]),
             "leave": lambda: global_payouts.settle(world, given["id"], "posted"),
             "stay": lambda: global_payouts.settle(world, given["id"], "failed", "payout_method_declined"),
@@ -99,7 +100,7 @@ def _row(found: Object) -> str:
         ("payment_intent", "requires_action"): {"arrive": "The transfer comes in"},
         ("payment_intent", "succeeded"): {"return": "The bank returns the debit", "dispute": "The payer disputes it"},
         ("dispute", "needs_response"): {"won": "We win", "lost": "We lose"},
-        ("refund", "pending"): {"fail_refund": "The company's bank refuses it"},
+        ("refund", "pending"): {"finish_refund": "It arrives", "fail_refund": "The company's bank refuses it"},
         (OUTBOUND, "processing"): {"leave": "It leaves", "stay": "It can't be sent"},
         (OUTBOUND, "posted"): {"send_back": "The payee's bank sends it back"},
     }

@@ -11,13 +11,22 @@ def fail_refund(world: World, refund_id: str, reason: str = "declined") -> Objec
     """The company's bank does not take the money; it comes back to us."""
     with world.lock:
         refund = world.get("refund", refund_id)
-        assert refund["status"] in {"pending", "succeeded"}, f"the refund is {refund['status']}"
+        assert refund["status"] not in {"failed", "canceled"}, f"the refund is {refund['status']}"
         charge = world.objects[refund["charge"]]
         moved = world.move("refund_failure", refund["amount"], refund["currency"], source=refund_id, category="refund_failure")
         refund.update(status="failed", failure_reason=reason, failure_balance_transaction=moved["id"])
         charge["amount_refunded"] -= refund["amount"]
         charge["refunded"] = False
         world.notify("refund.failed", refund)
+        return refund
+
+
+def finish_refund(world: World, refund_id: str, *, wants_details: bool = False) -> Object:
+    """The company has its money; or Stripe asks it by e-mail where to send it."""
+    with world.lock:
+        refund = world.get("refund", refund_id)
+        refund["status"] = "requires_action" if wants_details else "succeeded"
+        world.notify("refund.updated", refund)
         return refund
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.stripe_api import API_VERSION
+from tests.fakes.stripe import contract
 
 Object = dict[str, Any]
 Parameters = Mapping[str, Any]
@@ -54,6 +55,8 @@ class World:
         """Onboarding pages by token."""
         self.held: dict[tuple[str, str], int] = {}
         """(connected account, currency) -> what lies in its Stripe balance."""
+        self.cash: dict[str, int] = {}
+        """Customer -> US cents it sent beyond what was asked for."""
         self.events: list[Object] = []
         """Every event, in the order in which they happened."""
         self.available_after: dict[str, float] = {}
@@ -216,6 +219,8 @@ def expanded(world: World, answer: Object, paths: Sequence[str]) -> Object:
             return world.objects.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str):
             value = world.objects.get(value, value)
+        if isinstance(value, Mapping) and names[0] not in value and contract.has_field(value["object"], names[0]):
+            return value  # it could be expanded, were it there
         if not isinstance(value, Mapping) or names[0] not in value:
             raise Refusal(400, f"This property cannot be expanded ({path}).", param="expand")
         return {**value, names[0]: at(value[names[0]], names[1:], path)}

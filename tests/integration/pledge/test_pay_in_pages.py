@@ -58,7 +58,7 @@ def test_a_silent_or_refusing_stripe_is_said_on_the_page_and_nothing_is_lost(
     client.sign_in(editor)
     wall.server.faults = [Fault("cut_before", times=1)]
     page = client.submit(client.get(place), "Pay")
-    assert (page.status, page.problems) == (503, ["Stripe does not answer just now. Nothing was charged; try again in a minute."])
+    assert (page.status, page.problems) == (503, ["Stripe does not answer just now. Nobody was charged; try again in a minute."])
     wall.server.faults = [Fault("401", times=1)]
     page = client.submit(page, "Pay")
     assert page.status == 409

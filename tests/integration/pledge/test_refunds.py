@@ -1,0 +1,295 @@
+"""Money that goes back: refunds of two people, failed refunds, disputes and returned debits, booked as Stripe books them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.errors import IllegalTransition, InvalidInput, NotAllowed
+from core.identity.models import Person, Role
+from core.ledger import Leg, Side
+from core.money import Money
+from pledge import queries
+from pledge.models import InstalmentStatus, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
+from pledge.providers.base import ProviderSilent
+from pledge.services import refunds
+from pledge.services.pay_in_postings import Accounts
+from pledge.services.refunds import NotRefundable, SelfApproval, SendRefund
+from tests.fakes.pay_ins import Till
+from tests.fakes.stripe import Fault, checkout
+from tests.fakes.stripe import refunds as banks
+from tests.integration.pledge.conftest import give, person
+from tests.integration.pledge.test_pay_ins import agree, posted
+
+FULL = Money(5_000_00, "USD")
+
+
+@pytest.fixture
+def second(session: Session, now: datetime) -> Person:
+    made = person(session, "Feodor", now)
+    give(session, made, Role.FINANCE)
+    return made
+
+
+@pytest.fixture
+def paid(till: Till, instalment: PledgeInstalment) -> PayIn:
+    """$5,000 by debit, settled; with some more in the fund and at Stripe, so that its fee is no matter."""
+    till.paid(till.announce(instalment.pledge, "1000"), "us_bank_account")
+    return till.paid(instalment, "us_bank_account")
+
+
+@pytest.fixture
+def send_back(till: Till, finance: Person, second: Person) -> Callable[..., PayInRefund]:
+    """A refund asked for, approved and sent."""
+
+    def send(row: PayIn, money: Money = FULL, *, run: bool = True) -> PayInRefund:
+        now = till.clock()
+        refund = refunds.ask(till.session, row.id, money=money, reason="Paid twice.", actor=finance, now=now)
+        refunds.approve(till.session, refund.id, actor=second, now=now)
+        till.session.commit()
+        if run:
+            till.run(SendRefund(refund.id))
+            till.look(row)
+        return refund
+
+    return send
+
+
+def sent(till: Till) -> list[Any]:
+    return [each for each in till.world.objects.values() if each["object"] == "refund"]
+
+
+# ------------------------------------------------------------------------------------------------ refunds
+
+
+def test_two_people_send_part_of_it_back_and_the_year_counts_the_rest(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    before = posted(session, codes.fund)
+    refund = send_back(paid, Money(2_000_00, "USD"))
+    assert (refund.status, paid.status) == (RefundStatus.PENDING, PayInStatus.REFUNDED_PART)
+    assert paid.instalment.status is InstalmentStatus.REFUNDED_PART
+    assert posted(session, codes.fund) == before - 2_000_00
+    amounts = {payment.money.amount_minor for payment in queries.payments_of(session, paid.instalment.pledge)}
+    assert amounts == {1_000_00, 3_000_00}
+    banks.finish_refund(till.world, refund.remote_id or "")
+    till.look(paid)
+    assert refund.status is RefundStatus.DONE
+    agree(till, codes)
+
+    send_back(paid, Money(3_000_00, "USD"))
+    assert (paid.status, paid.instalment.status) == (PayInStatus.REFUNDED_FULL, InstalmentStatus.REFUNDED_FULL)
+    agree(till, codes)
+
+
+def test_a_refund_that_the_bank_refuses_comes_back_and_is_said(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    before = posted(session, codes.fund)
+    refund = send_back(paid)
+    banks.fail_refund(till.world, refund.remote_id or "")
+    till.look(paid)
+    assert (refund.status, paid.status) == (RefundStatus.FAILED, PayInStatus.SETTLED)
+    assert "did not take it (declined)" in (refund.failure or "")
+    assert posted(session, codes.fund) == before
+    assert paid.instalment.status is InstalmentStatus.SETTLED
+    assert send_back(paid, Money(1_00, "USD")).status is RefundStatus.PENDING, "another way can be tried"
+    agree(till, codes)
+
+
+def test_a_refund_before_the_money_is_ours_takes_from_what_is_unsettled(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    row = till.paid(till.announce(paid.instalment.pledge, "700"), "us_bank_account", settled=False)
+    before = posted(session, codes.fund)
+    send_back(row, Money(700_00, "USD"))
+    assert (row.status, posted(session, codes.unsettled), posted(session, codes.fund)) == (PayInStatus.REFUNDED_FULL, 0, before)
+    till.clock.pass_(days=5)
+    till.look(row)
+    assert (row.status, posted(session, codes.fund)) == (PayInStatus.REFUNDED_FULL, before)
+    agree(till, codes)
+
+
+@pytest.mark.parametrize("kind", ["cut_before", "cut_after", "500_before", "500_after", "slow"])
+def test_an_unanswered_refund_is_found_out_and_made_once(
+    till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund], kind: str
+) -> None:
+    refund = send_back(paid, run=False)
+    till.server.faults = [Fault(kind, times=1, seconds=0.1, on="POST /v1/refunds")]
+    for _ in range(2):
+        try:
+            till.run(SendRefund(refund.id))
+        except ProviderSilent:
+            continue
+    assert len(sent(till)) == (0 if kind == "500_before" else 1), "a saved 500 is replayed under its key"
+    assert refund.status is (RefundStatus.PENDING if sent(till) else RefundStatus.APPROVED)
+    if not sent(till):
+        till.clock.pass_(days=1)
+        till.run(SendRefund(refund.id))
+        assert (refund.status, sent(till)) == (RefundStatus.FAILED, [])
+        assert "never made it" in (refund.failure or "")
+
+
+def test_stripe_s_no_ends_a_refund_with_its_words(till: Till, paid: PayIn, send_back: Callable[..., PayInRefund]) -> None:
+    refund = send_back(paid, run=False)
+    assert paid.payment_id is not None
+    banks.dispute(till.world, paid.payment_id)
+    till.run(SendRefund(refund.id))
+    assert refund.status is RefundStatus.FAILED
+    assert "charge_disputed" in (refund.failure or "")
+    assert sent(till) == []
+
+
+def test_nobody_approves_alone_nor_without_being_in_finance(
+    session: Session, till: Till, paid: PayIn, finance: Person, second: Person, stranger: Person
+) -> None:
+    now = till.clock()
+    with pytest.raises(NotAllowed):
+        refunds.ask(session, paid.id, money=FULL, reason="x", actor=stranger, now=now)
+    refund = refunds.ask(session, paid.id, money=FULL, reason="Paid twice.", actor=finance, now=now)
+    with pytest.raises(SelfApproval, match="somebody else in finance"):
+        refunds.approve(session, refund.id, actor=finance, now=now)
+    with pytest.raises(NotAllowed):
+        refunds.approve(session, refund.id, actor=stranger, now=now)
+    with pytest.raises(IntegrityError, match="four_eyes"), session.begin_nested():
+        session.execute(update(PayInRefund).values(approved_by_id=PayInRefund.asked_by_id))
+    refunds.turn_down(session, refund.id, actor=finance, now=now)
+    with pytest.raises(IllegalTransition):
+        refunds.approve(session, refund.id, actor=second, now=now)
+
+
+def test_what_is_asked_for_is_spoken_for_and_what_is_gone_cannot_go_back(
+    session: Session, till: Till, paid: PayIn, finance: Person, second: Person, codes: Accounts
+) -> None:
+    now = till.clock()
+    refunds.ask(session, paid.id, money=Money(4_000_00, "USD"), reason="x", actor=finance, now=now)
+    with pytest.raises(InvalidInput, match=r"Between one cent and 1,000\.00 USD"):
+        refunds.ask(session, paid.id, money=Money(1_000_01, "USD"), reason="x", actor=finance, now=now)
+    rest = refunds.ask(session, paid.id, money=Money(1_000_00, "USD"), reason="x", actor=finance, now=now)
+    ledger.ensure_account(session, "liabilities:programme:x:usd", "USD", normal=Side.CREDIT)
+    legs = [Leg(debit=codes.fund, credit="liabilities:programme:x:usd", amount=posted(session, codes.fund) - 999_99)]
+    ledger.post(session, key="given", kind="test", at=now, legs=legs)
+    with pytest.raises(NotRefundable, match=r"holds 999\.99 USD, less than 1,000\.00 USD"):
+        refunds.approve(session, rest.id, actor=second, now=now)
+
+
+# ------------------------------------------------------------------------------------------------ disputes
+
+
+def test_a_dispute_takes_the_money_and_a_won_one_brings_it_back(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, finance: Person
+) -> None:
+    before = posted(session, codes.fund)
+    assert paid.payment_id is not None
+    dispute = banks.dispute(till.world, paid.payment_id)
+    till.look(paid)
+    assert (paid.status, paid.instalment.status) == (PayInStatus.DISPUTED, InstalmentStatus.DISPUTED)
+    assert posted(session, codes.fund) == before - 5_000_00
+    assert posted(session, codes.fees) == 5_00 + 5_00 + 15_00
+    assert queries.disputed_pay_ins(session) == 1
+    with pytest.raises(NotRefundable, match="is disputed"):
+        refunds.ask(session, paid.id, money=FULL, reason="x", actor=finance, now=till.clock())
+    agree(till, codes)
+    banks.decide(till.world, dispute["id"], won=True)
+    till.look(paid)
+    assert (paid.status, posted(session, codes.fund), posted(session, codes.fees)) == (PayInStatus.SETTLED, before, 10_00)
+    assert paid.instalment.status is InstalmentStatus.SETTLED
+    agree(till, codes)
+
+
+def test_a_lost_dispute_of_money_that_was_given_away_leaves_the_fund_short_until_more_settles(
+    session: Session, till: Till, paid: PayIn, codes: Accounts
+) -> None:
+    ledger.ensure_account(session, "liabilities:programme:x:usd", "USD", normal=Side.CREDIT)
+    given_away = posted(session, codes.fund)
+    legs = [Leg(debit=codes.fund, credit="liabilities:programme:x:usd", amount=given_away)]
+    ledger.post(session, key="given", kind="test", at=till.clock(), legs=legs)
+    assert paid.payment_id is not None
+    dispute = banks.dispute(till.world, paid.payment_id)
+    till.look(paid)
+    banks.decide(till.world, dispute["id"], won=False)
+    till.look(paid)
+    assert (paid.status, paid.instalment.status) == (PayInStatus.LOST, InstalmentStatus.LOST)
+    assert (posted(session, codes.fund), posted(session, codes.shortfall)) == (0, 5_000_00)
+    till.paid(till.announce(paid.instalment.pledge, "6000"), "us_bank_account")
+    assert (posted(session, codes.fund), posted(session, codes.shortfall)) == (6_000_00 - 5_00 - 5_000_00, 0)
+    agree(till, codes)
+
+
+def test_a_transfer_that_is_too_large_is_shown_and_not_booked(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "customer_balance")
+    checkout.arrive(till.world, payment, 5_250_00)
+    till.look(row)
+    assert (row.surplus_minor, row.received) == (250_00, FULL)
+    agree(till, codes)
+
+
+# ------------------------------------------------------------------------------------------------ any order
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["refund", "fail", "finish", "dispute", "won", "lost", "wait", "look"]), st.integers(1, 3)),
+    max_size=10,
+)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, method=st.sampled_from(["card", "us_bank_account"]))
+def test_whatever_happens_between_two_looks_the_ledger_ends_where_stripe_is(
+    session: Session,
+    till: Till,
+    instalment: PledgeInstalment,
+    codes: Accounts,
+    now: datetime,
+    steps: list[tuple[str, int]],
+    method: str,
+) -> None:
+    """Refunds made at Stripe, failures, disputes and time pass in any order, looked at or not: the books agree at the end."""
+    till.clock.moment = now
+    row = till.paid(till.announce(instalment.pledge, "900"), method, settled=False)
+    payment = row.payment_id or ""
+    for deed, number in steps:
+        happen(till, payment, deed, number)
+        if deed == "look":
+            till.look(row)
+    till.look(row)
+    agree(till, codes)
+    charge = till.world.objects[till.world.objects[payment]["latest_charge"]]
+    moved = [each for each in till.world.objects.values() if each["object"] == "balance_transaction"]
+    mine = {each.id for each in row.movements}
+    assert row.kept.amount_minor == sum(each["amount"] for each in moved if each["id"] in mine)
+    assert row.received.amount_minor == charge["amount"]
+    counted = queries.payment_of_instalment(session, row.instalment)
+    assert (counted.money if counted else Money(0, "USD")) == (row.kept if row.settled_at else Money(0, "USD"))
+
+
+def happen(till: Till, payment: str, deed: str, number: int) -> None:
+    """A deed of the outside world, if Stripe would let it happen now."""
+    world = till.world
+    charge = world.objects[world.objects[payment]["latest_charge"]]
+    mine = [each for each in world.objects.values() if each.get("payment_intent") == payment]
+    live = [each for each in mine if each["object"] == "refund" and each["status"] in {"pending", "succeeded"}]
+    disputes = [each for each in mine if each["object"] == "dispute" and each["status"] == "needs_response"]
+    left = charge["amount"] - charge["amount_refunded"]
+    if deed == "refund" and left and not charge["disputed"] and world.available("usd") >= left // number > 0:
+        made = banks.create_refund(world, {"payment_intent": payment, "amount": left // number}, base="")
+        assert made["object"] == "refund"
+    elif deed == "fail" and live:
+        banks.fail_refund(world, live[-1]["id"])
+    elif deed == "finish" and live and live[-1]["status"] == "pending":
+        banks.finish_refund(world, live[-1]["id"])
+    elif deed == "dispute" and left and not charge["disputed"]:
+        banks.dispute(world, payment, lost=number == 3)
+    elif deed in {"won", "lost"} and disputes:
+        banks.decide(world, disputes[-1]["id"], won=deed == "won")
+    elif deed == "wait":
+        till.clock.pass_(days=number)
