@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from core import ledger
 from core.books import sources
 from core.books.matching import Line, Movement, Suggestion, suggest
-from core.books.models import BankAccount, BankLine, BankStatement, Direction
+from core.books.models import BankAccount, BankLine, BankStatement, Direction, OutsideMovement
 from core.books.sources import Expected
 from core.errors import NotFound
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
@@ -149,7 +150,11 @@ def open_movements(
     if account is None:
         return []
     signed = func.sum(case((TransferRow.debit_id == account.id, TransferRow.amount), else_=-TransferRow.amount))
-    met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == account.commodity)
+    # A payment that a provider has told of did not leave from our bank; one between the two stays until the bank tells it too.
+    met = or_(
+        exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == account.commodity),
+        and_(exists().where(OutsideMovement.entry_id == EntryRow.id), ~touches_provider(EntryRow.id)),
+    )
     query = (
         select(EntryRow.id, EntryRow.key, EntryRow.at, EntryRow.memo, signed.label("moved"))
         .join(TransferRow, TransferRow.entry_id == EntryRow.id)
@@ -205,3 +210,18 @@ def lines_on(session: Session, code: str) -> Sequence[BankLine]:
 def account_in_use(session: Session, account: BankAccount) -> bool:
     """Whether any line of it is here."""
     return bool(session.scalar(select(exists().where(BankLine.account_id == account.id))))
+
+
+def of_provider(account: type[Account]) -> ColumnElement[bool]:
+    """Is this what we have with a provider, or what we owe one?"""
+    return or_(account.code.startswith("assets:rail:"), account.code.startswith("liabilities:rail:"))
+
+
+def touches_provider(entry_id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """Does the entry move a balance with a provider?"""
+    transfer, other = aliased(TransferRow), aliased(Account)
+    return exists().where(
+        transfer.entry_id == entry_id,
+        or_(transfer.debit_id == other.id, transfer.credit_id == other.id),
+        of_provider(other),
+    )

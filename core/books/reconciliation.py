@@ -8,16 +8,16 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import Session, aliased
 
 from core import ledger
 from core.books.feeds import Seen, all_claimants
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Subject
+from core.books.queries import of_provider, touches_provider
 from core.db import new_id
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
 from core.money import Money
@@ -167,15 +167,15 @@ def _entries(session: Session, until: date | None) -> Iterable[Item]:
     """
     line_met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == Account.commodity)
     outside_met = exists().where(OutsideMovement.entry_id == EntryRow.id)
-    met = case((_of_provider(Account), outside_met), else_=or_(line_met, and_(outside_met, ~_touches_provider(EntryRow.id))))
+    met = case((of_provider(Account), outside_met), else_=or_(line_met, and_(outside_met, ~touches_provider(EntryRow.id))))
     # What we have with a provider and what we owe it are one balance there.
-    place = case((_of_provider(Account), "provider " + func.split_part(Account.code, ":", 3)), else_=Account.code)
+    place = case((of_provider(Account), "provider " + func.split_part(Account.code, ":", 3)), else_=Account.code)
     signed = func.sum(case((TransferRow.debit_id == Account.id, TransferRow.amount), else_=-TransferRow.amount))
     query = (
         select(EntryRow.id, EntryRow.at, EntryRow.memo, EntryRow.kind, place, Account.commodity, signed)
         .join(TransferRow, TransferRow.entry_id == EntryRow.id)
         .join(Account, or_(Account.id == TransferRow.debit_id, Account.id == TransferRow.credit_id))
-        .where(or_(Account.code.startswith("assets:bank:"), _of_provider(Account)), TransferRow.phase.in_(MOVED), ~met)
+        .where(or_(Account.code.startswith("assets:bank:"), of_provider(Account)), TransferRow.phase.in_(MOVED), ~met)
         .group_by(EntryRow.id, place, Account.commodity)
         .having(signed != 0)
     )
@@ -195,8 +195,8 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
         or_(account.id == TransferRow.debit_id, account.id == TransferRow.credit_id),
         account.commodity == OutsideMovement.currency,
         or_(
-            _of_provider(account),
-            and_(account.code.startswith("assets:bank:"), ~_touches_provider(OutsideMovement.entry_id)),
+            of_provider(account),
+            and_(account.code.startswith("assets:bank:"), ~touches_provider(OutsideMovement.entry_id)),
         ),
     )
     signed = func.coalesce(
@@ -216,21 +216,6 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
         query = query.where(OutsideMovement.occurred_at < _after(until))
     for movement, moved in session.execute(query):
         yield _outside_item(Side.DIFFERENT, movement, movement.money - Money(int(moved), movement.currency))
-
-
-def _of_provider(account: type[Account]) -> ColumnElement[bool]:
-    """Is this what we have with a provider, or what we owe one?"""
-    return or_(account.code.startswith("assets:rail:"), account.code.startswith("liabilities:rail:"))
-
-
-def _touches_provider(entry_id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    """Does the entry move a balance with a provider?"""
-    transfer, other = aliased(TransferRow), aliased(Account)
-    return exists().where(
-        transfer.entry_id == entry_id,
-        or_(transfer.debit_id == other.id, transfer.credit_id == other.id),
-        _of_provider(other),
-    )
 
 
 def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Explanation]:

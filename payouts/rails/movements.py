@@ -1,8 +1,8 @@
 """What the providers say moved our balance there: the other side of the books' reconciliation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -10,7 +10,10 @@ from core.books.feeds import Feed, FeedUnreachable, Seen
 from core.config import Environment, settings
 from core.errors import InvalidInput
 from core.money import Money
+from payouts.rails.base import RailError
 from payouts.rails.fake import address_file
+from payouts.rails.opencollective import amount_of
+from payouts.rails.opencollective_api import FUND_ROWS, OpenCollectiveApi
 
 if TYPE_CHECKING:
     import stripe
@@ -43,6 +46,39 @@ class StripeMovements:
             raise FeedUnreachable(f"Stripe gave no list of what moved the balance ({type(error).__name__}).") from None
 
 
+class OpenCollectiveMovements:
+    """The ledger rows of our fund at Open Collective. Fees have rows of their own there."""
+
+    name, title = "open_collective", "Open Collective"
+
+    def __init__(self, address: str, token: str, *, fund: str) -> None:
+        self._api, self._fund = OpenCollectiveApi(address, token), fund
+
+    def read(self, since: datetime | None) -> Iterable[Seen]:
+        found: list[Seen] = []
+        while True:
+            rows = self._page(since, offset=len(found))
+            try:
+                found += [_row_seen(each) for each in rows["nodes"]]
+            except (KeyError, TypeError, ValueError, InvalidInput, RailError) as error:
+                raise FeedUnreachable(f"A ledger row of Open Collective can't be read ({type(error).__name__}).") from None
+            if not rows["nodes"] or len(found) >= rows["totalCount"]:
+                return found
+
+    def _page(self, since: datetime | None, *, offset: int) -> Mapping[str, Any]:
+        seconds = TIMEOUT.total_seconds() / 2
+        asked = {"account": [{"slug": self._fund}], "dateFrom": since.isoformat() if since else None, "offset": offset}
+        try:
+            answer = self._api.call(FUND_ROWS, asked, connect=seconds, read=seconds)
+        except RailError as error:
+            raise FeedUnreachable(f"Open Collective gave no ledger rows: {error}") from None
+        rows: Mapping[str, Any] | None = answer.data.get("transactions")
+        if answer.problems or rows is None:
+            said = "; ".join(problem.message for problem in answer.problems) or "nothing"
+            raise FeedUnreachable(f"Open Collective gave no ledger rows: {said}.")
+        return rows
+
+
 class TrialMovements:
     """The trial service's journal, as if each of its payments left a balance of ours."""
 
@@ -71,6 +107,10 @@ def feeds() -> Sequence[Feed]:
     found: list[Feed] = []
     if known.pledgeworks_stripe_key is not None:
         found.append(StripeMovements(known.pledgeworks_stripe_key.get_secret_value(), api_base=known.pledgeworks_stripe_url))
+    if known.pledgeworks_opencollective_token is not None and known.pledgeworks_opencollective_fund is not None:
+        token = known.pledgeworks_opencollective_token.get_secret_value()
+        address, fund = known.pledgeworks_opencollective_url, known.pledgeworks_opencollective_fund
+        found.append(OpenCollectiveMovements(address, token, fund=fund))
     if known.pledgeworks_env is not Environment.PRODUCTION and address_file(known.data_folder).exists():
         found.append(TrialMovements())
     return found
@@ -84,4 +124,16 @@ def _stripe_seen(each: "stripe.BalanceTransaction") -> Seen:
         money=Money(each.net, each.currency.upper()),
         about=each.source if isinstance(each.source, str) else getattr(each.source, "id", None),
         description=each.description or "",
+    )
+
+
+def _row_seen(row: Mapping[str, Any]) -> Seen:
+    of = row["order"] or row["expense"] or {}
+    kind = f"refund of {row['kind']}" if row["isRefund"] else row["kind"]
+    return Seen(
+        remote_id=row["publicId"],
+        kind=kind.lower(),
+        occurred_at=datetime.fromisoformat(row["createdAt"]),
+        money=amount_of(row["amount"]),
+        about=of.get("publicId"),
     )

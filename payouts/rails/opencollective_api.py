@@ -253,3 +253,17 @@ mutation ApproveExpense($expense: ExpenseReferenceInput!) {
 }
 """
 """Approving what is approved already changes nothing."""
+
+FUND_ROWS = """
+query FundRows($account: [AccountReferenceInput!], $dateFrom: DateTime, $offset: Int!) {
+  transactions(
+    account: $account, dateFrom: $dateFrom, limit: 100, offset: $offset, orderBy: { field: CREATED_AT, direction: ASC }
+  ) {
+    totalCount
+    nodes {
+      publicId kind isRefund createdAt amount { valueInCents currency }
+      order { publicId } expense { publicId }
+    }
+  }
+}
+"""

@@ -9,32 +9,48 @@ from sqlalchemy.orm import Session
 from core.books.models import OutsideMovement
 from payouts.models import AttemptState, Outcome, PayoutAttempt, Resolution
 
-RAILS = {"stripe": "stripe_connect", "trial": "fake"}
-"""Which rail's payments a provider's movements are."""
+RAILS = {
+    "stripe": ("stripe_connect",),
+    "trial": ("fake",),
+    "open_collective": ("opencollective", "opencollective_expense"),
+}
+"""Which rails' payments a provider's movements are."""
+PAYMENTS = frozenset({"transfer", "payment", "balance_transfer", "contribution", "added_funds", "expense"})
+"""The kinds of movement that are the payment itself; its fees and what came back of it are movements of their own."""
 
 
 class PayoutMovements:
     """Implements core.books.feeds.Claimant."""
 
     def claims(self, session: Session, provider: str, movements: Sequence[OutsideMovement]) -> Mapping[UUID, str]:
-        rail = RAILS.get(provider)
-        known = {each.about: each.id for each in movements if each.about}
-        if rail is None or not known:
-            return {}
+        rails = RAILS.get(provider, ())
+        payments = {each.about: each.id for each in movements if each.about and each.kind in PAYMENTS and each.amount_minor < 0}
+        back = {each.about: each.id for each in movements if each.about and each.amount_minor > 0}
+        found = self._paid(session, rails, payments)
+        return found | self._back(session, rails, back)
+
+    def _paid(self, session: Session, rails: Sequence[str], known: Mapping[str, UUID]) -> dict[UUID, str]:
         paid = session.execute(
             select(PayoutAttempt.remote_id, PayoutAttempt.payout_id).where(
-                PayoutAttempt.rail == rail, PayoutAttempt.state == AttemptState.ACCEPTED, PayoutAttempt.remote_id.in_(known)
+                PayoutAttempt.rail.in_(rails), PayoutAttempt.state == AttemptState.ACCEPTED, PayoutAttempt.remote_id.in_(known)
             )
         )
-        found = {known[remote_id]: f"paid:payout:{payout_id}" for remote_id, payout_id in paid if remote_id is not None}
-        # A payment taken back names its reversals in the finding that two people made of it.
-        notes = session.execute(
-            select(Resolution.note, PayoutAttempt.payout_id)
+        return {known[remote_id]: f"paid:payout:{payout_id}" for remote_id, payout_id in paid if remote_id is not None}
+
+    def _back(self, session: Session, rails: Sequence[str], known: Mapping[str, UUID]) -> dict[UUID, str]:
+        """What came back, by the payment it is of, or by its own name in the finding that two people made of it."""
+        decided = session.execute(
+            select(Resolution.outcome, Resolution.note, PayoutAttempt.remote_id, PayoutAttempt.payout_id)
             .join(PayoutAttempt, PayoutAttempt.id == Resolution.attempt_id)
-            .where(PayoutAttempt.rail == rail, Resolution.outcome == Outcome.REVERSED, Resolution.confirmed.is_(True))
+            .where(
+                PayoutAttempt.rail.in_(rails),
+                Resolution.outcome.in_([Outcome.RETURNED, Outcome.REVERSED]),
+                Resolution.confirmed.is_(True),
+            )
         ).all()
-        for about, movement_id in known.items():
-            for note, payout_id in notes:
-                if movement_id not in found and about in note:
-                    found[movement_id] = f"reversed:payout:{payout_id}"
-        return found
+        return {
+            movement_id: f"{outcome.value}:payout:{payout_id}"
+            for outcome, note, remote_id, payout_id in decided
+            for about, movement_id in known.items()
+            if about == remote_id or about in note
+        }

@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ class OpenCollectiveServer(GraphqlServer):
         self._minutes: defaultdict[str, list[float]] = defaultdict(list)
         self._drafted_at = -60.0
         self._books = threading.Lock()
+        self._row_count = 0
         self.resolvers = {
             "Query.account": self._account,
             "Query.orders": self._orders,
@@ -320,8 +322,15 @@ class OpenCollectiveServer(GraphqlServer):
         return {"totalCount": len(found), "nodes": [self._shown_expense(each) for each in found]}
 
     def _transactions(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
-        rows = [row for each in self.expenses if each.public_id == wanted["expense"]["id"] for row in each.rows]
-        return {"totalCount": len(rows), "nodes": rows}
+        if "expense" in wanted:
+            rows = [row for each in self.expenses if each.public_id == wanted["expense"]["id"] for row in each.rows]
+        else:  # ours to see: the token's user is an admin of the account
+            self._require_scope(info, "transactions")
+            booked: list[Order | Expense] = [*self.orders, *self.expenses]
+            slug, since = wanted["account"][0]["slug"], wanted.get("dateFrom")
+            rows = [row for each in booked for row in each.rows if row["account"] == slug]
+            rows = sorted((row for row in rows if not since or row["createdAt"] >= since), key=lambda row: row["createdAt"])
+        return {"totalCount": len(rows), "nodes": rows[wanted.get("offset", 0) :][: wanted["limit"]]}
 
     # -------------------------------------------------------------------------------------------- books
 
@@ -348,7 +357,14 @@ class OpenCollectiveServer(GraphqlServer):
             for account, sign, side in ((source, -1, "DEBIT"), (target, 1, "CREDIT")):
                 amount = {"valueInCents": sign * of.cents, "currency": of.currency}
                 row = {"type": side, "kind": kind, "isRefund": is_refund, "account": account, "amount": amount}
-                of.rows.append({"__typename": side.title(), **row})
+                self._row_count += 1
+                known = {"publicId": f"tx_{self._row_count:08}", "createdAt": datetime.now(UTC).isoformat()}
+                thing = {
+                    "order": None,
+                    "expense": None,
+                    "order" if isinstance(of, Order) else "expense": {"publicId": of.public_id},
+                }
+                of.rows.append({"__typename": side.title(), **row, **known, **thing})
 
     # -------------------------------------------------------------------------------------------- shapes
 

@@ -1,14 +1,16 @@
 """Both ways, three lists: everything outside meets one entry, and every entry that moved money elsewhere met something."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import ledger
-from core.books import bookings, explanations, reconciliation
+from core import files, ledger
+from core.books import bookings, explanations, queries, reconciliation
 from core.books.explanations import AlreadyExplained, SamePerson
 from core.books.feeds import FeedUnreachable, Seen
 from core.books.models import BankLine, OutsideMovement, Subject
@@ -17,14 +19,19 @@ from core.errors import InvalidInput, NotAllowed, NotFound
 from core.identity.models import Membership, Person, Role
 from core.ledger import Guard, Leg
 from core.money import Money
-from payouts.models import PayoutStatus
-from payouts.rails.movements import StripeMovements
+from payouts.models import Outcome, PayoutStatus
+from payouts.rails.movements import OpenCollectiveMovements, StripeMovements
+from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.stripe_connect import StripeConnectRail
+from payouts.services import resolutions
 from payouts.services.engine import Engine
 from pledge.models import Pledge, PledgeInstalment
 from pledge.services import instalments
+from tests.fakes import graphql_server
 from tests.fakes import payouts_world as world
 from tests.fakes.bank_statements import Ntry
+from tests.fakes.opencollective import FUND as OC_FUND
+from tests.fakes.opencollective import TOKEN, OpenCollectiveServer
 from tests.fakes.pay_ins import Clock, Till
 from tests.fakes.stripe import StripeServer, World, connect, refunds, serving
 from tests.fakes.stripe.server import KEY
@@ -250,3 +257,40 @@ def test_pay_ins_and_disputes_by_stripe_all_meet(
         assert len(listed(session)) == 2 * count
         assert reconciliation.meet(session, feed.name) == count
         assert listed(session) == []
+
+
+def test_payments_from_a_fund_at_open_collective_meet_its_rows(session: Session, shared: Path, read: Read, now: datetime) -> None:
+    """Against the stand-in that executes Open Collective's own schema: a payment, and the refund that two people found."""
+    with graphql_server.serving(OpenCollectiveServer(shared / "schemas" / "opencollective-v2.graphql")) as server:
+        rail = OpenCollectiveRail(server.url, TOKEN, fund=OC_FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
+        cast = world.cast(session, now)
+        world.fund(session, Money(10_000_000, "USD"), now=now)
+        who = world.recipient(session, "Babel", rail=rail, by=cast.finance, now=now, details={"collective": "babel"})
+        payout = world.owed(session, who, 600_00, by=cast.officer, now=now)
+        world.sent_run(session, cast, rails={rail.name: rail}, now=now)
+        session.commit()
+        Engine(rails={rail.name: rail}, sessions=world.Sessions(session.connection()), clock=lambda: now).drive(payout.id)
+        session.expire_all()
+        assert payout.status is PayoutStatus.PAID
+        feed = OpenCollectiveMovements(server.url, TOKEN, fund=OC_FUND)
+        assert reconciliation.take(session, feed.name, feed.read(None), now=now) == 1
+        assert reconciliation.meet(session, feed.name) == 1
+        assert listed(session) == [(Side.MISSING_THERE, 10_000_000)], "what the test itself put into the fund"
+        server.refund(server.orders[0])
+        assert reconciliation.take(session, feed.name, feed.read(None), now=now) == 1
+        assert reconciliation.meet(session, feed.name) == 0, "nobody here knows of the refund yet"
+        evidence = files.store(session, io.BytesIO(b"refunded"), name="row.txt", uploaded_by_id=None, now=now)
+        session.flush()
+        finding = resolutions.propose(
+            session, payout.attempts[0].id, outcome=Outcome.RETURNED, remote_id=None, evidence=evidence, note="Refunded.",
+            actor=cast.finance, now=now,
+        )  # fmt: skip
+        resolutions.decide(session, finding.id, confirm=True, actor=cast.approver, now=now)
+        assert reconciliation.meet(session, feed.name) == 1
+        assert listed(session) == [(Side.MISSING_THERE, 10_000_000)]
+        (line,) = read(Ntry("600.00", "no payment of ours", sign="DBIT"))
+        alike = queries.open_movements(session, "assets:bank:usd", only=line.money, direction=line.direction)
+        assert alike == [], "what Open Collective told did not leave from our bank"
+        with pytest.raises(FeedUnreachable, match="gave no ledger rows") as refusal:
+            OpenCollectiveMovements(server.url, "another-token", fund=OC_FUND).read(None)
+        assert "another-token" not in str(refusal.value)
