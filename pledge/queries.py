@@ -430,11 +430,12 @@ def card_limits(session: Session) -> Sequence[CardLimit]:
     return session.scalars(select(CardLimit).order_by(CardLimit.currency, CardLimit.valid_from)).all()
 
 
-def waiting_events(session: Session, *, limit: int = 1000) -> Sequence[StripeEvent]:
-    """Notices nobody has handled, the longest waiting first."""
-    return session.scalars(
-        select(StripeEvent).where(StripeEvent.handled_at.is_(None)).order_by(StripeEvent.received_at).limit(limit)
-    ).all()
+def waiting_events(session: Session, *, before: datetime | None = None, limit: int = 1000) -> Sequence[StripeEvent]:
+    """Notices nobody has handled, of those that came before a moment if it is given; the longest waiting first."""
+    query = select(StripeEvent).where(StripeEvent.handled_at.is_(None))
+    if before is not None:
+        query = query.where(StripeEvent.received_at < before)
+    return session.scalars(query.order_by(StripeEvent.received_at).limit(limit)).all()
 
 
 def latest_event_at(session: Session) -> datetime | None:

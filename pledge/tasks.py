@@ -1,6 +1,6 @@
 """The background work of `pledge`: once a day time passes for every membership, and pay-ins are followed to their end."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 import structlog
 
@@ -12,6 +12,9 @@ from pledge.services import inbox, membership, pay_ins, refunds
 from pledge.services.inbox import HandleNotice
 from pledge.services.pay_ins import LookAt
 from pledge.services.refunds import SendRefund
+
+GAVE_UP = timedelta(hours=1)
+"""A notice that waits for longer than this has a task that was parked, or waits for its last try."""
 
 log = structlog.get_logger()
 
@@ -61,13 +64,16 @@ def send_refund(task: SendRefund, run: Run) -> None:
 
 @every(seconds=3600)
 def look_around(now: datetime) -> None:
-    """The safety net: every pay-in that isn't finished is looked at, and notices that never came are fetched."""
+    """The safety net: every pay-in that isn't finished is looked at, notices whose tasks gave up get another, and those that
+    never came are fetched."""
     provider = providers.configured()
     if provider is None:
         return
     with session_scope() as session:
         for pay_in_id in queries.unfinished_pay_ins(session):
             enqueue(session, LookAt(pay_in_id), now=now, dedupe_key=f"{pay_in_id}:hourly")
+        for event in queries.waiting_events(session, before=now - GAVE_UP):
+            enqueue(session, HandleNotice(event.id), now=now, dedupe_key=event.id)
         since = inbox.list_since(session, now=now)
     fetched = list(provider.notices_since(since))
     with session_scope() as session:

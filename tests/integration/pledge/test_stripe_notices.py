@@ -5,19 +5,20 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.config import settings
-from core.tasks import TaskRow
+from core.tasks import TaskRow, TaskStatus
 from pledge import tasks
 from pledge.models import PayIn, PayInMovement, PayInStatus, Pledge, PledgeInstalment, StripeEvent
+from pledge.providers.stripe_signature import notice
 from pledge.services import inbox
 from pledge.services.pay_in_postings import Accounts
 from pledge.services.pay_ins import LookAt
 from tests.fakes.pay_ins import Till
-from tests.fakes.stripe import Fault, checkout
+from tests.fakes.stripe import Fault, checkout, refunds
 from tests.fakes.stripe.webhooks import Delivery, delivery
 from tests.integration.pledge.pay_in_fixtures import ROTATED
 from tests.integration.pledge.test_pay_ins import agree
@@ -188,3 +189,20 @@ def test_the_hourly_look_finds_what_was_never_delivered(
     looks = [each for each in waiting if each.kind == LookAt.kind and each.run_at <= till.clock()]
     assert [each.arguments for each in looks] == [{"pay_in_id": str(row.id)}]
     assert len(waiting) - len(looks) == len(till.world.events) + 1, "and one look when the page ends"
+
+
+def test_a_notice_whose_task_gave_up_gets_another_within_the_hour(
+    session: Session, till: Till, instalment: PledgeInstalment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = till.paid(instalment)
+    refunds.dispute(till.world, row.payment_id or "")
+    event = till.world.events[-1]
+    inbox.take_in(session, notice(event), polled=False, now=till.clock())
+    session.execute(update(TaskRow).where(TaskRow.kind == inbox.HandleNotice.kind).values(status=TaskStatus.PARKED))
+    till.clock.pass_(hours=2)
+    monkeypatch.setattr(tasks, "session_scope", till.sessions)
+    tasks.look_around(till.clock())
+    again = select(TaskRow).where(TaskRow.kind == inbox.HandleNotice.kind, TaskRow.status == TaskStatus.READY)
+    assert event["id"] in {each.arguments["event_id"] for each in session.scalars(again)}
+    till.run(inbox.HandleNotice(event["id"]))
+    assert row.status is PayInStatus.DISPUTED
