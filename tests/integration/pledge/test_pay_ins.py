@@ -8,9 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import ledger
+from core.books import reconciliation
 from core.identity.models import Person
 from core.ledger import InsufficientFunds, Leg, Side
 from core.money import Money
+from payouts.rails.movements import StripeMovements
 from pledge import queries
 from pledge.models import (
     InstalmentStatus,
@@ -27,6 +29,7 @@ from pledge.services.pay_in_postings import Accounts
 from pledge.services.pay_ins import CurrencyNotTaken, NotPayable
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout, refunds
+from tests.fakes.stripe.server import KEY
 
 
 def posted(session: Session, code: str) -> int:
@@ -35,7 +38,7 @@ def posted(session: Session, code: str) -> int:
 
 
 def agree(till: Till, codes: Accounts) -> None:
-    """The ledger's Stripe balance is Stripe's, and every balance transaction is one entry."""
+    """The ledger's Stripe balance is Stripe's, every balance transaction is one entry, and the books find no difference."""
     world = till.world
     ours = posted(till.session, codes.stripe) - posted(till.session, codes.owed)
     assert ours == world.available("usd") + world.pending("usd")
@@ -43,6 +46,10 @@ def agree(till: Till, codes: Accounts) -> None:
     assert set(till.session.scalars(select(PayInMovement.id))) == theirs
     entries = ledger.entries_for(till.session, ref=("rail", "stripe"))
     assert sorted(entry.refs["balance_transaction"] for entry in entries) == sorted(theirs)
+    feed = StripeMovements(KEY, api_base=till.server.url)
+    reconciliation.take(till.session, feed.name, feed.read(None), now=till.clock())
+    reconciliation.meet(till.session, feed.name)
+    assert reconciliation.differences(till.session) == []
 
 
 # ------------------------------------------------------------------------------------------------ the three ways
