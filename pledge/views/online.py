@@ -93,7 +93,13 @@ def _page(row: PayIn, form: RefundForm | None = None) -> ResponseReturnValue:
         left=left,
         overpaid=pay_ins.overpaid(row.instalment),
         booked=ledger.entries_for(db(), ref=("pay_in", str(row.id))),
-        events=told([*audit.history(db(), row), *(event for each in row.refunds for event in audit.history(db(), each))]),
+        events=told(_history(row)),
         person=current_person(),
         names=queries.names_of(db(), [each.asked_by_id for each in row.refunds]),
     )
+
+
+def _history(row: PayIn) -> list[audit.Event]:
+    """What happened to a payment and to its refunds, newest first."""
+    found = [event for each in (row, *row.refunds) for event in audit.history(db(), each)]
+    return sorted(found, key=lambda event: event.at, reverse=True)

@@ -42,6 +42,7 @@ def test_one_asks_another_approves_and_the_company_sees_what_became_of_it(
     assert "5,000.00 USD can be sent back" in page.problems[0]
     page = client.submit(page, "Ask for a refund", amount="1500", reason="Paid twice.", follow=True)
     assert "Somebody else approves it" in page.words
+    assert "History Refund asked for" in page.words, "newest first"
     (refund,) = paid.refunds
 
     client.sign_in(second, fresh_factor=True)
