@@ -101,5 +101,6 @@ def _page(row: PayIn, form: RefundForm | None = None) -> ResponseReturnValue:
 
 def _history(row: PayIn) -> list[audit.Event]:
     """What happened to a payment and to its refunds, newest first."""
-    found = [event for each in (row, *row.refunds) for event in audit.history(db(), each)]
+    things: list[PayIn | PayInRefund] = [row, *row.refunds]
+    found = [event for each in things for event in audit.history(db(), each)]
     return sorted(found, key=lambda event: event.at, reverse=True)
