@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import and_, case, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from core import ledger
 from core.books.feeds import Seen, all_claimants
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Subject
 from core.books.queries import of_provider, touches_provider
@@ -90,27 +89,49 @@ def meet(session: Session, provider: str) -> int:
         .order_by(OutsideMovement.occurred_at, OutsideMovement.id)
         .with_for_update(skip_locked=True)
     ).all()
-    met = 0
+    named = _named(session, provider, [each.remote_id for each in waiting])
     claimed = {
         movement_id: key
         for claimant in all_claimants()
         for movement_id, key in claimant.claims(session, provider, waiting).items()
     }
+    by_key = _by_key(session, claimed.values())
+    candidates: dict[UUID, UUID] = {}
+    given: set[UUID] = set()
     for movement in waiting:
-        named = [
-            entry.id
-            for entry in ledger.entries_for(session, ("balance_transaction", movement.remote_id))
-            if entry.refs.get("rail") == provider
-        ]
-        if not named and movement.id in claimed:
-            entry = ledger.entry_by_key(session, claimed[movement.id])
-            named = [entry.id] if entry is not None else []
         # Two entries that name one movement are a mistake of ours: neither meets it, and both stay in the list.
-        if len(named) == 1 and not session.scalar(select(exists().where(OutsideMovement.entry_id == named[0]))):
-            movement.entry_id = named[0]
-            session.flush()
-            met += 1
-    return met
+        entries = named.get(movement.remote_id, [])
+        found = entries[0] if len(entries) == 1 else None if entries else by_key.get(claimed.get(movement.id, ""))
+        if found is not None and found not in given:
+            candidates[movement.id] = found
+            given.add(found)
+    taken = set(session.scalars(select(OutsideMovement.entry_id).where(OutsideMovement.entry_id.in_(candidates.values()))))
+    met = [movement for movement in waiting if movement.id in candidates and candidates[movement.id] not in taken]
+    for movement in met:
+        movement.entry_id = candidates[movement.id]
+    session.flush()
+    return len(met)
+
+
+def _named(session: Session, provider: str, remote_ids: Sequence[str]) -> Mapping[str, Sequence[UUID]]:
+    """The entries whose references carry these movements' own ids."""
+    found: dict[str, list[UUID]] = {}
+    for remote_id, entry_id in session.execute(_NAMED, {"provider": provider, "ids": list(remote_ids)}):
+        found.setdefault(remote_id, []).append(entry_id)
+    return found
+
+
+# Each id is looked up in the index over references, which leaves out entries that have none.
+_NAMED = text("""
+SELECT wanted.id, entry.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
+JOIN ledger_entry AS entry ON entry.refs <> '{}'
+    AND entry.refs @> jsonb_build_object('rail', CAST(:provider AS text), 'balance_transaction', wanted.id)
+""")
+
+
+def _by_key(session: Session, keys: Iterable[str]) -> Mapping[str, UUID]:
+    rows = session.execute(select(EntryRow.key, EntryRow.id).where(EntryRow.key.in_(list(keys))))
+    return {row.key: row.id for row in rows}
 
 
 def differences(session: Session, *, until: date | None = None) -> list[Item]:
