@@ -256,11 +256,13 @@ def current_approvals(run: Run) -> list[RunApproval]:
 def locked(session: Session, run_id: UUID) -> Run:
     """The run under its lock, freshly read with its lines.
 
+    The lock leaves its key alone (NO KEY UPDATE): who updates a payout looks at the key of its run, and must not wait for that.
+
     Raises:
         NotFound: there is none of this id.
     """
     run = session.scalars(
-        select(Run).where(Run.id == run_id).with_for_update(of=Run).execution_options(populate_existing=True)
+        select(Run).where(Run.id == run_id).with_for_update(of=Run, key_share=True).execution_options(populate_existing=True)
     ).one_or_none()
     if run is None:
         raise NotFound("There is no such run.")

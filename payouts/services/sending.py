@@ -110,7 +110,7 @@ def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
     )
     if session.scalar(unfinished.limit(1)) is not None:
         return
-    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run)).one()
+    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run, key_share=True)).one()
     if run.status is RunStatus.SENDING and session.scalar(unfinished.limit(1)) is None:
         run.advance(RunStatus.DONE)
         run.finished_at = now

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from core import ledger
@@ -147,3 +147,16 @@ def test_a_day_limit_that_fits_one_lets_one_through(shop: Shop) -> None:
     ids = [shop.payout.id, *(payout.id for payout in others)]
     answers = shop.at_once(lambda session, i: claims.claim(session, ids[i], rails=RAILS, rules=Rules(), now=shop.now))
     assert sum(isinstance(answer, Claim) for answer in answers) == 1
+
+
+def test_a_person_at_a_run_and_a_worker_at_its_payout_do_not_wait_for_each_other(shop: Shop) -> None:
+    """A payout that is updated twice in a transaction has its foreign key looked at again, and with it the run's row."""
+    with shop.session() as session:
+        run_id = world.sent_run(session, shop.people, rails=RAILS, now=shop.now).id
+    with shop.session() as person, shop.session() as worker:
+        worker.execute(text("SET LOCAL lock_timeout = '2s'"))
+        payout = worker.scalars(select(Payout).with_for_update(of=Payout)).one()
+        runs.locked(person, run_id)
+        for words in ("first", "second"):
+            payout.blocked_reason = words
+            worker.flush()
