@@ -31,6 +31,7 @@ from pledge.models import (
     RefundStatus,
     Reminder,
     RenewalRule,
+    StripeCustomer,
     StripeEvent,
 )
 from pledge.policies.membership import Renewal, renewal, rule_on
@@ -348,6 +349,12 @@ def locked_pay_in(session: Session, pay_in_id: UUID) -> PayIn:
     if found is None:
         raise NotFound("There is no such pay-in.")
     return found
+
+
+def customers_of(session: Session, organisation_id: UUID) -> set[str]:
+    """Every id of a company at the provider."""
+    found = select(StripeCustomer.customer_id).where(StripeCustomer.organisation_id == organisation_id)
+    return set(session.scalars(found))
 
 
 def existing_pay_in(session: Session, pay_in_id: UUID) -> UUID | None:

@@ -1,6 +1,6 @@
 """Rules of paying an instalment through a provider: how it is split, and what state follows from what came."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from core.money import Money
@@ -68,6 +68,20 @@ def status_of(pay_in: PayIn, seen: Snapshot) -> PayInStatus:
     if pay_in.refunded > nothing:
         return PayInStatus.REFUNDED_PART
     return PayInStatus.SETTLED if pay_in.settled_at else PayInStatus.PAID
+
+
+def not_as_asked(pay_in: PayIn, seen: Snapshot, *, customers: Collection[str]) -> str | None:
+    """Why what the provider shows can't be this pay-in's money, for finance; None if it is as we asked for it."""
+    if seen.payment_id is None:
+        return None
+    if seen.pay_in_id != pay_in.id:
+        return f"The payment {seen.payment_id} is not marked as this one's, so nothing of it is booked."
+    if seen.customer_id not in customers:
+        return f"The payment {seen.payment_id} is of another customer ({seen.customer_id}), so nothing of it is booked."
+    for currency in [seen.currency, *(each.gross.currency for each in seen.movements)]:
+        if currency != pay_in.currency:
+            return f"The payment {seen.payment_id} moved {currency}, not {pay_in.currency}, so nothing of it is booked."
+    return None
 
 
 def instalment_status(asked: Money, pay_ins: Sequence[PayIn]) -> InstalmentStatus:

@@ -120,6 +120,10 @@ class Snapshot:
 
     standing: Standing
     payment_id: str | None = None
+    pay_in_id: UUID | None = None
+    """Whose payment it is, by what we wrote on it; like the customer and the currency, read off the payment itself."""
+    customer_id: str | None = None
+    currency: str | None = None
     method: str | None = None
     paid_on: date | None = None
     missing: Money | None = None

@@ -152,10 +152,7 @@ class StripeProvider:
             self._translate(error)
         except stripe.StripeError as error:
             self._translate(error)
-        try:
-            return UUID(found["metadata"][METADATA_KEY])
-        except (KeyError, TypeError, ValueError):
-            return None  # a payment of somebody else's who shares this Stripe account
+        return _ours(found)
 
     def _fetched(self, object_type: str, object_id: str) -> Any:
         """The object with our metadata, as Stripe has it now."""
@@ -192,6 +189,9 @@ class StripeProvider:
         return Snapshot(
             standing,
             payment_id=intent["id"],
+            pay_in_id=_ours(intent),
+            customer_id=intent["customer"],
+            currency=intent["currency"].upper(),
             method=_method(charge, intent),
             paid_on=_moment(charge["created"]).date() if charge else None,
             # Only after something came: before, the whole amount is missing, and that is no news.
@@ -253,6 +253,14 @@ class StripeProvider:
             said = (error.user_message or type(error).__name__)[:300].replace(self._key, "…")
             raise ProviderRefused(f"Stripe refused: {said}{f' ({code})' if code else ''}{number}") from error
         raise ProviderSilent(f"No clear answer from Stripe{number}. Nobody was charged; try again in a minute.") from error
+
+
+def _ours(found: Any) -> UUID | None:
+    """The pay-in that Stripe's object is of; None if somebody else who shares this Stripe account made it."""
+    try:
+        return UUID(found["metadata"][METADATA_KEY])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _standing(page: str, intent: Mapping[str, Any]) -> tuple[Standing, str | None]:

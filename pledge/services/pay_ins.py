@@ -219,6 +219,10 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     if pay_in.looks != looks:
         return False
     pay_in.looks, pay_in.looked_at = looks + 1, now
+    odd = policy.not_as_asked(pay_in, seen, customers=queries.customers_of(session, instalment.member.organisation_id))
+    if odd is not None:
+        _leave_to_finance(session, pay_in, odd, now=now)
+        return True
     pay_in.payment_id = seen.payment_id or pay_in.payment_id
     pay_in.method, pay_in.paid_on = seen.method or pay_in.method, seen.paid_on or pay_in.paid_on
     pay_in.missing_minor = seen.missing.amount_minor if seen.missing else None
@@ -256,6 +260,14 @@ def _require_payable(instalment: PledgeInstalment, provider: Provider, now: date
         )
 
 
+def _leave_to_finance(session: Session, pay_in: PayIn, problem: str, *, now: datetime) -> None:
+    """Book and move nothing: money of another payment, or in another currency, would be counted as this one's."""
+    if pay_in.problem != problem:
+        pay_in.problem = problem
+        audit.record(session, "pay_in.not_as_asked", pay_in, actor=None, at=now, reason=problem)
+    session.flush()
+
+
 def _book(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
     known = {each.id for each in pay_in.movements}
     fresh = [each for each in seen.movements if each.id not in known]
@@ -283,6 +295,8 @@ def _follow_refunds(session: Session, pay_in: PayIn, seen: Snapshot, *, now: dat
 
 
 def _follow(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
+    if pay_in.status is not PayInStatus.FAILED:
+        pay_in.problem = None  # what kept us from booking is put right
     status = policy.status_of(pay_in, seen)
     if status in {pay_in.status, PayInStatus.OPEN}:
         return

@@ -34,6 +34,7 @@ WORDS = {
     "pay_in.expired": "Online payment page closed, unpaid",
     "pay_in.failed": "Online payment did not come",
     "pay_in.lost": "Online payment taken back by the bank",
+    "pay_in.not_as_asked": "Online payment is not what was asked for, and not booked",
     "pay_in.paid": "Online payment arrived",
     "pay_in.processing": "Online payment on its way",
     "pay_in.refunded_full": "Online payment refunded",

@@ -11,10 +11,12 @@ from pledge.views.blueprint import bp
 METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer", "card": "card"}
 TOO_SMALL = "too_small"
 NO_PAGE = "no_page"
+ODD = "odd"
 DETAILS = "details"
 
 FOR_COMPANY: Mapping[str, str] = {
     NO_PAGE: "The provider has not answered with a page yet. Press Pay again.",
+    ODD: "What the provider shows is not what was asked for, so it is not booked. Finance looks into it; pay nothing more.",
     PayInStatus.OPEN: "The page is open and nobody has paid. Pay there, or close it.",
     TOO_SMALL: "Your transfer was {missing} too small. Send {missing} more to the same account; nothing counts before.",
     PayInStatus.PROCESSING: "On its way. A debit takes up to four business days, a transfer as long as your bank takes. "
@@ -31,6 +33,7 @@ FOR_COMPANY: Mapping[str, str] = {
 }
 FOR_FINANCE: Mapping[str, str] = {
     NO_PAGE: "Stripe has not answered with a page. The company presses Pay again.",
+    ODD: "{problem} Look at it in Stripe's dashboard: refund it there, or find whose it is.",
     PayInStatus.OPEN: "Waits for the company.",
     TOO_SMALL: "The company's transfer was {missing} too small; it sees that. Stripe sends money back that nobody completes.",
     PayInStatus.PROCESSING: "On its way. Nothing to do.",
@@ -45,7 +48,7 @@ FOR_FINANCE: Mapping[str, str] = {
     PayInStatus.LOST: "The bank took it back for good. Ask the company to pay another way; what the fund had given away of it "
     "is what the fund is short of.",
 }
-assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL}
+assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL, ODD}
 
 
 @bp.app_template_filter()
@@ -131,7 +134,9 @@ def _refund_key(row: PayInRefund) -> str:
 
 def _told(words: Mapping[str, str], row: PayIn) -> str:
     key: str = row.status
-    if row.status is PayInStatus.OPEN and row.page_url is None:
+    if row.problem and row.status is not PayInStatus.FAILED:
+        key = ODD
+    elif row.status is PayInStatus.OPEN and row.page_url is None:
         key = NO_PAGE
     elif row.status is PayInStatus.PROCESSING and row.missing_minor:
         key = TOO_SMALL

@@ -1,13 +1,16 @@
 """Paying online: from the page to the fund, with the ledger telling the same as the provider's books at every moment."""
 
+import re
 from datetime import date
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import ledger
+from core import audit, ledger
 from core.books import reconciliation
 from core.identity.models import Person
 from core.ledger import InsufficientFunds, Leg, Side
@@ -23,6 +26,7 @@ from pledge.models import (
     PledgeInstalment,
 )
 from pledge.providers.base import ProviderRefused, ProviderSilent
+from pledge.providers.stripe_checkout import METADATA_KEY
 from pledge.services import instalments, pay_ins
 from pledge.services.instalments import PaidOnline
 from pledge.services.pay_in_postings import Accounts
@@ -159,6 +163,45 @@ def test_a_returned_debit_leaves_the_fund_even_where_the_balance_at_stripe_is_to
     assert (posted(session, codes.shortfall), posted(session, codes.owed)) == (0, 0)
     assert posted(session, codes.fund) == 100_00 - 80 - 5_00
     agree(till, codes)
+
+
+def test_money_in_another_currency_is_not_booked_and_said(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "card")
+    moved = till.world.objects[till.world.objects[till.world.objects[payment]["latest_charge"]]["balance_transaction"]]
+    moved["currency"] = "eur"
+    for _ in range(2):
+        till.look(row)
+    assert row.problem == f"The payment {payment} moved EUR, not USD, so nothing of it is booked."
+    assert row.movements == []
+    assert (posted(session, codes.stripe), ledger.entries_for(session, ref=("pay_in", str(row.id)))) == (0, [])
+    assert [each.verb for each in audit.history(session, row)].count("pay_in.not_as_asked") == 1
+    moved["currency"] = "usd"
+    till.look(row)
+    assert (row.status, row.problem) == (PayInStatus.PAID, None)
+    agree(till, codes)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metadata": {}}, "is not marked as this one's"),
+        ({"metadata": {METADATA_KEY: str(UUID(int=7))}}, "is not marked as this one's"),
+        ({"customer": "cus_other"}, r"is of another customer \(cus_other\)"),
+        ({"customer": None}, "is of another customer"),
+        ({"currency": "eur"}, "moved EUR, not USD"),
+    ],
+)
+def test_a_payment_that_is_not_the_pay_in_s_is_not_booked(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts, change: dict[str, Any], said: str
+) -> None:
+    row = till.open(instalment)
+    till.world.objects[till.choose(row, "card")].update(change)
+    till.look(row)
+    assert re.search(said, row.problem or "")
+    assert (row.payment_id, row.movements, posted(session, codes.unsettled)) == (None, [], 0)
 
 
 # ------------------------------------------------------------------------------------------------ pages
