@@ -93,6 +93,10 @@ class Settings(BaseSettings):
         default=None,
         description="Id (fa_…) of our financial account at Stripe. With the key it adds the rail Stripe Global Payouts.",
     )
+    pledgeworks_tax_rules: Path | None = Field(
+        default=None,
+        description="TOML file with the documents you want of payees, instead of payouts/data/tax_rules.toml.",
+    )
     pledgeworks_github_sponsor: str | None = Field(
         default=None,
         description="Login of the GitHub organisation that sponsors. With the token it adds the rail `github_sponsors`.",

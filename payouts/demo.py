@@ -12,7 +12,7 @@ from core.ledger import Guard, Leg, Side
 from core.money import Money
 from payouts import rails
 from payouts.models import Recipient, RecipientKind, Run
-from payouts.services import holds, recipients, runs
+from payouts.services import documents, holds, recipients, runs
 from payouts.services.requests import request
 
 BANK, FUND = "assets:bank:usd", "liabilities:fund:stipends:usd"
@@ -33,6 +33,8 @@ RECIPIENTS: tuple[tuple[str, str, RecipientKind, str, str, dict[str, str]], ...]
         {"holder": "Example Commons Host", "bank": "First Example Bank", "account": "000123456789", "routing": "110000000"},
     ),
 )
+PAPERS = {"jonas": "W-8BEN", "commons": "W-9"}
+"""What a payer in the US has on file of them."""
 STIPENDS = (
     ("mateo", 250_000, "Stipend, documentation sprint"),
     ("lin", 180_000, "Stipend, release engineering"),
@@ -77,6 +79,12 @@ def _recipients(session: Session, *, now: datetime, people: Mapping[str, Person]
             session, made[key].id, rail=here[rail], currency="USD", details=details, actor=people["finance"], now=now
         )
         holds.look(session, place.id, note="Demo data: compared by a call.", actor=people["approver"], now=now)
+        asked = {item.rule.document for item in documents.checklist_of(session, made[key], now=now)}
+        if PAPERS.get(key) in asked:
+            documents.record(
+                session, made[key].id, document=PAPERS[key], signed_on=now.date() - timedelta(days=200),
+                kept_at="Demo data: there is no paper", actor=people["finance"], now=now,
+            )  # fmt: skip
     return made
 
 

@@ -126,6 +126,18 @@ class RecipientForm(Form):
     email = EmailField("E-mail", [Optional()])
 
 
+class DocumentForm(Form):
+    """That a payee's document is on file."""
+
+    document = SelectField("Document", [DataRequired("Choose the document.")])
+    signed_on = DateField("Signed on", [DataRequired("Enter the day it was signed.")])
+    kept_at = TextField("Kept at", [DataRequired("Say where the document is kept.")])
+
+    def offer(self, documents: Iterable[str]) -> "DocumentForm":
+        self.document.choices = [(each, each) for each in documents]
+        return self
+
+
 class BankFileForm(Form):
     currency = HiddenField()
 

@@ -19,6 +19,7 @@ from payouts.models import (
     Destination,
     DestinationLook,
     Notice,
+    PayeeDocument,
     Payout,
     PayoutAttempt,
     PayoutRule,
@@ -267,6 +268,16 @@ def recipient(session: Session, recipient_id: UUID) -> Recipient:
     if found is None:
         raise NotFound("There is no such recipient.")
     return found
+
+
+def documents(session: Session, recipient_id: UUID) -> Sequence[PayeeDocument]:
+    """What was noted of a recipient's documents, the newest first."""
+    return session.scalars(
+        select(PayeeDocument)
+        .where(PayeeDocument.recipient_id == recipient_id)
+        .options(joinedload(PayeeDocument.recorded_by), joinedload(PayeeDocument.ended_by))
+        .order_by(PayeeDocument.recorded_at.desc(), PayeeDocument.id)
+    ).all()
 
 
 def places(session: Session, recipient_ids: Collection[UUID]) -> Sequence[Destination]:

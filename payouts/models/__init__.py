@@ -14,7 +14,7 @@ from payouts.models.payouts import (
     PayoutStatus,
     Resolution,
 )
-from payouts.models.recipients import Destination, DestinationLook, Notice, Recipient, RecipientKind, Standing
+from payouts.models.recipients import Destination, DestinationLook, Notice, PayeeDocument, Recipient, RecipientKind, Standing
 from payouts.models.runs import NEXT_RUN, Run, RunApproval, RunStatus
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "DestinationLook",
     "Notice",
     "Outcome",
+    "PayeeDocument",
     "Payout",
     "PayoutAttempt",
     "PayoutRule",

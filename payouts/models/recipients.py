@@ -1,7 +1,7 @@
 """Who is paid, and where the money goes."""
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
@@ -123,6 +123,36 @@ class Standing(Base):
     problem: Mapped[str | None]
     """Why it can't be paid yet, in words; None if it can."""
     asked_at: Mapped[Utc]
+
+
+class PayeeDocument(Base):
+    """That a document of a payee is on file, and since when. It is kept elsewhere, with what is secret in it."""
+
+    __tablename__ = "payee_document"
+    __table_args__ = (
+        CheckConstraint("valid_until IS NULL OR valid_until >= signed_on", name="dates_in_order"),
+        CheckConstraint("num_nulls(ended_at, ended_by_id, ended_reason) IN (0, 3)", name="ended"),
+    )
+
+    id: Mapped[Id]
+    recipient_id: Mapped[UUID] = mapped_column(ForeignKey("recipient.id"), index=True)
+    document: Mapped[ShortText]
+    """Its name in the tax rules, such as W-9."""
+    signed_on: Mapped[date]
+    valid_until: Mapped[date | None]
+    """The last day it is good for, by the rule in force when it was signed."""
+    kept_at: Mapped[ShortText]
+    """Where the document is."""
+    recorded_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    recorded_at: Mapped[Utc]
+    ended_at: Mapped[datetime | None]
+    """It counts no more: it was entered by mistake, or is not true any longer."""
+    ended_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    ended_reason: Mapped[str | None]
+
+    recipient: Mapped[Recipient] = relationship()
+    recorded_by: Mapped[Person] = relationship(foreign_keys=[recorded_by_id])
+    ended_by: Mapped[Person | None] = relationship(foreign_keys=[ended_by_id])
 
 
 class Notice(Base):

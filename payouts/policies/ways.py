@@ -14,7 +14,9 @@ from fractions import Fraction
 
 from core.money import Money
 from payouts.policies.engine import leaving
+from payouts.policies.papers import TaxFacts, demands
 from payouts.rails.base import Capabilities
+from payouts.tax import Effect
 from payouts.terms import Fee, PaidBy, Terms, Where
 
 
@@ -34,6 +36,7 @@ class NeedKind(enum.StrEnum):
     SECOND_LOOK = "second_look"  # a second person compares the destination first
     ONBOARDING = "onboarding"  # the rail wants something from the payee
     HELD = "held"  # nothing is paid to this payee at all
+    DOCUMENT = "document"  # a tax document is wanted first
 
 
 NEVER = {
@@ -98,6 +101,7 @@ class Asked:
     """The rail the payee asked for."""
     held: str | None = None
     """Why nothing at all is paid to it now."""
+    tax: TaxFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Way:
     at_most: bool
     """Fee and cost are upper bounds."""
     needs: Sequence[Need]
+    warnings: Sequence[str]
+    """What should be there and does not stop a payment."""
     by_hand: bool
     label: str | None
     terms: Terms | None
@@ -148,6 +154,8 @@ class Choice:
 
     way: Way | None
     why: str
+    missing: frozenset[NeedKind] = frozenset()
+    """What every way that was begun lacks, if none can be taken."""
 
 
 def ways(asked: Asked, candidates: Iterable[Candidate]) -> list[Way]:
@@ -166,7 +174,8 @@ def choose(found: Sequence[Way], asked: Asked, wish: Wish | None = None) -> Choi
         return Choice(named, f"{wish.who} chose it: {wish.reason}")
     possible = [way for way in found if way.possible]
     if not possible:
-        return Choice(None, why_none(found, asked))
+        begun = [{need.kind for need in way.needs} for way in found if way.label is not None]
+        return Choice(None, why_none(found, asked), frozenset(set.intersection(*begun) if begun else set()))
     return Choice(possible[0], _why(possible, asked))
 
 
@@ -224,6 +233,8 @@ def _way(asked: Asked, about: Candidate) -> Way:
     fee, at_most = _charged(PaidBy.PAYEE, gross, asked, terms)
     cost, cost_at_most = _charged(PaidBy.US, gross, asked, terms)
     needs = list(_needs(asked, about, gross))
+    papers = demands(asked.tax, gross, about.rail, asked.payee) if asked.tax is not None and gross.amount_minor > 0 else []
+    needs += [Need(NeedKind.DOCUMENT, demand.words) for demand in papers if demand.effect is Effect.HOLD]
     if fee is not None and gross.amount_minor > 0 and fee >= gross:
         needs.append(Need(NeedKind.TOO_LITTLE, f"{about.title} takes {fee} for it, which leaves {asked.payee} nothing."))
         fee = gross
@@ -235,6 +246,7 @@ def _way(asked: Asked, about: Candidate) -> Way:
         cost=cost if gross.amount_minor > 0 else None,
         at_most=at_most or cost_at_most,
         needs=tuple(needs),
+        warnings=tuple(demand.words for demand in papers if demand.effect is Effect.WARN),
         by_hand=bool(able and able.needs_person),
         label=about.place.label if about.place else None,
         terms=terms,

@@ -17,7 +17,7 @@ from payouts import queries, terms
 from payouts.models import Destination, Payout, PayoutStatus, RailSwitch, Recipient, Standing
 from payouts.policies.ways import NEVER, Asked, Candidate, Choice, Place, Way, Wish, choose, ways
 from payouts.rails.base import OnboardingRail, Rail
-from payouts.services import fitting
+from payouts.services import documents, fitting
 
 
 class RailImpossible(DomainError):
@@ -48,9 +48,10 @@ class Outlook:
     standings: Mapping[UUID, Standing]
     switches: Mapping[str, RailSwitch]
     kept: Mapping[UUID, int]
+    files: documents.Files
     home: str = field(default_factory=lambda: settings().pledgeworks_country)
 
-    def asked(self, who: Recipient, owed: Money, *, kept: int = 0) -> Asked:
+    def asked(self, who: Recipient, owed: Money, *, kept: int = 0, beside: Sequence[Payout] = ()) -> Asked:
         return Asked(
             owed=owed,
             kept=kept,
@@ -60,31 +61,33 @@ class Outlook:
             now=self.now,
             preferred=who.preferred_rail,
             held=who.held_reason,
+            tax=self.files.facts(who, owed.currency, beside=beside),
         )
 
-    def ways(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> list[Way]:
-        """Every way to pay this, the best first; `chosen` are the payouts that go into the same run."""
+    def ways(self, payout: Payout, *, chosen: Sequence[Payout] = (), beside: Sequence[Payout] = ()) -> list[Way]:
+        """Every way to pay this, the best first; `chosen` are those of the same run, `beside` those of them to the same payee."""
         who = payout.recipient
         taken: dict[str, str | None] = {}
         for name, rail in self.rails.items():
             place = self.place(who, payout.currency, name)
             if place is not None:
                 taken[name] = fitting.why_taken(self.session, payout, place, rail, chosen=chosen, now=self.now)
-        return ways(self._asked_of(payout), self._candidates(who, payout.currency, taken))
+        return ways(self._asked_of(payout, beside), self._candidates(who, payout.currency, taken))
 
     def ways_of(self, who: Recipient, money: Money) -> list[Way]:
         """Every way a recipient could be paid this much."""
         return ways(self.asked(who, money), self._candidates(who, money.currency, {}))
 
-    def choice(self, payout: Payout, *, chosen: Sequence[Payout] = ()) -> Choice:
+    def choice(self, payout: Payout, *, chosen: Sequence[Payout] = (), beside: Sequence[Payout] = ()) -> Choice:
         """The rail this goes by, if it can go."""
-        return choose(self.ways(payout, chosen=chosen), self._asked_of(payout), self._wish(payout))
+        found = self.ways(payout, chosen=chosen, beside=beside)
+        return choose(found, self._asked_of(payout, beside), self._wish(payout))
 
     def place(self, who: Recipient, currency: str, rail: str) -> Destination | None:
         return self.places.get((who.id, currency, rail))
 
-    def _asked_of(self, payout: Payout) -> Asked:
-        return self.asked(payout.recipient, payout.money, kept=self.kept.get(payout.id, 0))
+    def _asked_of(self, payout: Payout, beside: Sequence[Payout]) -> Asked:
+        return self.asked(payout.recipient, payout.money, kept=self.kept.get(payout.id, 0), beside=beside)
 
     def _wish(self, payout: Payout) -> Wish | None:
         if payout.wish_rail is None or payout.wish_by is None:
@@ -132,8 +135,10 @@ def outlook(
     recipient: Recipient | None = None,
 ) -> Outlook:
     """Read what is known for these payouts, or for a recipient, in as many queries for one as for a thousand."""
-    people = {payout.recipient_id for payout in payouts} | ({recipient.id} if recipient else set())
-    places = queries.places(session, people)
+    people = {payout.recipient_id: payout.recipient for payout in payouts}
+    if recipient is not None:
+        people[recipient.id] = recipient
+    places = queries.places(session, set(people))
     known: dict[tuple[UUID, str], set[str]] = {}
     for place in places:
         known.setdefault((place.recipient_id, place.currency), set()).add(place.rail)
@@ -148,6 +153,7 @@ def outlook(
         standings={row.destination_id: row for row in rows},
         switches=queries.switches(session),
         kept=fitting.kept(session, payouts),
+        files=documents.files(session, list(people.values()), now=now),
     )
 
 

@@ -25,7 +25,7 @@ from payouts.models import (
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
 from payouts.policies.ways import held_words, second_look_words
 from payouts.rails.base import Capabilities, Instruction, Rail
-from payouts.services import controls, fitting
+from payouts.services import controls, documents, fitting
 
 TURN_PAUSE = timedelta(seconds=2)
 UNANSWERED_PAUSE = timedelta(minutes=1)
@@ -132,6 +132,7 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
     controls.lock_limits(session, payout.currency)
     for usage in controls.usages(session, payout, now=now):
         usage.require()
+    documents.require(session, payout, rail, now=now)
     fitting.divide(session, payout, rail, now=now)
     payout.holds += 1
     bank = ledger.ensure_account(

@@ -1,5 +1,6 @@
 """What holds the engine back: the switch of each rail, the dated limits, and alarms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,7 +14,7 @@ from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from core.money import Money
-from payouts.models import Alarm, Payout, PayoutRule, PayoutStatus, RailSwitch, RuleKind
+from payouts.models import Alarm, Payout, PayoutRule, PayoutStatus, RailSwitch, Recipient, RuleKind
 from payouts.policies import Usage
 
 MONTH = timedelta(days=30)
@@ -166,7 +167,7 @@ def usages(session: Session, payout: Payout, *, now: datetime, known: Limits | N
 
     add(RuleKind.PAYOUT_MAX, "one payout", nothing)
     add(RuleKind.RECIPIENT_MONTH_MAX, f"{payout.recipient.name} in 30 days",
-        _taken(session, currency, since=now - MONTH, recipient_id=payout.recipient_id))  # fmt: skip
+        _taken(session, currency, since=now - MONTH, recipient_ids=_alike(session, payout.recipient)))  # fmt: skip
     add(RuleKind.DAY_MAX, "all payouts of a day", _taken(session, currency, since=midnight))
     add(RuleKind.RAIL_DAY_MAX, f"the rail “{payout.rail}” on a day",
         _taken(session, currency, since=midnight, rail=payout.rail), rail=payout.rail)  # fmt: skip
@@ -190,17 +191,26 @@ def run_total(session: Session, run_id: UUID, currency: str) -> Money:
 
 
 def _taken(
-    session: Session, currency: str, *, since: datetime, recipient_id: UUID | None = None, rail: str | None = None
+    session: Session, currency: str, *, since: datetime, recipient_ids: Sequence[UUID] | None = None, rail: str | None = None
 ) -> Money:
     """What was reserved since then. Money that came back still left; what was taken back before it left has no time."""
     query = select(func.coalesce(func.sum(Payout.amount_minor), 0)).where(
         Payout.currency == currency, Payout.reserved_at >= since
     )
-    if recipient_id is not None:
-        query = query.where(Payout.recipient_id == recipient_id)
+    if recipient_ids is not None:
+        query = query.where(Payout.recipient_id.in_(recipient_ids))
     if rail is not None:
         query = query.where(Payout.rail == rail)
     return Money(int(session.scalar(query) or 0), currency)
+
+
+def _alike(session: Session, recipient: Recipient) -> Sequence[UUID]:
+    """The recipients that are the same person or organisation: a limit per payee is not passed under another name."""
+    if recipient.person_id is not None:
+        return session.scalars(select(Recipient.id).where(Recipient.person_id == recipient.person_id)).all()
+    if recipient.organisation_id is not None:
+        return session.scalars(select(Recipient.id).where(Recipient.organisation_id == recipient.organisation_id)).all()
+    return [recipient.id]
 
 
 # ------------------------------------------------------------------------------------------------ alarms

@@ -1,6 +1,6 @@
 """A run before it is sent: what it would do, and what stands in its way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
 from payouts.policies import Usage, content_hash
 from payouts.policies.ways import Way
 from payouts.rails.base import Rail
-from payouts.services import choices, claims, controls, runs
+from payouts.services import choices, claims, controls, documents, runs
 
 WAITING = {PayoutStatus.DRAFT, PayoutStatus.APPROVED}
 
@@ -35,6 +35,8 @@ class Line:
     leaving: Money
     """What the rail is told to pay, where it pays whole units only or something was carried from before."""
     price: "Price"
+    warnings: Sequence[str]
+    """What should be there and does not stop it, such as a document that a rail's provider asks for itself."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ class Preview:
         found += [f"The limit for {usage.what} is {usage.limit}." for usage in self.limits if not usage.kept]
         return found + sorted({line.problem for line in self.lines if line.problem})
 
+    @property
+    def warnings(self) -> list[str]:
+        """What stops nothing, in sentences."""
+        return sorted({warning for line in self.lines for warning in line.warnings})
+
 
 def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> Preview:
     """What the run would do. Reads only."""
@@ -111,7 +118,13 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
         by_rail[payout.rail or ""] = (total + payout.money, count + 1)
         if payout.status in WAITING:
             wanted[payout.fund_account] = wanted.get(payout.fund_account, nothing) + payout.money
-    lines = [_line(payout, known, first_time=payout.id in new_places) for payout in run.payouts]
+    before: dict[documents.Payee, list[Payout]] = {}
+    lines = []
+    for payout in run.payouts:
+        beside = before.setdefault(documents.payee_of(payout.recipient), [])
+        lines.append(_line(payout, known, beside=beside, first_time=payout.id in new_places))
+        if payout.status in WAITING:
+            beside.append(payout)
     prices = [line.price for line in lines if line.payout.status is not PayoutStatus.CANCELLED]
     total = sum((payout.money for payout in counted), nothing)
     cover = [Cover(code, need, _available(session, code, run.currency)) for code, need in sorted(wanted.items())]
@@ -166,18 +179,18 @@ def not_ready(session: Session, *, due_by: date, rails: Mapping[str, Rail], now:
     return found
 
 
-def _line(payout: Payout, known: choices.Outlook, *, first_time: bool) -> Line:
+def _line(payout: Payout, known: choices.Outlook, *, beside: Sequence[Payout], first_time: bool) -> Line:
     place, problem = payout.destination, payout.blocked_reason
     way = None
     if payout.status in WAITING and place is not None:
-        way = next((way for way in known.ways(payout, chosen=()) if way.rail == payout.rail), None)
+        way = next((way for way in known.ways(payout, beside=beside) if way.rail == payout.rail), None)
         if place.retired_at is not None:
             problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
         elif way is not None and way.needs:
             problem = " ".join(need.words for need in way.needs)
     now = price(payout, way)
     leaves = payout.leaving if way is None else way.gross
-    return Line(payout, first_time, bool(place and place.replaces_id), problem, leaves, now)
+    return Line(payout, first_time, bool(place and place.replaces_id), problem, leaves, now, way.warnings if way else ())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, Run
 from payouts.policies import Usage, content_hash, line_hash
 from payouts.policies.ways import Way
 from payouts.rails.base import Rail
-from payouts.services import choices, controls
+from payouts.services import choices, controls, documents
 
 LINES_MAX = 1_000
 """An approver reads every line."""
@@ -102,14 +102,17 @@ def prepare(
     known = choices.outlook(session, due, rails=rails, now=now)
     ready: list[Payout] = []
     unready: list[Unready] = []
+    by_payee: dict[documents.Payee, list[Payout]] = {}
     for payout in due:
-        choice = known.choice(payout, chosen=ready)
+        beside = by_payee.setdefault(documents.payee_of(payout.recipient), [])
+        choice = known.choice(payout, chosen=ready, beside=beside)
         if choice.way is None:
             if rail is None or known.place(payout.recipient, currency, rail) is not None:
                 unready.append(Unready(payout, choice.why))
         elif rail is None or choice.way.rail == rail:
             _take(payout, choice.way, known.place(payout.recipient, currency, choice.way.rail), choice.why)
             ready.append(payout)
+            beside.append(payout)
     if not ready:
         first = f" The first of {len(unready)}: {unready[0].reason}" if unready else ""
         raise NothingToPay(f"No payout in {currency} that is due by {due_by} can be paid now.{first}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from flask import Blueprint, url_for
 from sqlalchemy.orm import Session
 
-from core.clock import today
+from core.clock import today, utc_now
 from core.identity import access
 from core.identity.models import Person, Role
 from core.web import db, filters, hooks, navigation, visitor
@@ -35,6 +35,7 @@ filters.tone("cancelled", "neutral")
 
 # They register themselves on the blueprint above.
 from payouts import queries  # noqa: E402
+from payouts.services import documents  # noqa: E402
 from payouts.services import payees as payees_service  # noqa: E402
 from payouts.views import bank, desk, github, onboarding, overview, payees, payouts, rails, recipients, runs  # noqa: E402
 
@@ -87,6 +88,9 @@ def own_payments(session: Session, person: Person) -> Iterator[hooks.ToDo]:
         changes = [each for each in queries.notices(session, recipient.id) if each.answered_at is None]
         if changes:
             yield hooks.ToDo("Your payment details were changed: was it you?", url, len(changes))
+        lacking = [item for item in documents.checklist_of(session, recipient, now=utc_now()) if item.asked_for]
+        if lacking:
+            yield hooks.ToDo("A document of yours is wanted", url, len(lacking))
         owed = payees_service.owed_to(session, recipient)
         if owed and all(place.retired_at is not None for place in recipient.destinations):
             yield hooks.ToDo("You are owed money: say where it goes", url, len(owed))

@@ -13,7 +13,7 @@ from payouts import queries, rails
 from payouts.forms import destination_form
 from payouts.models import Destination, Notice, Recipient
 from payouts.rails.base import ConfirmsDestinations, OnboardingRail
-from payouts.services import choices, notices, payees, previews, recipients
+from payouts.services import choices, documents, notices, payees, previews, recipients
 from payouts.views import bp
 
 
@@ -44,6 +44,7 @@ def show_mine(recipient_id: UUID) -> ResponseReturnValue:
         ],
         owed=[(payout, known.choice(payout)) for payout in owed],
         paid=[(payout, previews.price(payout)) for payout in payees.paid_to(session, recipient)],
+        checklist=documents.checklist_of(session, recipient, now=now),
         ways=[(money, known.ways_of(recipient, money)) for money in payees.examples(recipient, owed)],
         titles={name: rail.title for name, rail in rails.configured().items()},
         accounts={name for name, rail in rails.configured().items() if isinstance(rail, OnboardingRail)},

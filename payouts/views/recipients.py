@@ -13,10 +13,10 @@ from core.web import current_person, db, flash, fresh_second_factor, page, refus
 from core.web.forms import Form
 from core.web.pagination import paginate
 from payouts import queries, rails
-from payouts.forms import RecipientForm, destination_form
+from payouts.forms import DocumentForm, RecipientForm, destination_form
 from payouts.models import Recipient, RecipientKind
 from payouts.rails.base import ConfirmsDestinations, OnboardingRail
-from payouts.services import holds, notices, recipients
+from payouts.services import documents, holds, notices, recipients
 from payouts.views import CONSOLE, bp
 
 
@@ -58,17 +58,60 @@ def create_recipient() -> ResponseReturnValue:
 @bp.get("/recipients/<uuid:recipient_id>")
 @requires(*CONSOLE)
 def show_recipient(recipient_id: UUID) -> ResponseReturnValue:
-    """A recipient, its destinations and what it must be told."""
+    """A recipient, its destinations and documents, and what it must be told."""
+    return _page(recipient_id)
+
+
+@bp.post("/recipients/<uuid:recipient_id>/documents")
+@requires(Role.FINANCE)
+def create_document(recipient_id: UUID) -> ResponseReturnValue:
+    """A document of the recipient is on file."""
+    recipient = queries.recipient(db(), recipient_id)
+    form = DocumentForm().offer(_documents_asked(recipient))
+    if form.validate_on_submit():
+        try:
+            made = documents.record(
+                db(), recipient_id, document=form.document.data, signed_on=form.signed_on.data, kept_at=form.kept_at.data,
+                actor=current_person(), now=utc_now(),
+            )  # fmt: skip
+        except DomainError as error:
+            refused(form, error)
+        else:
+            until = f"good until {made.valid_until}" if made.valid_until else "without an end"
+            flash(f"{made.document} is noted, {until}.")
+            return redirect(url_for(".show_recipient", recipient_id=recipient_id), code=303)
+    return _page(recipient_id, form)
+
+
+@bp.post("/documents/<uuid:document_id>/end")
+@requires(Role.FINANCE)
+def end_document(document_id: UUID) -> ResponseReturnValue:
+    """A document counts no more."""
+    row = documents.end(db(), document_id, reason=request.form.get("reason", ""), actor=current_person(), now=utc_now())
+    flash(f"{row.document} counts no more.", "warning")
+    return redirect(url_for(".show_recipient", recipient_id=row.recipient_id), code=303)
+
+
+def _documents_asked(recipient: Recipient) -> list[str]:
+    return list(dict.fromkeys(item.rule.document for item in documents.checklist_of(db(), recipient, now=utc_now())))
+
+
+def _page(recipient_id: UUID, form: DocumentForm | None = None) -> ResponseReturnValue:
+    now = utc_now()
     recipient = queries.recipient(db(), recipient_id)
     return page(
         "payouts/recipient.html",
+        form=form,
+        document_form=form or DocumentForm(formdata=None).offer(_documents_asked(recipient)),
         recipient=recipient,
         rails=rails.configured().values(),
         onboarding_rails=[rail for rail in rails.configured().values() if isinstance(rail, OnboardingRail)],
         notices=queries.notices(db(), recipient_id),
+        checklist=documents.checklist_of(db(), recipient, now=now),
+        documents=queries.documents(db(), recipient_id),
         events=audit.history(db(), recipient),
         me=current_person(),
-        now=utc_now(),
+        now=now,
     )
 
 

@@ -17,7 +17,7 @@ from core.money import Money
 from payouts import services
 from payouts.models import Destination, Payout, Recipient, RecipientKind, Run
 from payouts.rails.base import Rail
-from payouts.services import holds, recipients, runs, sending
+from payouts.services import documents, holds, recipients, runs, sending
 
 FUND = "liabilities:grant:1:usd"
 BANK = "assets:bank:usd"
@@ -81,6 +81,9 @@ def recipient(
         session, made.id, rail=rail, currency="USD", details=details or {"account": f"acct_{name}"}, actor=by, now=now
     )
     compared(session, place, now=now)
+    documents.record(
+        session, made.id, document="W-8BEN", signed_on=now.date() - timedelta(days=30), kept_at="A folder", actor=by, now=now
+    )
     return made
 
 

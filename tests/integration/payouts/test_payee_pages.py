@@ -51,7 +51,7 @@ def nora(session: Session, people: world.Cast, rails: Mapping[str, Rail], now: d
         person_id=people.officer.id,
     )  # fmt: skip
     world.fund(session, Money(1_000_000, "USD"), now=now)
-    world.owed(session, made, 250_000, by=people.finance, now=now)
+    world.owed(session, made, 150_000, by=people.finance, now=now)
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_payee_enters_an_account_and_others_compare_it(
     assert client.get("/payouts/mine").location.endswith(mine)
     page = client.get(mine)
     assert "Nothing entered yet" in page.words
-    assert "Of $2,500.00 you would get" in page.words
+    assert "Of $1,500.00 you would get" in page.words
     form = client.get(f"{mine}/destinations/bank_file")
     refused = client.submit(form, "Save", currency="USD", iban="DE89370400440532013001")
     assert refused.problems == ["This IBAN's check digits don't fit; one of its characters is mistyped."]

@@ -127,10 +127,13 @@ def set_rule(
     ("kind", "cents", "rail", "refused"),
     [
         (RuleKind.PAYOUT_MAX, 199_999, None, {200_000, 300_000}),
+        (RuleKind.PAYOUT_MAX, 300_000, None, set()),
         (RuleKind.RECIPIENT_MONTH_MAX, 300_001, None, set()),
         (RuleKind.RECIPIENT_MONTH_MAX, 250_000, None, {200_000, 300_000}),
         (RuleKind.RUN_MAX, 599_999, None, {100_000, 200_000, 300_000}),
+        (RuleKind.RUN_MAX, 600_000, None, set()),
         (RuleKind.DAY_MAX, 599_999, None, {300_000}),
+        (RuleKind.DAY_MAX, 600_000, None, set()),
         (RuleKind.RAIL_DAY_MAX, 299_999, "fake", {200_000}),
         (RuleKind.RAIL_DAY_MAX, 300_000, "fake", set()),
     ],
@@ -155,6 +158,27 @@ def test_every_limit_is_checked_when_money_is_reserved(
     else:  # which of several lines finds no room depends on their order; that exactly one does not
         assert len(said_no) == len(refused)
     assert all("The limit for" in (line.refusal or "") for line in said_no)
+
+
+@pytest.mark.parametrize("same_person", [True, False])
+def test_the_limit_of_a_payee_counts_it_under_all_its_names(
+    session: Session,
+    people: world.Cast,
+    ada: Recipient,
+    bob: Recipient,
+    rails: Mapping[str, Rail],
+    clock: world.Clock,
+    same_person: bool,
+) -> None:
+    """The control: two people have a limit each."""
+    ada.person_id = people.officer.id
+    bob.person_id = people.officer.id if same_person else people.second.id
+    for who in (ada, bob):
+        world.owed(session, who, 100_000, by=people.finance, now=clock())
+    set_rule(session, people, RuleKind.RECIPIENT_MONTH_MAX, 199_999, clock)
+    run, _ = runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())
+    refused = [line for line in previews.dry_run(session, run.id, rails=rails, now=clock()) if line.refusal]
+    assert len(refused) == (1 if same_person else 0)
 
 
 def test_a_dry_run_leaves_no_trace(session: Session, draft: Run, rails: Mapping[str, Rail], clock: world.Clock) -> None:
