@@ -29,6 +29,7 @@ import pledge.demo
 import pledge.tasks
 import pledge.views
 from core.books import feeds, sources
+from core.books.between import BetweenOurs
 from core.cli import Commands
 from core.clock import utc_now
 from core.commands import commands as core_commands
@@ -46,7 +47,7 @@ from pledge.services.bank_lines import PayIns
 DOMAINS = (pledge, grants, payouts, compute)
 
 in_development["trial rail"] = ("fake-rail",)
-for source in (PayIns(), BankPayments()):
+for source in (PayIns(), BankPayments(), BetweenOurs()):
     sources.register(source)
 feeds.register_feeds(movements.feeds)
 feeds.register_claimant(PayoutMovements())

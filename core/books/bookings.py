@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit, files, ledger
-from core.books import queries, sources
+from core.books import between, queries, sources
 from core.books.models import BankLine, Direction, Match
 from core.books.sources import Expected, Finding
 from core.errors import DomainError, InvalidInput, NotFound
@@ -46,6 +46,12 @@ class NotSetAside(DomainError):
     """There is not so much money on that account."""
 
     code = "not_set_aside"
+
+
+class FromOurBalance(DomainError):
+    """A provider lists a movement between our balance there and the bank that this line may be."""
+
+    code = "from_our_balance"
 
 
 def confirm(session: Session, line_id: UUID, expected_key: str, *, actor: Person, now: datetime) -> BankLine:
@@ -127,11 +133,13 @@ def set_aside(
 
     Raises:
         LineTaken, DoesNotMeet: it was dealt with, or it is no money in.
+        FromOurBalance: a provider paid just this to us from our own balance there, which the ledger has already.
         InvalidInput: no note.
     """
     line = _open_line(session, line_id, actor=actor, now=now)
     if line.direction is not Direction.IN:
         raise DoesNotMeet("Only money that came in can be set aside.")
+    _require_not_ours(session, line)
     if not note.strip():
         raise InvalidInput("Say what is known and who is being asked.", field="note")
     each = queries.expected_by_key(session, expected_key) if expected_key else None
@@ -149,11 +157,13 @@ def book_fee(session: Session, line_id: UUID, *, note: str, actor: Person, now: 
 
     Raises:
         LineTaken, DoesNotMeet: it was dealt with, or it is no money out.
+        FromOurBalance: a provider received just this from us.
         InvalidInput: no note.
         InsufficientFunds: the ledger knows less cash on this account.
     """
     line = _open_line(session, line_id, actor=actor, now=now)
     _require_out(line, note)
+    _require_not_ours(session, line)
     code = f"expenses:fees:bank:{line.currency.lower()}"
     ledger.ensure_account(session, code, line.currency, normal=Side.DEBIT, name=f"Bank fees, {line.currency}")
     _ensure_bank(session, line)
@@ -238,6 +248,16 @@ def _require_out(line: BankLine, note: str) -> None:
         raise DoesNotMeet("This is for money that went out.")
     if not note.strip():
         raise InvalidInput("Say what it was for.", field="note")
+
+
+def _require_not_ours(session: Session, line: BankLine) -> None:
+    """What moved between two places of ours is in the ledger already; as anything else it would be there twice."""
+    ours = next((each for each in queries.alike(session, line) if each.source == between.NAME), None)
+    if ours is not None:
+        raise FromOurBalance(
+            f"{ours.who} lists {ours.reference} over just {line.money}, which the ledger has already. Confirm that this line is "
+            f"it. If it is something else, deal with the line of {ours.reference} first."
+        )
 
 
 def _require_set_aside(session: Session, code: str, wanted: Money) -> None:

@@ -130,6 +130,11 @@ def expected(session: Session) -> list[Expected]:
     return [each for source in sources.all_sources() for each in source.expected(session)]
 
 
+def alike(session: Session, line: BankLine) -> list[Expected]:
+    """What is expected in the amount and direction of this line."""
+    return [each for each in expected(session) if (each.direction, each.money) == (line.direction, line.money)]
+
+
 def expected_by_key(session: Session, key: str) -> Expected:
     """One thing that is expected.
 

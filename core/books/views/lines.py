@@ -7,7 +7,7 @@ from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from core import audit
-from core.books import bookings, queries
+from core.books import between, bookings, queries
 from core.books.forms import AssignForm, ExpectedForm, FeeForm, LinkForm, SendBackForm, SetAsideForm, UnlinkForm
 from core.books.matching import Suggestion
 from core.books.models import BankLine, Direction
@@ -149,11 +149,13 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
     line = queries.line(session, line_id)
     suggestion = queries.suggestions(session).get(line_id, Suggestion.unknown()) if line.entry_id is None else None
     mentioned = suggestion.expected if suggestion and suggestion.expected else None
+    ours = [each for each in queries.alike(session, line) if each.source == between.NAME] if suggestion else []
     return page(
         "books/line.html",
         form=form,
         line=line,
         explained=explained(suggestion, line, current_person()) if suggestion else None,
+        ours=ours,
         link_form=form if isinstance(form, LinkForm) else _link_form(line, fresh=True),
         set_aside_form=form if isinstance(form, SetAsideForm) else SetAsideForm(
             formdata=None, data={"expected": mentioned.key if mentioned else ""}),

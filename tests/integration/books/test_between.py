@@ -1,0 +1,138 @@
+"""Money between our balance with a provider and our bank is counted once: one entry meets the line and the movement."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pytest
+from sqlalchemy.orm import Session
+from web_client import Client
+
+from core import ledger
+from core.books import bookings, explanations, queries, reconciliation
+from core.books.between import NAME, SaidByProvider
+from core.books.bookings import FromOurBalance
+from core.books.feeds import Seen
+from core.books.matching import Kind
+from core.books.models import BankLine, Match, Subject
+from core.books.sources import Expected
+from core.clock import utc_now
+from core.errors import NotFound
+from core.identity.models import Person
+from core.ledger import Guard, Leg
+from core.money import Money
+from tests.fakes.bank_statements import Ntry
+
+BANK, STRIPE, FUND = "assets:bank:usd", "assets:rail:stripe:usd", "liabilities:fund:open-pledge:usd"
+Read = Callable[..., Sequence[BankLine]]
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages read the wall clock."""
+    return utc_now()
+
+
+@pytest.fixture(autouse=True)
+def paid_in(session: Session, now: datetime) -> None:
+    """$500 that Stripe received for us, told by both."""
+    ledger.ensure_account(session, STRIPE, "USD", normal=ledger.Side.DEBIT, guard=Guard.DEBIT)
+    ledger.ensure_account(session, FUND, "USD", normal=ledger.Side.CREDIT, guard=Guard.CREDIT)
+    ledger.post(
+        session, key="paid-in", kind="test", legs=[Leg(debit=STRIPE, credit=FUND, amount=500_00)], at=now,
+        refs={"rail": "stripe", "balance_transaction": "txn_in"},
+    )  # fmt: skip
+    told(session, "500", "txn_in", now, kind="charge", about="ch_1")
+
+
+def told(session: Session, amount: str, txn: str, now: datetime, *, kind: str = "payout", about: str = "po_1") -> None:
+    reconciliation.take(session, "stripe", [Seen(txn, kind, now, Money.parse(amount, "USD"), about)], now=now)
+    reconciliation.meet(session, "stripe")
+
+
+def ours(session: Session) -> list[Expected]:
+    return [each for each in queries.expected(session) if each.source == NAME]
+
+
+def posted(session: Session, code: str) -> int:
+    return sum(each.posted for each in ledger.balances(session, code))
+
+
+def test_a_payout_of_our_balance_meets_line_and_movement(session: Session, read: Read, finance: Person, now: datetime) -> None:
+    told(session, "-300", "txn_out", now)
+    (line,) = read(Ntry("300.00", "STRIPE PAYOUT"))
+    assert queries.suggestions(session)[line.id].kind is Kind.SAME_AMOUNT
+    (each,) = ours(session)
+    bookings.confirm(session, line.id, each.key, actor=finance, now=now)
+    assert (posted(session, BANK), posted(session, STRIPE), posted(session, FUND)) == (300_00, 200_00, 500_00)
+    assert reconciliation.differences(session) == []
+    assert (line.match, line.note) == (Match.CONFIRMED, "po_1")
+    (entry,) = ledger.entries_for(session, ("balance_transaction", "txn_out"))
+    assert (entry.id, entry.refs["rail"]) == (line.entry_id, "stripe")
+
+
+def test_a_payout_is_neither_set_aside_nor_met_twice(session: Session, read: Read, finance: Person, now: datetime) -> None:
+    told(session, "-300", "txn_out", now)
+    line, other, twin = read(Ntry("300.00", "STRIPE"), Ntry("299.99", "Acme"), Ntry("300.00", "Acme"))
+    with pytest.raises(FromOurBalance, match="po_1"):
+        bookings.set_aside(session, line.id, note="What is it?", actor=finance, now=now)
+    bookings.set_aside(session, other.id, note="Another amount.", actor=finance, now=now)
+    (each,) = ours(session)
+    bookings.confirm(session, line.id, each.key, actor=finance, now=now)
+    with pytest.raises(NotFound):
+        bookings.confirm(session, twin.id, each.key, actor=finance, now=now)
+    bookings.set_aside(session, twin.id, note="Same amount, and the payout has its line.", actor=finance, now=now)
+
+
+def test_what_was_set_aside_before_the_payout_was_known_is_assigned_to_it(
+    session: Session, read: Read, finance: Person, now: datetime
+) -> None:
+    (line,) = read(Ntry("300.00", "STRIPE"))
+    bookings.set_aside(session, line.id, note="Stripe?", actor=finance, now=now)
+    told(session, "-300", "txn_out", now)
+    (aside,), (each,) = queries.set_aside(session), ours(session)
+    bookings.assign(session, aside.code, each.key, actor=finance, now=now)
+    assert (posted(session, BANK), posted(session, STRIPE), queries.set_aside(session)) == (300_00, 200_00, [])
+    assert reconciliation.differences(session) == []
+
+
+def test_a_top_up_leaves_the_bank_and_is_no_fee(session: Session, read: Read, finance: Person, now: datetime) -> None:
+    told(session, "-300", "txn_out", now)
+    came, left = read(Ntry("300.00", "STRIPE"), Ntry("100.00", "STRIPE", sign="DBIT"))
+    bookings.confirm(session, came.id, ours(session)[0].key, actor=finance, now=now)
+    told(session, "100", "txn_up", now, kind="topup", about="tu_1")
+    with pytest.raises(FromOurBalance, match="tu_1"):
+        bookings.book_fee(session, left.id, note="A fee?", actor=finance, now=now)
+    (each,) = ours(session)
+    with pytest.raises(SaidByProvider):
+        bookings.note_sent(session, left.id, each.key, actor=finance, now=now)
+    bookings.confirm(session, left.id, each.key, actor=finance, now=now)
+    assert (posted(session, BANK), posted(session, STRIPE)) == (200_00, 300_00)
+    assert reconciliation.differences(session) == []
+
+
+def test_a_payout_that_two_people_explained_waits_for_no_line(
+    session: Session, read: Read, finance: Person, second: Person, now: datetime
+) -> None:
+    told(session, "-300", "txn_out", now)
+    (each,) = ours(session)
+    made = explanations.explain(session, Subject.OUTSIDE_MOVEMENT, each.id, text="It failed.", actor=finance, now=now)
+    assert len(ours(session)) == 1, "one person's word is not enough"
+    explanations.decide(session, made.id, confirm=True, actor=second, now=now)
+    assert ours(session) == []
+    (line,) = read(Ntry("300.00", "Acme"))
+    bookings.set_aside(session, line.id, note="Asked Acme.", actor=finance, now=now)
+
+
+def test_of_two_payouts_of_one_amount_a_person_chooses(
+    client: Client, session: Session, read: Read, finance: Person, now: datetime
+) -> None:
+    told(session, "-200", "txn_1", now)
+    told(session, "-200", "txn_2", now, about="po_2")
+    (line,) = read(Ntry("200.00", "STRIPE"))
+    client.sign_in(finance)
+    page = client.get(f"/books/lines/{line.id}")
+    assert "More than one thing of this amount is expected" in page.words
+    assert "It came from our own balance at a provider" in page.words
+    page = client.submit(page, "Confirm as po_2", follow=True)
+    assert "It was confirmed as expected" in page.words
+    assert [each.reference for each in ours(session)] == ["po_1"]
