@@ -4,20 +4,21 @@ Whatever is chosen, one line ends with one entry of the ledger that moves just i
 """
 
 import io
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit, files, ledger
-from core.books import between, queries, sources
+from core.books import between, months, queries, sources
 from core.books.models import BankLine, Direction, Match
 from core.books.sources import Expected, Finding
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Person, Role
-from core.ledger import Guard, Leg, Side
+from core.ledger import Guard, Leg, Side, closing
+from core.ledger.models import EntryRow
 from core.money import Money
 
 MATCHING = 0x626F6F6B73
@@ -46,6 +47,12 @@ class NotSetAside(DomainError):
     """There is not so much money on that account."""
 
     code = "not_set_aside"
+
+
+class InClosedMonth(DomainError):
+    """What a month was closed with stays as it is until two people open it."""
+
+    code = "line_in_closed_month"
 
 
 class FromOurBalance(DomainError):
@@ -101,8 +108,10 @@ def link(session: Session, line_id: UUID, entry_id: UUID, *, actor: Person, now:
     Raises:
         LineTaken: line or entry were dealt with meanwhile.
         DoesNotMeet: the entry moves another amount on this account.
+        InClosedMonth: both are of months that are closed.
     """
     line = _open_line(session, line_id, actor=actor, now=now)
+    _require_not_closed_with(session, line, entry_id)
     _meet_entry(session, line, entry_id, Match.LINKED, actor=actor, now=now, note=None)
     return line
 
@@ -113,12 +122,14 @@ def unlink(session: Session, line_id: UUID, *, reason: str, actor: Person, now: 
     Raises:
         LineTaken: it is not linked.
         InvalidInput: no reason.
+        InClosedMonth: a month was closed with this link.
     """
     line = _locked(session, line_id, actor=actor, now=now)
-    if line.match is not Match.LINKED:
+    if line.match is not Match.LINKED or line.entry_id is None:
         raise LineTaken("Only a link can be taken back; what was posted for a line stays with it.")
     if not reason.strip():
         raise InvalidInput("Say why the link was wrong.", field="reason")
+    _require_not_closed_with(session, line, line.entry_id)
     audit.record(session, "bank_line.unlinked", line, actor=actor, at=now, reason=reason.strip(), entry=str(line.entry_id))
     line.entry_id = line.match = line.matched_by_id = line.matched_at = line.note = None
     return line
@@ -234,6 +245,22 @@ def _open_line(session: Session, line_id: UUID, *, actor: Person, now: datetime)
     if line.entry_id is not None:
         raise LineTaken("This line is dealt with: somebody was faster.")
     return line
+
+
+def _require_not_closed_with(session: Session, line: BankLine, entry_id: UUID) -> None:
+    """What a month was closed with stays: a link posts nothing, so the ledger's own door to the past does not see it change.
+
+    A line of a closed month may still meet an entry of an open one: its explanation said that it was to come. Two that both lie
+    behind the door were explained each for itself, and a link that was there at closing is why nobody had to explain anything.
+    """
+    closing.lock(session)  # whoever closes a month just now is done first
+    last = months.last_closed(session)
+    posted_at = session.scalar(select(EntryRow.at).where(EntryRow.id == entry_id))
+    if last is None or posted_at is None:
+        return
+    is_closed = [day <= months.last_day(last.month) for day in (line.booked_on, posted_at.astimezone(UTC).date())]
+    if all(is_closed) if line.matched_at is None else any(is_closed) and line.matched_at <= last.closed_at:
+        raise InClosedMonth(f"{last.month:%B %Y} was closed with this as it is. Two people open it first, under Months.")
 
 
 def _require_same(line: BankLine, each: Expected) -> None:

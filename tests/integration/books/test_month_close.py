@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -10,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import explanations, months
+from core.books import bookings, explanations, months
+from core.books.bookings import InClosedMonth
 from core.books.models import BankLine, Subject
 from core.books.months import ClosedAlready, DifferencesOpen, NotOver, NotTheLast, SameTwo
 from core.clock import utc_now
@@ -49,6 +51,40 @@ def test_a_month_with_an_open_difference_is_not_closed(
         months.close(session, OCTOBER, actor=finance, now=now)
     explanations.decide(session, made.id, confirm=True, actor=second, now=now)
     assert months.close(session, OCTOBER, actor=finance, now=now).explained == 1
+
+
+def test_what_a_month_was_closed_with_is_neither_linked_nor_unlinked(
+    session: Session, read: Callable[..., Sequence[BankLine]], finance: Person, second: Person, now: datetime
+) -> None:
+    """A link posts nothing, so the ledger's trigger does not see it."""
+    for code in ("assets:bank:usd", A):
+        ledger.ensure_account(session, code, "USD", normal=ledger.Side.DEBIT)
+
+    def arrived(key: str, at: datetime) -> UUID:
+        return ledger.post(session, key=key, kind="test", legs=[Leg(debit="assets:bank:usd", credit=A, amount=500)], at=at).id
+
+    entry = arrived("october", IN_OCTOBER)
+    line, twin = read(Ntry("5.00", "x", day="2026-10-31"), Ntry("5.00", "y", day="2026-10-31"))
+    bookings.link(session, line.id, entry, actor=finance, now=now)
+    made = explanations.explain(session, Subject.BANK_LINE, twin.id, text="Ours follows.", actor=finance, now=now)
+    explanations.decide(session, made.id, confirm=True, actor=second, now=now)
+    closed = months.close(session, OCTOBER, actor=finance, now=now)
+    with pytest.raises(InClosedMonth, match="October 2026 was closed with this"):
+        bookings.unlink(session, line.id, reason="It was the other one.", actor=finance, now=now)
+    later = now + timedelta(minutes=1)
+    follows = arrived("november", IN_NOVEMBER)
+    bookings.link(session, twin.id, follows, actor=finance, now=later)
+    bookings.unlink(session, twin.id, reason="It was another one.", actor=finance, now=later)
+    months.ask_reopening(session, closed.id, reason="The other line was it.", actor=finance, now=later)
+    months.reopen(session, closed.id, actor=second, now=later)
+    bookings.unlink(session, line.id, reason="It was the other one.", actor=finance, now=later)
+    made = explanations.explain(session, Subject.BANK_LINE, line.id, text="Nobody knows.", actor=finance, now=later)
+    explanations.decide(session, made.id, confirm=True, actor=second, now=later)
+    made = explanations.explain(session, Subject.ENTRY, entry, text="Nobody knows.", actor=finance, now=later)
+    explanations.decide(session, made.id, confirm=True, actor=second, now=later)
+    months.close(session, OCTOBER, actor=finance, now=later)
+    with pytest.raises(InClosedMonth):
+        bookings.link(session, line.id, entry, actor=finance, now=later)
 
 
 def test_only_finance_closes_and_only_what_is_over(session: Session, finance: Person, editor: Person, now: datetime) -> None:
