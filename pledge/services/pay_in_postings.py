@@ -89,11 +89,7 @@ def settle(session: Session, pay_in: PayIn, *, now: datetime) -> Entry | None:
     if left <= 0:
         return None
     codes = _ensured(session, pay_in)
-    fee = sum(each.fee_minor for each in pay_in.movements if each.kind is MovementKind.ARRIVAL)
-    borne = min(fee, left)
-    legs = _to_fund(session, pay_in, left - borne, codes, from_account=codes.unsettled)
-    if borne:
-        legs.append(Leg(debit=codes.unsettled, credit=codes.borne, amount=borne))
+    legs = _to_fund(session, pay_in, left, codes, from_account=codes.unsettled)
     return _post(session, pay_in, f"pay-in-settled:{pay_in.id}", "pledge.pay_in_settled", legs, now=now)
 
 
@@ -114,10 +110,18 @@ def _incoming(session: Session, pay_in: PayIn, seen: Movement, codes: Accounts) 
 
 
 def _to_fund(session: Session, pay_in: PayIn, amount: int, codes: Accounts, *, from_account: str) -> list[Leg]:
-    """The shortfall first: the fund has given that money away already."""
-    fills = min(shortfall(session, pay_in.instalment.fund, pay_in.currency).amount_minor, amount)
-    wanted = [(codes.shortfall, fills), (codes.fund, amount - fills)]
+    """The fee of receiving first, then the shortfall: the fund has given that money away already."""
+    borne = min(_fee_to_bear(session, pay_in, codes), amount)
+    fills = min(shortfall(session, pay_in.instalment.fund, pay_in.currency).amount_minor, amount - borne)
+    wanted = [(codes.shortfall, fills), (codes.fund, amount - borne - fills), (codes.borne, borne)]
     return [Leg(debit=from_account, credit=code, amount=part) for code, part in wanted if part]
+
+
+def _fee_to_bear(session: Session, pay_in: PayIn, codes: Accounts) -> int:
+    """What is left of the arrival's fee: borne once, by the first money that reaches the fund, be it back from a refund."""
+    fee = sum(each.fee_minor for each in pay_in.movements if each.kind is MovementKind.ARRIVAL)
+    entries = ledger.entries_for(session, ref=("pay_in", str(pay_in.id))) if fee > 0 else []
+    return max(fee - sum(each.amount for entry in entries for each in entry.transfers if each.credit == codes.borne), 0)
 
 
 def _outgoing(session: Session, pay_in: PayIn, seen: Movement, codes: Accounts) -> list[Leg]:

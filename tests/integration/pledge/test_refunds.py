@@ -117,6 +117,39 @@ def test_a_refund_before_the_money_is_ours_takes_from_what_is_unsettled(
     agree(till, codes)
 
 
+@pytest.mark.parametrize("back", ["refund", "dispute"])
+def test_the_fee_of_receiving_is_borne_once_also_by_money_that_comes_back_after_its_day(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund], back: str
+) -> None:
+    row = till.paid(till.announce(paid.instalment.pledge, "700"), "us_bank_account", settled=False)
+    before = posted(session, codes.fund), posted(session, codes.borne)
+    if back == "refund":
+        undo = send_back(row, Money(700_00, "USD")).remote_id
+    else:
+        undo = banks.dispute(till.world, row.payment_id or "")["id"]
+        till.look(row)
+    till.clock.pass_(days=5)
+    till.look(row)
+    assert row.settled_at is not None
+    assert (posted(session, codes.fund), posted(session, codes.borne)) == before, "nothing reached the fund yet"
+
+    if back == "refund":
+        banks.fail_refund(till.world, undo or "")
+    else:
+        banks.decide(till.world, undo or "", won=True)
+    till.look(row)
+    fee = 5_00
+    assert sum(each.fee_minor for each in row.movements) == fee, "the dispute's own came back"
+    assert posted(session, codes.fund) == before[0] + 700_00 - fee
+    assert posted(session, codes.borne) == before[1] + fee
+    agree(till, codes)
+
+    if back == "refund":
+        banks.fail_refund(till.world, send_back(row, Money(1_00, "USD")).remote_id or "")
+        till.look(row)
+        assert posted(session, codes.borne) == before[1] + fee, "once"
+
+
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "500_before", "500_after", "slow"])
 def test_an_unanswered_refund_is_found_out_and_made_once(
     till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund], kind: str
