@@ -47,6 +47,13 @@ def _covers(pay_in: PayIn) -> int:
     return pay_in.kept.amount_minor
 
 
+def may_be_given_up(pay_in: PayIn) -> bool:
+    """Nobody has paid, and nothing is on its way that the provider knows of: the page is open, or a bank transfer is awaited."""
+    if pay_in.status is PayInStatus.PROCESSING:
+        return pay_in.method == "customer_balance" and not pay_in.received and not pay_in.missing_minor
+    return pay_in.status is PayInStatus.OPEN
+
+
 def card_limit_on(limits: Sequence[CardLimit], currency: str, on: date) -> Money:
     """The largest pay-in by card on a day; zero where no limit was ever set."""
     known = [each for each in limits if each.currency == currency and each.valid_from <= on]

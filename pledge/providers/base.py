@@ -164,6 +164,9 @@ class Provider(Protocol):
     def close_page(self, session_id: str) -> None:
         """Nobody can pay there any more; nothing to do if it is closed or paid. Raises ProviderSilent, ProviderRefused."""
 
+    def cancel(self, payment_id: str) -> None:
+        """Stop waiting for a payment; nothing to do if it came or was cancelled. Raises ProviderSilent, ProviderRefused."""
+
     def look(self, session_id: str) -> Snapshot:
         """What is true now. Raises ProviderSilent, ProviderRefused."""
 

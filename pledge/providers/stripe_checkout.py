@@ -110,6 +110,14 @@ class StripeProvider:
         except stripe.StripeError as error:
             self._translate(error)
 
+    def cancel(self, payment_id: str) -> None:
+        try:
+            self._stripe.v1.payment_intents.cancel(payment_id, {"cancellation_reason": "abandoned"})
+        except stripe.StripeError as error:
+            # It came meanwhile, or was cancelled before; the look that follows says which.
+            if stripe_api.blames(error) != "payment_intent_unexpected_state":
+                self._translate(error)
+
     def look(self, session_id: str) -> Snapshot:
         try:
             session = self._stripe.v1.checkout.sessions.retrieve(

@@ -178,6 +178,21 @@ def never_opened(session: Session, pay_in_id: UUID, *, now: datetime) -> None:
         audit.record(session, "pay_in.expired", pay_in, actor=None, at=now)
 
 
+def give_up(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) -> PayIn:
+    """Note that the company will not pay it; the provider closes the page or cancels the payment next, then it is looked at.
+
+    Raises:
+        NotPayable: something came of it already.
+    """
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    member = pay_in.instalment.member
+    access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=member.organisation_id, on=now.date())
+    if not policy.may_be_given_up(pay_in):
+        raise NotPayable("This payment is on its way or ended. Once it is there, finance can send it back.")
+    audit.record(session, "pay_in.given_up", pay_in, actor=actor, at=now)
+    return pay_in
+
+
 def look(
     sessions: Sessions,
     provider: Provider,

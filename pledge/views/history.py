@@ -33,6 +33,7 @@ WORDS = {
     "pay_in.disputed": "Online payment disputed by the bank",
     "pay_in.expired": "Online payment page closed, unpaid",
     "pay_in.failed": "Online payment did not come",
+    "pay_in.given_up": "Online payment given up by the company",
     "pay_in.lost": "Online payment taken back by the bank",
     "pay_in.not_as_asked": "Online payment is not what was asked for, and not booked",
     "pay_in.paid": "Online payment arrived",

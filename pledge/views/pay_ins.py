@@ -74,20 +74,26 @@ def look_again(slug: str, instalment_id: UUID) -> ResponseReturnValue:
 @bp.post("/company/<slug>/instalments/<uuid:instalment_id>/closing")
 @signed_in
 def close_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
-    """Close a page that nobody has paid at, for instance to send a transfer instead."""
+    """Close a page that nobody has paid at, or cancel a transfer that nobody sent, for instance to pay another way."""
     row = _of(slug, instalment_id)
     try:
         provider = providers.required()
-        open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN), None)
-        if open_one is not None:
-            pay_in_id, session_id = open_one.id, open_one.session_id
+        unpaid = next((each for each in row.pay_ins if policy.may_be_given_up(each)), None)
+        if unpaid is not None:
+            given_up = pay_ins.give_up(db(), unpaid.id, actor=current_person(), now=utc_now())
+            pay_in_id, session_id, waits = given_up.id, given_up.session_id, given_up.status is PayInStatus.PROCESSING
+            payment_id = given_up.payment_id
             before = pay_ins.watched(db(), pay_in_id)
             db().commit()
             if session_id is None:
                 pay_ins.never_opened(db(), pay_in_id, now=utc_now())
             else:
-                provider.close_page(session_id)
-                pay_ins.apply(db(), pay_in_id, provider.look(session_id), looks=before.looks, now=utc_now())
+                if waits and payment_id is not None:
+                    provider.cancel(payment_id)
+                else:
+                    provider.close_page(session_id)
+                if not pay_ins.apply(db(), pay_in_id, provider.look(session_id), looks=before.looks, now=utc_now()):
+                    _look_soon(row)
     except DomainError as error:
         db().rollback()
         return _page(_of(slug, instalment_id), error)
@@ -124,6 +130,7 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         provider=provider,
         taken=provider is not None and row.currency in provider.currencies,
         open_pay_in=open_one if open_one is not None and open_one.page_url else None,
+        awaited=next((each for each in row.pay_ins if each is not open_one and policy.may_be_given_up(each)), None),
         outstanding=outstanding,
         parts=unopened + policy.parts(outstanding),
         payable=row.status in pay_ins.PAYABLE

@@ -12,6 +12,7 @@ from tests.fakes.stripe.world import Object, Parameters, Refusal, World, within
 
 CHARGE_MAX = 99_999_999
 SESSION_SECONDS = 24 * 3600
+CANCELABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"})
 AVAILABLE_AFTER = {"card": 2 * 86_400, "us_bank_account": 4 * 86_400, "customer_balance": 0}
 """Seconds from a payment's success until its money may be used. A world can have its own."""
 
@@ -177,6 +178,21 @@ def expire_session(world: World, given: Parameters, *, base: str, session: str) 
 @route("GET", "/v1/payment_intents/{intent}")
 def retrieve_intent(world: World, given: Parameters, *, base: str, intent: str) -> Object:
     return world.get("payment_intent", intent, param="intent")
+
+
+@route("POST", "/v1/payment_intents/{intent}/cancel")
+def cancel_intent(world: World, given: Parameters, *, base: str, intent: str) -> Object:
+    found = world.get("payment_intent", intent, param="intent")
+    if found["status"] not in CANCELABLE:
+        raise Refusal(
+            400, f"You cannot cancel this PaymentIntent because it has a status of {found['status']}.",
+            code="payment_intent_unexpected_state",
+        )  # fmt: skip
+    found.update(
+        status="canceled", canceled_at=world.now(), cancellation_reason=given.get("cancellation_reason"), next_action=None
+    )
+    world.notify("payment_intent.canceled", found)
+    return found
 
 
 @route("GET", "/v1/charges/{charge}")

@@ -40,6 +40,7 @@ TYPES: Mapping[str, type | None] = {
     "GET /v1/checkout/sessions/{session}": checkout.SessionRetrieveParams,
     "POST /v1/checkout/sessions/{session}/expire": checkout.SessionExpireParams,
     "GET /v1/payment_intents/{intent}": typed.PaymentIntentRetrieveParams,
+    "POST /v1/payment_intents/{intent}/cancel": typed.PaymentIntentCancelParams,
     "GET /v1/charges/{charge}": typed.ChargeRetrieveParams,
     "POST /v1/refunds": typed.RefundCreateParams,
     "GET /v1/refunds": typed.RefundListParams,

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.config import settings
 from core.identity.models import Person
-from pledge.models import PayInStatus, PledgeInstalment
+from pledge.models import InstalmentStatus, PayInStatus, PledgeInstalment
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout
 from tests.fakes.stripe.webhooks import delivery
@@ -50,6 +50,45 @@ def test_a_page_can_be_closed_to_send_a_transfer_instead(
     page = client.submit(page, "Close the page", follow=True)
     assert running.pay_ins[0].status is PayInStatus.EXPIRED
     assert "Send it to our bank instead" in page.words
+
+
+def test_a_transfer_that_nobody_sends_is_given_up_and_another_way_is_open(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person
+) -> None:
+    client.sign_in(editor)
+    row = wall.open(running)
+    payment = wall.choose(row, "customer_balance")
+    wall.look(row)
+    wall.server.faults = [Fault("cut_before", times=1)]
+    page = client.submit(client.get(place), "Give it up")
+    assert (page.status, row.status) == (503, PayInStatus.PROCESSING)
+    page = client.submit(page, "Give it up", follow=True)
+    assert (row.status, wall.world.objects[payment]["status"]) == (PayInStatus.FAILED, "canceled")
+    assert "Give it up" not in page.words
+    client.submit(page, "Send a bank transfer instead")
+    assert running.status is InstalmentStatus.AWAITING_PAYMENT
+    assert "Send it to our bank instead" in client.get(place).words
+    page = client.submit(client.get(place), "Pay $5,000.00", follow=True)
+    assert running.pay_ins[1].status is PayInStatus.OPEN
+
+
+@pytest.mark.parametrize("amount", [None, 4_000_00])
+def test_a_transfer_that_came_before_it_was_given_up_stays(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person, amount: int | None
+) -> None:
+    """All of it: the page is of before it came. A part of it: there is nothing to press any more."""
+    client.sign_in(editor)
+    row = wall.open(running)
+    payment = wall.choose(row, "customer_balance")
+    wall.look(row)
+    page = client.get(place)
+    checkout.arrive(wall.world, payment, amount)
+    if amount is None:
+        client.submit(page, "Give it up", follow=True)
+        assert (row.status, row.received.amount_minor) == (PayInStatus.SETTLED, 5_000_00)
+    else:
+        wall.look(row)
+        assert "Give it up" not in client.get(place).words
 
 
 def test_a_silent_or_refusing_stripe_is_said_on_the_page_and_nothing_is_lost(
