@@ -59,6 +59,7 @@ class MovementKind(enum.StrEnum):
     REFUND_FAILED = "refund_failed"  # what was refunded came back to us
     DISPUTE = "dispute"  # taken back by the payer's bank
     REINSTATED = "reinstated"  # given back to us after a dispute
+    FEE = "fee"  # nothing but a fee, of a dispute say, or one given back
 
 
 class PayIn(Base):
@@ -158,7 +159,8 @@ class PayInMovement(Base):
 
     __tablename__ = "pay_in_movement"
     __table_args__ = (
-        CheckConstraint("gross_minor <> 0", name="something_moved"),
+        CheckConstraint("(gross_minor = 0) = (kind = 'fee')", name="only_fees_move_nothing"),
+        CheckConstraint("gross_minor <> 0 OR fee_minor <> 0", name="something_moved"),
         CheckConstraint("(gross_minor > 0) = (kind IN ('arrival', 'refund_failed', 'reinstated'))", name="direction"),
         Index("uq_pay_in_movement_arrival", "pay_in_id", unique=True, postgresql_where="kind = 'arrival'"),
     )

@@ -229,8 +229,9 @@ class StripeProvider:
         disputes = self._disputes(payment_id)
         for dispute in disputes:
             movements += [
-                _movement(each, MovementKind.DISPUTE if each["amount"] < 0 else MovementKind.REINSTATED)
+                _movement(each, _of_dispute(each["amount"]))
                 for each in dispute["balance_transactions"]
+                if each["amount"] or each["fee"]
             ]
         return {
             "movements": movements,
@@ -309,6 +310,12 @@ def _movement(found: Mapping[str, Any], kind: MovementKind) -> Movement:
         happened_at=_moment(found["created"]),
         available_at=_moment(found["available_on"]),
     )
+
+
+def _of_dispute(amount: int) -> MovementKind:
+    if amount == 0:
+        return MovementKind.FEE
+    return MovementKind.DISPUTE if amount < 0 else MovementKind.REINSTATED
 
 
 def _refund(found: Mapping[str, Any]) -> RefundSeen:

@@ -76,6 +76,16 @@ def decide(world: World, dispute_id: str, *, won: bool) -> Object:
         return found
 
 
+def charge_for_dispute(world: World, dispute_id: str, fee: int = DISPUTE_FEE) -> Object:
+    """A movement that is nothing but the fee of a dispute."""
+    with world.lock:
+        found = world.get("dispute", dispute_id)
+        moved = world.move("adjustment", 0, found["currency"], source=dispute_id, category="dispute", fee=fee)
+        found["balance_transactions"].append(moved)
+        world.notify("charge.dispute.updated", found)
+        return found
+
+
 @route("POST", "/v1/refunds")
 def create_refund(world: World, given: Parameters, *, base: str) -> Object:
     intent = world.get("payment_intent", given["payment_intent"], param="payment_intent")

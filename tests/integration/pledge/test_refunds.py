@@ -17,7 +17,7 @@ from core.identity.models import Person, Role
 from core.ledger import Leg, Side
 from core.money import Money
 from pledge import queries
-from pledge.models import InstalmentStatus, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
+from pledge.models import InstalmentStatus, MovementKind, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
 from pledge.providers.base import ProviderSilent
 from pledge.services import refunds
 from pledge.services.pay_in_postings import Accounts
@@ -234,6 +234,25 @@ def test_a_dispute_takes_the_money_and_a_won_one_brings_it_back(
     till.look(paid)
     assert (paid.status, posted(session, codes.fund), posted(session, codes.fees)) == (PayInStatus.SETTLED, before, 10_00)
     assert paid.instalment.status is InstalmentStatus.SETTLED
+    agree(till, codes)
+
+
+def test_a_movement_of_nothing_but_a_fee_is_booked_and_what_comes_after_it_too(
+    session: Session, till: Till, paid: PayIn, codes: Accounts
+) -> None:
+    dispute = banks.dispute(till.world, paid.payment_id or "")
+    banks.charge_for_dispute(till.world, dispute["id"])
+    till.look(paid)
+    fund = posted(session, codes.fund)
+    assert [each.fee_minor for each in paid.movements if each.kind is MovementKind.FEE] == [15_00]
+    assert posted(session, codes.fees) == 5_00 + 5_00 + 15_00 + 15_00
+    agree(till, codes)
+    banks.charge_for_dispute(till.world, dispute["id"], fee=-15_00)
+    banks.decide(till.world, dispute["id"], won=True)
+    till.look(paid)
+    assert (paid.status, posted(session, codes.fund), posted(session, codes.fees)) == (
+        PayInStatus.SETTLED, fund + 5_000_00, 10_00,
+    )  # fmt: skip
     agree(till, codes)
 
 
