@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from core.audit import Event
 from core.db import Base
@@ -316,12 +316,18 @@ def instalment_by_reference(session: Session, reference: str) -> PledgeInstalmen
 
 
 def locked_instalment(session: Session, instalment_id: UUID) -> PledgeInstalment:
-    """The instalment, locked: it is confirmed once.
+    """The instalment, locked: it is confirmed once. Its pay-ins are read again too: what it counts for depends on all of them.
 
     Raises:
         NotFound: no such instalment.
     """
-    found = session.get(PledgeInstalment, instalment_id, with_for_update={"of": PledgeInstalment}, populate_existing=True)
+    found = session.get(
+        PledgeInstalment,
+        instalment_id,
+        options=[selectinload(PledgeInstalment.pay_ins).selectinload(PayIn.movements)],
+        with_for_update={"of": PledgeInstalment},
+        populate_existing=True,
+    )
     if found is None:
         raise NotFound("There is no such instalment.")
     return found

@@ -341,6 +341,23 @@ def test_an_older_answer_is_not_applied_over_a_newer_one(till: Till, instalment:
     assert row.status is PayInStatus.PAID
 
 
+def test_a_part_that_settles_while_another_is_looked_at_stays_counted(session: Session, till: Till, pledge: Pledge) -> None:
+    """As a view does it: its session keeps what it read before Stripe was asked."""
+    instalment = till.announce(pledge, "1000000.50")
+    first = till.paid(instalment, "us_bank_account", settled=False)
+    second = till.open(instalment)
+    session.expire_on_commit = False
+    before = pay_ins.watched(session, second.id)
+    assert [(each.settled_at, len(each.movements)) for each in instalment.pay_ins] == [(None, 1), (None, 0)]
+    session.commit()
+    till.clock.pass_(days=5)
+    pay_ins.look(till.sessions, till.provider, first.id, clock=till.clock)
+    seen = till.provider.look(second.session_id or "")
+    assert pay_ins.apply(session, second.id, seen, looks=before.looks, now=till.clock())
+    (payment,) = queries.payments_of(session, pledge)
+    assert (payment.money, payment.superseded_at) == (first.money, None)
+
+
 def test_unsettled_money_cannot_be_granted(session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts) -> None:
     till.paid(instalment, settled=False)
     ledger.ensure_account(session, "liabilities:programme:x:usd", "USD", normal=Side.CREDIT)
