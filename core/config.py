@@ -13,6 +13,8 @@ from core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds app.py, templates/ and migrations/."""
+SIGNING_SECRET_LENGTH_MIN = 16
+"""Of a webhook's secret, with its prefix. Stripe's are longer."""
 
 
 class Environment(enum.StrEnum):
@@ -128,8 +130,10 @@ class Settings(BaseSettings):
     @field_validator("pledgeworks_stripe_webhook_secrets")
     @classmethod
     def _signing_secrets(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not all(each.strip().startswith("whsec_") for each in given.get_secret_value().split(",")):
-            raise ValueError("each signing secret starts with whsec_; the dashboard shows it beside the endpoint")
+        """The prefix alone would be a key that everybody knows."""
+        secrets = given.get_secret_value().split(",") if given is not None else []
+        if not all(each.strip().startswith("whsec_") and len(each.strip()) >= SIGNING_SECRET_LENGTH_MIN for each in secrets):
+            raise ValueError("each signing secret starts with whsec_, and goes on; the dashboard shows it beside the endpoint")
         return given
 
     @field_validator("pledgeworks_stripe_url")

@@ -8,7 +8,9 @@ import pytest
 import stripe
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from core.config import Settings
 from pledge.providers.stripe_signature import BadSignature, notice_from
 from tests.fakes.stripe.webhooks import SECRET, delivery
 
@@ -97,3 +99,12 @@ def test_whatever_comes_in_is_refused_and_never_breaks(body: bytes, header: str,
     stamp = int(NOW.timestamp())
     with pytest.raises(BadSignature):
         notice_from(body, f"t={stamp},v1={header}", secrets=[SECRET], now=NOW)
+
+
+@pytest.mark.parametrize("value", ["whsec_", "whsec_ ,whsec_a_secret_of_length", "whsec_short", "a_secret_of_some_length"])
+def test_a_setting_that_is_no_secret_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("PLEDGEWORKS_STRIPE_WEBHOOK_SECRETS", value)
+    with pytest.raises(ValidationError, match="each signing secret starts with whsec_, and goes on"):
+        Settings()
+    monkeypatch.setenv("PLEDGEWORKS_STRIPE_WEBHOOK_SECRETS", "whsec_a_secret_of_length, whsec_another_of_length")
+    assert Settings().pledgeworks_stripe_webhook_secrets is not None
