@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from core.errors import NotFound
@@ -178,6 +178,7 @@ def attempts_for_people(session: Session) -> Sequence[PayoutAttempt]:
         .where(PayoutAttempt.state.in_([AttemptState.UNKNOWN, AttemptState.HUMAN]))
         .options(
             joinedload(PayoutAttempt.payout).joinedload(Payout.recipient),
+            joinedload(PayoutAttempt.payout).joinedload(Payout.destination),
             joinedload(PayoutAttempt.payout).joinedload(Payout.run),
             selectinload(PayoutAttempt.resolutions).joinedload(Resolution.evidence),
             selectinload(PayoutAttempt.resolutions).joinedload(Resolution.proposed_by),
@@ -311,15 +312,37 @@ def notices(session: Session, recipient_id: UUID | None = None) -> Sequence[Noti
 
 
 def waiting_for_file(session: Session, rail: str = "bank_file") -> list[tuple[Money, int]]:
-    """Payments that wait for the rail's next file, per currency: (sum, number)."""
+    """Payments that go into the rail's next file, per currency: (sum, number)."""
     rows = session.execute(
         select(Payout.currency, func.sum(Payout.amount_minor - Payout.carried_minor), func.count())
-        .join(PayoutAttempt, PayoutAttempt.payout_id == Payout.id)
-        .where(PayoutAttempt.rail == rail, PayoutAttempt.state == AttemptState.SENDING, PayoutAttempt.bank_file_id.is_(None))
+        .where(Payout.id.in_(_for_file(rail, stopped=False)))
         .group_by(Payout.currency)
         .order_by(Payout.currency)
     )
     return [(Money(int(total), currency), count) for currency, total, count in rows]
+
+
+def left_out_of_files(session: Session, rail: str = "bank_file") -> Sequence[Payout]:
+    """What no file takes along, because its payee is on hold or its destination out of use."""
+    return session.scalars(
+        select(Payout)
+        .where(Payout.id.in_(_for_file(rail, stopped=True)))
+        .options(joinedload(Payout.recipient), joinedload(Payout.destination))
+        .order_by(Payout.due_on, Payout.id)
+    ).all()
+
+
+def _for_file(rail: str, *, stopped: bool) -> Select[UUID]:
+    """The payouts that wait for a rail's next file: those it leaves out, or the others."""
+    left_out = or_(Recipient.held_reason.is_not(None), Destination.retired_at.is_not(None))
+    return (
+        select(Payout.id)
+        .join(PayoutAttempt, PayoutAttempt.payout_id == Payout.id)
+        .join(Recipient, Recipient.id == Payout.recipient_id)
+        .join(Destination, Destination.id == Payout.destination_id)
+        .where(PayoutAttempt.rail == rail, PayoutAttempt.state == AttemptState.SENDING, PayoutAttempt.bank_file_id.is_(None))
+        .where(left_out if stopped else ~left_out)
+    )
 
 
 def bank_files(session: Session, rail: str = "bank_file") -> Sequence[BankFile]:

@@ -33,7 +33,7 @@ from payouts.rails import bank_file, github_sponsors
 from payouts.rails.bank_file import Answer, AnswerLine, BankFileRail, read_answers
 from payouts.rails.base import Instruction, Receipt
 from payouts.rails.github_sponsors import GitHubSponsorsRail
-from payouts.services import controls, records, resolutions, sending
+from payouts.services import controls, readiness, records, resolutions, sending
 
 LINES_MAX = 5_000
 
@@ -68,8 +68,10 @@ class AnswerDoesNotFit(InvalidInput):
 def export(session: Session, *, currency: str, actor: Person, now: datetime, rail: str = BankFileRail.name) -> BankFile:
     """Put every waiting payment of a currency on a rail into one file. From then on each of them may be carried out.
 
+    One to a payee on hold, or to a destination out of use, is passed over and says why; it can be taken back.
+
     Raises:
-        NothingToExport: none waits.
+        NothingToExport: none waits that may leave.
         RailStopped: the kill switch is on.
     """
     writer = WRITERS[rail]
@@ -87,8 +89,16 @@ def export(session: Session, *, currency: str, actor: Person, now: datetime, rai
         .limit(LINES_MAX)
         .with_for_update(of=[Payout, PayoutAttempt])
     ).all()
+    # Looked at in one order by everybody, so that two exports can't wait for each other's payees.
+    refusals = {each.id: readiness.why_not(session, each.payout, now=now) for each in sorted(waiting, key=_payee)}
+    for attempt in waiting:
+        refusal = refusals[attempt.id]
+        attempt.payout.blocked_reason = refusal.message if refusal is not None else None
+    waiting = [attempt for attempt in waiting if refusals[attempt.id] is None]
     if not waiting:
-        raise NothingToExport(f"No payment in {currency} waits for a file; send a run with such lines first.")
+        raise NothingToExport(
+            f"No payment in {currency} that may leave waits for a file; send a run with such lines, or take back what is held."
+        )
     instructions = [Instruction.from_parameters(attempt.parameters) for attempt in waiting]
     content = writer.write(instructions)
     stored = files.store(
@@ -118,6 +128,10 @@ def export(session: Session, *, currency: str, actor: Person, now: datetime, rai
         )
     audit.record(session, f"{writer.thing}.made", made, actor=actor, at=now, lines=made.line_count, total=str(made.total))
     return made
+
+
+def _payee(attempt: PayoutAttempt) -> UUID:
+    return attempt.payout.recipient_id
 
 
 def import_answers(session: Session, stored: StoredFile, *, actor: Person, now: datetime) -> BankImport:

@@ -5,7 +5,7 @@ does not, nothing does.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -23,9 +23,8 @@ from payouts.models import (
     RunStatus,
 )
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
-from payouts.policies.ways import held_words, second_look_words
 from payouts.rails.base import Capabilities, Instruction, Rail
-from payouts.services import controls, documents, fitting
+from payouts.services import controls, documents, fitting, readiness
 
 TURN_PAUSE = timedelta(seconds=2)
 UNANSWERED_PAUSE = timedelta(minutes=1)
@@ -35,18 +34,6 @@ class NotAsApproved(DomainError):
     """What would be sent is not what was approved."""
 
     code = "not_as_approved"
-
-
-class DestinationNotReady(DomainError):
-    """The recipient's destination was changed, or cools off."""
-
-    code = "destination_not_ready"
-
-
-class PayeeHeld(DomainError):
-    """Nothing is paid to this recipient until an approver lifts the hold."""
-
-    code = "payee_held"
 
 
 class WaitsForCanary(DomainError):
@@ -128,7 +115,7 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
     """
     rail = _rail(payout, rails)
     controls.require_running(session, rail.name)
-    _require_ready(session, payout, now=now)
+    readiness.require(session, payout, now=now)
     controls.lock_limits(session, payout.currency)
     for usage in controls.usages(session, payout, now=now):
         usage.require()
@@ -190,9 +177,11 @@ def mark_sent(session: Session, claimed: Claim, *, capabilities: Capabilities, n
 
     Raises:
         RailStopped: the kill switch is on; nothing was counted.
+        DestinationNotReady, PayeeHeld: the payee was held, or the destination taken out of use, since the claim.
         WaitsForTurn: the rail takes one at a time, and it is another's turn; nothing was counted.
     """
     controls.require_running(session, claimed.rail)
+    readiness.require(session, session.get_one(Payout, claimed.payout_id), now=now)
     if capabilities.one_at_a_time:
         _require_alone(session, claimed, capabilities, now=now)
     counted = session.execute(
@@ -263,31 +252,12 @@ def bank_account(currency: str) -> str:
     return f"assets:bank:{currency.lower()}"
 
 
-def _require_ready(session: Session, payout: Payout, *, now: datetime) -> None:
-    destination = payout.destination
-    assert destination is not None, "an approved payout has a destination"
-    session.refresh(destination)
-    if destination.retired_at is not None:
-        raise DestinationNotReady(
-            f"{payout.recipient.name} changed its payment details; take the payout back, so that the new ones are approved."
-        )
-    if now < destination.usable_from:
-        raise DestinationNotReady(
-            f"The new payment details of {payout.recipient.name} cool off until {destination.usable_from:%Y-%m-%d %H:%M} UTC."
-        )
-    if destination.look is None:
-        raise DestinationNotReady(second_look_words(payout.recipient.name))
-    session.refresh(payout.recipient, ["held_reason"])
-    if payout.recipient.held_reason is not None:
-        raise PayeeHeld(held_words(payout.recipient.name, payout.recipient.held_reason))
-
-
 def _next_attempt(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now: datetime) -> PayoutAttempt:
     """Another attempt under the same hold, with a new key: the last one certainly moved no money."""
     rail = _rail(payout, rails)
     controls.require_running(session, rail.name)
     require_turn(session, payout)
-    _require_ready(session, payout, now=now)
+    readiness.require(session, payout, now=now)
     return _new_attempt(session, payout, rail, now=now)
 
 
@@ -327,7 +297,11 @@ def _take(session: Session, attempt: PayoutAttempt, *, rails: Mapping[str, Rail]
     rail = rails.get(attempt.rail)
     if rail is None:
         return Wait(None, f"The rail “{attempt.rail}” is not part of this installation.")
-    todo: Next = next_step(known(attempt), rail.capabilities, rules, now)
+    capabilities = rail.capabilities
+    if attempt.sends > attempt.declined and readiness.why_not(session, attempt.payout, now=now) is not None:
+        # Sending the same key again would pay if the first send never arrived; a look-up finds out as well, and pays nothing.
+        capabilities = replace(capabilities, idempotent=False)
+    todo: Next = next_step(known(attempt), capabilities, rules, now)
     if todo.step is Step.WAIT:
         return Wait(todo.until, "Too early to conclude anything.")
     if todo.step in {Step.NOTHING, Step.PEOPLE}:

@@ -26,6 +26,7 @@ from payouts.rails.base import FollowedRail, NetworkRail, Rail
 from payouts.services import claims, records, runs, sending
 from payouts.services.claims import Claim, Wait, WaitsForTurn
 from payouts.services.controls import RailStopped
+from payouts.services.readiness import DestinationNotReady, PayeeHeld
 
 log = structlog.get_logger()
 
@@ -88,7 +89,7 @@ class Engine:
         try:
             with self.sessions() as session:
                 ours = claims.mark_sent(session, claimed, capabilities=rail.capabilities, now=self.clock())
-        except RailStopped as stopped:
+        except (RailStopped, DestinationNotReady, PayeeHeld) as stopped:
             with self.sessions() as session:
                 claims.release(session, claimed)
             return self._blocked(claimed.payout_id, stopped)

@@ -126,13 +126,15 @@ def remove_destination(session: Session, destination_id: UUID, *, reason: str, a
     """
     if not reason.strip():
         raise InvalidInput("Say why nothing more goes there.", field="reason")
-    place = session.scalars(
-        select(Destination).where(Destination.id == destination_id, Destination.retired_at.is_(None)).with_for_update()
-    ).one_or_none()
+    in_use = select(Destination).where(Destination.id == destination_id, Destination.retired_at.is_(None))
+    found = session.scalars(in_use).one_or_none()
+    if found is None:
+        raise NotFound("There is no such destination in use.")
+    recipient = session.get_one(Recipient, found.recipient_id, with_for_update=True)  # before the destination, as everywhere
+    place = session.scalars(in_use.with_for_update().execution_options(populate_existing=True)).one_or_none()
     if place is None:
         raise NotFound("There is no such destination in use.")
     place.retired_at = now
-    recipient = place.recipient
     session.flush()
     if recipient.preferred_rail == place.rail and not _has_place(session, recipient, place.rail):
         recipient.preferred_rail = None

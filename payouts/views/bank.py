@@ -88,6 +88,7 @@ def _bank(form: AnswersForm | BankFileForm) -> ResponseReturnValue:
         form=form,
         answers_form=form if isinstance(form, AnswersForm) else AnswersForm(formdata=None),
         waiting=queries.waiting_for_file(db()),
+        held_back=queries.left_out_of_files(db()),
         bank_files=queries.bank_files(db()),
         imports=queries.bank_imports(db()),
         words=COUNT_WORDS,

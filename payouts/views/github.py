@@ -116,6 +116,7 @@ def _list(form: BankFileForm) -> ResponseReturnValue:
         "payouts/github.html",
         form=form,
         waiting=queries.waiting_for_file(db(), name),
+        held_back=queries.left_out_of_files(db(), name),
         sponsor_files=queries.bank_files(db(), name),
         open_files={each.id for each in sponsor_files.open_files(db())},
         configured=rails.github() is not None,

@@ -18,7 +18,7 @@ from payouts.models import Alarm, AttemptState, Payout, PayoutRule, PayoutStatus
 from payouts.rails.base import Rail
 from payouts.rails.fake import address_file
 from payouts.rails.fake_server import Behaviour, FakeRailServer, Fault
-from payouts.services import controls, runs
+from payouts.services import controls, holds, runs
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 
@@ -317,6 +317,30 @@ def test_a_recipient_gets_a_destination_and_is_told_of_a_change(
     assert "Tell nora@example.org" not in page.words
     assert "Nora" in client.get("/payouts/recipients?q=nor").words
     assert "Nobody by that name" in client.get("/payouts/recipients?q=zzz").words
+
+
+def test_the_console_says_not_to_pay_a_payee_on_hold(
+    client: Client,
+    session: Session,
+    people: world.Cast,
+    owe: Callable[..., Payout],
+    rails: Mapping[str, Rail],
+    drive: Callable[[Payout], None],
+    now: datetime,
+) -> None:
+    by_hand = owe(rail="manual", details={"holder": "Ada", "bank": "Sparkasse", "account": "DE89370400440532013000"})
+    in_file = owe("Bea", rail="bank_file", details={"iban": "DE89370400440532013000"})
+    sent(session, people, rails, now)
+    for payout in (by_hand, in_file):
+        drive(payout)
+        holds.hold(session, payout.recipient, reason="Called: not her account.", actor=people.approver, now=now)
+    client.sign_in(people.finance)
+    assert "Don’t pay it. Nothing is paid to Ada for now: Called: not her account." in client.get("/payouts/unknown").words
+    assert "Don’t pay it by hand." in client.get(f"/payouts/{by_hand.id}").words
+    assert "No file takes it along." in client.get(f"/payouts/{in_file.id}").words
+    page = client.get("/payouts/bank")
+    assert "No payment waits." in page.words
+    assert "Nothing is paid to Bea for now" in page.words
 
 
 def test_a_bank_file_goes_out_and_the_answer_comes_in(

@@ -1,0 +1,62 @@
+"""Whether a payout's money may go where it was approved to go, asked under lock at each moment from which it may leave."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import DomainError
+from payouts.models import Destination, Payout, Recipient
+from payouts.policies.ways import held_words, second_look_words
+
+
+class DestinationNotReady(DomainError):
+    """The recipient's destination was changed, or cools off."""
+
+    code = "destination_not_ready"
+
+
+class PayeeHeld(DomainError):
+    """Nothing is paid to this recipient until an approver lifts the hold."""
+
+    code = "payee_held"
+
+
+def require(session: Session, payout: Payout, *, now: datetime) -> None:
+    """Nothing keeps this payout from its destination. Whoever holds the payee or retires the destination waits for our commit.
+
+    Raises:
+        DestinationNotReady: the destination is out of use, cools off, or nobody compared it.
+        PayeeHeld: nothing is paid to this recipient.
+    """
+    refusal = why_not(session, payout, now=now)
+    if refusal is not None:
+        raise refusal
+
+
+def why_not(session: Session, payout: Payout, *, now: datetime) -> DomainError | None:
+    """What `require` raises, or None. Locks the recipient before the destination, as whoever changes them does."""
+    recipient, destination = payout.recipient, payout.destination
+    assert destination is not None, "an approved payout has a destination"
+    for row in (recipient, destination):
+        table = type(row)
+        session.execute(
+            select(table).where(table.id == row.id).with_for_update(read=True, of=table).execution_options(populate_existing=True)
+        )
+    return _refusal(recipient, destination, now=now)
+
+
+def _refusal(recipient: Recipient, destination: Destination, *, now: datetime) -> DomainError | None:
+    if destination.retired_at is not None:
+        return DestinationNotReady(
+            f"{recipient.name} changed its payment details; take the payout back, so that the new ones are approved."
+        )
+    if now < destination.usable_from:
+        return DestinationNotReady(
+            f"The new payment details of {recipient.name} cool off until {destination.usable_from:%Y-%m-%d %H:%M} UTC."
+        )
+    if destination.look is None:
+        return DestinationNotReady(second_look_words(recipient.name))
+    if recipient.held_reason is not None:
+        return PayeeHeld(held_words(recipient.name, recipient.held_reason))
+    return None
