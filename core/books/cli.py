@@ -29,9 +29,10 @@ def books() -> None:
 @books.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--account", help="For a CSV file: the name of the bank account it is of.")
+@click.option("--are-others", is_flag=True, help="Lines that equal those of another statement are other movements: you looked.")
 @actor_option
 @json_option
-def import_command(file: Path, account: str | None, actor: str, as_json: bool) -> None:
+def import_command(file: Path, account: str | None, are_others: bool, actor: str, as_json: bool) -> None:
     """Read a bank statement, CAMT.053 or CSV: all of it, or nothing. Lines that are here already are passed over.
 
     Nothing settles by itself: people confirm each line under Books.
@@ -44,6 +45,7 @@ def import_command(file: Path, account: str | None, actor: str, as_json: bool) -
             content,
             name=file.name,
             account_id=_account(session, account).id if account else None,
+            are_others=are_others,
             actor=people.acting_person(session, actor),
             now=utc_now(),
         )

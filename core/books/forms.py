@@ -4,7 +4,7 @@ from flask_wtf.file import FileRequired
 
 from core.books.bank_csv import DATE_FORMATS, DECIMAL_MARKS, DELIMITERS
 from core.money import exponents
-from core.web.forms import FileField, Form, HiddenField, SelectField, TextField, required
+from core.web.forms import BooleanField, FileField, Form, HiddenField, SelectField, TextField, required
 
 CURRENCIES = tuple(sorted(exponents()))
 
@@ -14,6 +14,7 @@ class ImportForm(Form):
 
     file = FileField("Statement", [FileRequired("Choose the file of the statement.")])
     account = SelectField("Account, for a CSV file", choices=[])
+    are_others = BooleanField("Lines that equal those of another statement are other movements")
 
 
 class AccountForm(Form):

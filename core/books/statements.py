@@ -13,7 +13,7 @@ from core import audit, files
 from core.books.bank_csv import Columns, read_csv
 from core.books.camt import account_number, read_camt
 from core.books.models import BankAccount, BankLine, BankStatement, StatementFormat
-from core.books.parsed import ParsedStatement, StatementUnreadable, identities
+from core.books.parsed import ParsedLine, ParsedStatement, StatementUnreadable, identities
 from core.books.xml import SIZE_MAX_BYTES
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
@@ -42,6 +42,12 @@ class MixedFormats(DomainError):
     """These days came in another format already; the same line would be stored twice."""
 
     code = "mixed_formats"
+
+
+class MayBeThere(InvalidInput):
+    """Lines without a reference of the bank's came under another name: only a person can tell whether they are the same."""
+
+    code = "lines_may_be_there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +101,30 @@ def map_columns(session: Session, account_id: UUID, columns: Columns, *, actor: 
 
 
 def take(
-    session: Session, content: bytes, *, name: str, account_id: UUID | None = None, actor: Person, now: datetime
+    session: Session,
+    content: bytes,
+    *,
+    name: str,
+    account_id: UUID | None = None,
+    are_others: bool = False,
+    actor: Person,
+    now: datetime,
 ) -> list[Taken]:
     """Read a CAMT.053 file, or a CSV file of the given account: all of it, or nothing. Known lines are passed over.
+
+    `are_others`: the person looked, and lines that equal those of another statement are other movements all the same.
 
     Raises:
         NotAllowed: the actor is not in finance.
         StatementUnreadable: says where the first thing is that can't be read.
         NotOurAccount: a statement is of an account that nobody entered.
         MixedFormats: days of it came in the other format.
+        MayBeThere: it may be a statement that came under another name, and nobody said that it is not.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     parsed = _read(session, content, name=name, account_id=account_id)
     stored: list[StoredFile] = []
-    return [_take(session, each, content, stored, name=name, actor=actor, now=now) for each in parsed]
+    return [_take(session, each, content, stored, name=name, are_others=are_others, actor=actor, now=now) for each in parsed]
 
 
 def _read(session: Session, content: bytes, *, name: str, account_id: UUID | None) -> list[ParsedStatement]:
@@ -142,6 +158,7 @@ def _take(
     stored: list[StoredFile],
     *,
     name: str,
+    are_others: bool,
     actor: Person,
     now: datetime,
 ) -> Taken:
@@ -163,6 +180,8 @@ def _take(
         return Taken(account, parsed.name, 0, len(marks), parsed.not_booked, None)
     days = [line.booked_on for line, _ in fresh]
     _require_one_format(session, account, parsed.format, min(days), max(days))
+    if not are_others:
+        _require_no_equal(session, account, [line for line, _ in fresh if not line.bank_reference], min(days), max(days))
     if not stored:
         media_type = XML_TYPE if parsed.format is StatementFormat.CAMT else CSV_TYPE
         stored.append(
@@ -195,7 +214,7 @@ def _take(
     session.flush()
     audit.record(
         session, "bank_statement.imported", statement, actor=actor, at=now,
-        account=str(account.id), new=len(fresh), known=len(marks) - len(fresh), sha256=stored[0].sha256,
+        account=str(account.id), new=len(fresh), known=len(marks) - len(fresh), sha256=stored[0].sha256, are_others=are_others,
     )  # fmt: skip
     return Taken(account, parsed.name, len(fresh), len(marks) - len(fresh), parsed.not_booked, statement)
 
@@ -214,6 +233,37 @@ def _require_one_format(session: Session, account: BankAccount, came_as: Stateme
             f"{came_as.upper()} they would be stored twice; import only days that are not there yet.",
             field="file",
         )
+
+
+def _require_no_equal(session: Session, account: BankAccount, lines: Sequence[ParsedLine], first: date, last: date) -> None:
+    """A CAMT line without a reference is known by its statement's name; issued again under another, it would be there twice."""
+    stored = session.scalars(
+        select(BankLine)
+        .join(BankStatement, BankStatement.id == BankLine.statement_id)
+        .where(
+            BankLine.account_id == account.id,
+            BankStatement.format == StatementFormat.CAMT,
+            BankLine.bank_reference.is_(None),
+            BankLine.booked_on.between(first, last),
+        )
+    )
+    known = {_said(line): line.statement.name for line in stored}
+    equal = next((line for line in lines if _said(line) in known), None)
+    if equal is not None:
+        raise MayBeThere(
+            f"Line {equal.position}, {equal.money} of {equal.booked_on:%-d %b %Y}, equals one of “{known[_said(equal)]}”, and "
+            "neither has a reference of the bank's. If this is that statement again, don't read it. If both moved money, say so "
+            "and read it.",
+            field="are_others",
+        )
+
+
+def _said(line: BankLine | ParsedLine) -> tuple[object, ...]:
+    """What a bank says about a line, but for the statement's name."""
+    return (
+        line.booked_on, line.value_on, line.direction, line.money, line.end_to_end, line.counterparty, line.counterparty_account,
+        line.text,
+    )  # fmt: skip
 
 
 def locked_account(session: Session, account_id: UUID) -> BankAccount:

@@ -44,6 +44,7 @@ def create_statement() -> ResponseReturnValue:
                 upload.stream.read(SIZE_MAX_BYTES + 1),
                 name=upload.filename or "statement",
                 account_id=UUID(form.account.data) if form.account.data else None,
+                are_others=form.are_others.data,
                 actor=current_person(),
                 now=utc_now(),
             )

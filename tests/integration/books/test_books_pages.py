@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings
+from core.books import bookings, queries
 from core.books.models import BankAccount, BankLine
 from core.clock import utc_now
 from core.identity.models import Person
@@ -67,6 +67,24 @@ def test_a_refused_file_says_why_beside_its_field(client: Client, account: BankA
     assert (page.status, page.problems) == (422, ["The file has a document type (DOCTYPE), which no bank's statement has."])
     page = upload(client, b"Date,Amount\n")
     assert "choose the account" in page.problems[0]
+
+
+def test_a_statement_that_may_be_there_is_asked_about(
+    client: Client, session: Session, account: BankAccount, finance: Person
+) -> None:
+    """Two transfers of one day can be equal, and a statement issued again is equal too: a person tells which it is."""
+    client.sign_in(finance)
+    entries = [Ntry("5.00", "no reference"), Ntry("6.00", "has one", reference="B-1")]
+    upload(client, camt(entries))
+    page = upload(client, camt(entries, name="2026-44a"))
+    assert page.status == 422
+    assert "equals one of “2026-44”" in page.words
+    assert len(queries.open_lines(session)) == 2
+    assert upload(client, camt([Ntry("7.00", "another")], name="2026-45")).status == 303
+    entries = [Ntry("5.00", "no reference")]
+    again = io.BytesIO(camt(entries, name="2026-46")), "46.xml"
+    page = client.submit(page, "Read statement", file=again, are_others="y")
+    assert (page.status, len(queries.open_lines(session))) == (303, 4)
 
 
 def test_every_kind_of_line_says_what_to_do(
@@ -177,6 +195,7 @@ def test_differences_are_explained_by_two_and_the_month_closed(
     assert "Missing here" in page.words
     assert "$12.34" in page.words
     assert "1 difference stands in the way" in client.get("/books/months").words
+    assert "Deal with it, or explain it." in client.get("/books/months").words
     refused_page = client.submit(client.get("/books/months"), "Close month")
     assert refused_page.status == 409
     assert "must meet, or be explained" in refused_page.problems[0]
