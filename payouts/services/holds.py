@@ -11,6 +11,7 @@ from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from payouts.models import Destination, DestinationLook, Recipient
+from payouts.services import payees
 
 
 class SameEyes(DomainError):
@@ -24,7 +25,7 @@ def look(session: Session, destination_id: UUID, *, note: str, actor: Person, no
 
     Raises:
         NotFound: there is no such destination in use.
-        SameEyes: this person entered it, or is the recipient.
+        SameEyes: this person entered it, or is paid there: the recipient, or an owner of the organisation that is.
         InvalidInput: without saying how it was compared.
     """
     if not note.strip():
@@ -36,7 +37,7 @@ def look(session: Session, destination_id: UUID, *, note: str, actor: Person, no
         raise NotFound("There is no such destination in use.")
     if place.created_by_id == actor.id:
         raise SameEyes("You entered this destination; another person compares it.")
-    if place.recipient.person_id == actor.id:
+    if payees.is_payee(session, place.recipient, actor, on=now.date()):
         raise SameEyes("This money goes to you; another person compares where.")
     known = session.scalars(select(DestinationLook).where(DestinationLook.destination_id == place.id)).one_or_none()
     if known is not None:
@@ -72,7 +73,7 @@ def lift(session: Session, recipient_id: UUID, *, reason: str, actor: Person, no
 
     Raises:
         NotFound: there is no such recipient, or it is not held.
-        SameEyes: the recipient would lift its own hold.
+        SameEyes: the recipient, or an owner of the organisation that is paid, would lift its own hold.
         InvalidInput: without a reason.
     """
     if not reason.strip():
@@ -80,7 +81,7 @@ def lift(session: Session, recipient_id: UUID, *, reason: str, actor: Person, no
     recipient = session.get(Recipient, recipient_id, with_for_update=True)
     if recipient is None or recipient.held_reason is None:
         raise NotFound("There is no such recipient that is held.")
-    if recipient.person_id == actor.id:
+    if payees.is_payee(session, recipient, actor, on=now.date()):
         raise SameEyes("This is about you; another person lifts it.")
     recipient.held_reason = recipient.held_at = None
     session.flush()

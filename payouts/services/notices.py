@@ -47,15 +47,14 @@ def answer(session: Session, notice_id: UUID, *, denied: bool, payee: Person, no
     """The payee says that it knows of a change, or that it was somebody else.
 
     A denied change takes effect at once: the destination is taken out of use, and nothing is paid to this recipient until an
-    approver has found out what happened.
+    approver has found out what happened. It can be denied after it was confirmed, too: whoever made the change may have been the
+    one who confirmed it.
 
     Raises:
-        NotFound: there is no such notice, or it was answered already.
+        NotFound: there is no such notice, or it was denied already, or confirmed and is confirmed again.
     """
-    notice = session.scalars(
-        select(Notice).where(Notice.id == notice_id, Notice.answered_at.is_(None)).with_for_update()
-    ).one_or_none()
-    if notice is None:
+    notice = session.get(Notice, notice_id, with_for_update=True)
+    if notice is None or notice.denied or (notice.answered_at is not None and not denied):
         raise NotFound("There is no such notice that waits for an answer.")
     notice.answered_by_id, notice.answered_at, notice.denied = payee.id, now, denied
     recipient, place = notice.recipient, notice.destination

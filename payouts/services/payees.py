@@ -1,6 +1,6 @@
 """Payees as people who sign in: whose money goes to whom, and what they may see and change of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from core.identity import access
 from core.identity.models import Person, Role
 from core.money import Money
 from payouts import queries
-from payouts.models import Destination, DestinationLook, Payout, PayoutStatus, Recipient
+from payouts.models import Destination, DestinationLook, Notice, Payout, PayoutStatus, Recipient
 
 EXAMPLE_MINOR = 100_000
 PAID_MAX = 20
@@ -61,6 +61,20 @@ def own(session: Session, recipient_id: UUID, person: Person, *, on: date) -> Re
     if not is_payee(session, recipient, person, on=on):
         raise NotFound("There is no such recipient of yours.")
     return recipient
+
+
+def asked(notices: Iterable[Notice], *, now: datetime) -> Sequence[Notice]:
+    """The notices that the payee's page shows: unanswered ones, and confirmed ones until the destination can be paid.
+
+    Somebody in the payee's account could confirm its own change; the payee still sees it, and can stop it.
+    """
+    return [
+        each
+        for each in notices
+        if each.answered_at is None
+        or (not each.denied and each.destination is not None and each.destination.retired_at is None
+            and each.destination.usable_from > now)
+    ]  # fmt: skip
 
 
 def owed_to(session: Session, recipient: Recipient) -> Sequence[Payout]:

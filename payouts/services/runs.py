@@ -17,7 +17,7 @@ from payouts.models import Destination, Payout, PayoutStatus, RuleKind, Run, Run
 from payouts.policies import Usage, content_hash, line_hash
 from payouts.policies.ways import Way
 from payouts.rails.base import Rail
-from payouts.services import choices, controls, documents
+from payouts.services import choices, controls, documents, payees
 
 LINES_MAX = 1_000
 """An approver reads every line."""
@@ -192,7 +192,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
     own = next((payout for payout in run.payouts if payout.prepared_by_id == approver.id), None)
     if own is not None:
         raise SelfApproval(f"You asked for the payout to {own.recipient.name} in {run.name}; another person approves it.")
-    _require_no_stake(run, approver)
+    _require_no_stake(session, run, approver, now=now)
     content = content_hash(run.payouts)
     if run.content_hash != content:
         raise ContentChanged(f"{run.name} is not what was prepared; give it up and prepare it again.", content_hash=content)
@@ -227,11 +227,11 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
     return run
 
 
-def _require_no_stake(run: Run, approver: Person) -> None:
+def _require_no_stake(session: Session, run: Run, approver: Person, *, now: datetime) -> None:
     """Nobody approves money to themselves, nor to an account they entered: the second pair of eyes is for that account, too."""
     for payout in run.payouts:
-        if payout.recipient.person_id == approver.id:
-            raise SelfApproval(f"{run.name} pays you; another person approves it.")
+        if payees.is_payee(session, payout.recipient, approver, on=now.date()):
+            raise SelfApproval(f"{run.name} pays you, or an organisation of yours; another person approves it.")
         if payout.destination is not None and payout.destination.created_by_id == approver.id:
             raise SelfApproval(
                 f"You entered where the money of {payout.recipient.name} in {run.name} goes; another person approves it."

@@ -38,7 +38,7 @@ def show_mine(recipient_id: UUID) -> ResponseReturnValue:
     return page(
         "payouts/mine.html",
         recipient=recipient,
-        notices=[each for each in queries.notices(session, recipient_id) if each.answered_at is None],
+        notices=payees.asked(queries.notices(session, recipient_id), now=utc_now()),
         places=[
             payees.standing(place, known.problem(place), now=now) for place in recipient.destinations if place.retired_at is None
         ],
@@ -110,6 +110,7 @@ def remove_own_destination(destination_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/mine/notices/<uuid:notice_id>/acknowledgement")
 @signed_in
+@fresh_second_factor
 def acknowledge_notice(notice_id: UUID) -> ResponseReturnValue:
     """The payee knows of the change."""
     recipient = _answered(notice_id, denied=False)

@@ -151,6 +151,7 @@ def create_destination(recipient_id: UUID, rail_name: str) -> ResponseReturnValu
 
 @bp.post("/recipients/<uuid:recipient_id>/preference")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def prefer_rail(recipient_id: UUID) -> ResponseReturnValue:
     """By which rail the recipient wants to be paid, as it told us."""
     rail = request.form.get("rail") or None
@@ -161,6 +162,7 @@ def prefer_rail(recipient_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/destinations/<uuid:destination_id>/removal")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def remove_destination(destination_id: UUID) -> ResponseReturnValue:
     """Nothing more goes there."""
     reason = request.form.get("reason", "")

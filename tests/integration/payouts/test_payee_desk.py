@@ -9,8 +9,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidInput, NotFound
+from core.identity import memberships, organisations
+from core.identity.models import OrganisationRole, Role
 from payouts import queries
-from payouts.models import Destination, Notice, Payout, PayoutStatus, Recipient
+from payouts.models import Destination, Notice, Payout, PayoutStatus, Recipient, RecipientKind
 from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
 from payouts.services import holds, notices, payees, recipients, runs
@@ -23,8 +25,6 @@ pytestmark = pytest.mark.usefixtures("funded")
 @pytest.fixture
 def nora(session: Session, people: world.Cast, clock: world.Clock) -> Recipient:
     """Signs in herself: Olga's account, under her name at the bank."""
-    from payouts.models import RecipientKind
-
     return recipients.add_recipient(
         session, name="Nora", kind=RecipientKind.PERSON, country="DE", email="nora@example.org", actor=None, now=clock(),
         person_id=people.officer.id,
@@ -162,6 +162,43 @@ def test_a_payee_who_knows_of_the_change_changes_nothing(
     (notice,) = queries.notices(session, nora.id)
     notices.answer(session, notice.id, denied=False, payee=people.officer, now=clock())
     assert (more.retired_at, nora.held_reason, notice.answered_by_id) == (None, None, people.officer.id)
+
+
+def test_what_was_confirmed_can_still_be_denied(
+    session: Session, people: world.Cast, nora: Recipient, place: Destination, rails: Mapping[str, Rail], clock: world.Clock
+) -> None:
+    theirs = entered(session, nora, rails["plain"], people, clock, "acct_thief")
+    (notice,) = queries.notices(session, nora.id)
+    notices.answer(session, notice.id, denied=False, payee=people.officer, now=clock())
+    assert payees.asked([notice], now=clock()) == [notice], "whoever changed it may have confirmed it"
+    assert payees.asked([notice], now=theirs.usable_from) == []
+    notices.answer(session, notice.id, denied=True, payee=people.officer, now=clock())
+    assert (theirs.retired_at, notice.denied, payees.asked([notice], now=clock())) == (clock(), True, [])
+    assert nora.held_reason is not None
+
+
+def test_an_owner_of_the_organisation_that_is_paid_is_no_second_pair_of_eyes(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], clock: world.Clock
+) -> None:
+    foundation = organisations.create(session, name="Foundation", roles=[OrganisationRole.FOUNDATION], actor=None, now=clock())
+    memberships.give(session, people.approver, Role.OWNER, memberships.Scope(organisation=foundation), actor=None, now=clock())
+    paid = recipients.add_recipient(
+        session, name="Foundation", kind=RecipientKind.ORGANISATION, country="DE", email=None, actor=None, now=clock(),
+        organisation_id=foundation.id,
+    )  # fmt: skip
+    place = entered(session, paid, rails["fake"], people, clock)
+    with pytest.raises(holds.SameEyes, match="goes to you"):
+        holds.look(session, place.id, note="It is ours", actor=people.approver, now=clock())
+    holds.look(session, place.id, note="Called them", actor=people.second, now=clock())
+
+    world.owed(session, paid, 100, by=people.officer, now=clock())
+    run, _ = runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())
+    with pytest.raises(runs.SelfApproval, match="an organisation of yours"):
+        runs.approve(session, run.id, approver=people.approver, seen_hash=run.content_hash, now=clock())
+
+    holds.hold(session, paid, reason="A call", actor=people.finance, now=clock())
+    with pytest.raises(holds.SameEyes, match="about you"):
+        holds.lift(session, paid.id, reason="All is well", actor=people.approver, now=clock())
 
 
 def test_a_mailer_takes_each_notice_once(

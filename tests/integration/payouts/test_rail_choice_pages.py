@@ -108,6 +108,8 @@ def test_finance_notes_what_the_payee_prefers_and_removes_a_destination(
 ) -> None:
     client.sign_in(people.finance)
     page = client.get(f"/payouts/recipients/{ada.id}")
+    assert "Confirm that it is you" in client.submit(page, "Prefer Bank file").words, "both steer where money goes"
+    client.sign_in(people.finance, fresh_factor=True)
     page = client.submit(page, "Prefer Bank file", follow=True)
     assert "Ada wants to be paid by Bank file whenever that is possible" in page.words
     place = next(each for each in ada.destinations if each.rail == "bank_file")
