@@ -14,6 +14,7 @@ from compute.queries.explain import Explanation
 from compute.queries.statements import Statement
 from compute.services.results import JobLog
 from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
+from core.spreadsheet import harmless
 from core.units import TICKS_PER_GPU_HOUR
 
 WALL_SECONDS_MAX = 31 * 24 * 3600
@@ -427,14 +428,9 @@ def statement_csv(found: Statement) -> str:
     writer.writeheader()
     for kind, rows in (("offer", made.offers), ("project", made.projects)):
         for row in rows:
-            name = _spreadsheet_safe(str(row["name"] if kind == "offer" else row["project"]))
+            name = harmless(str(row["name"] if kind == "offer" else row["project"]))
             writer.writerow({**row, "donor": made.donor, "month": made.month, "row": kind, "name": name})
     return out.getvalue()
-
-
-def _spreadsheet_safe(text: str) -> str:
-    """Spreadsheets run cells that begin like a formula; an apostrophe keeps them text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def hours(ticks: int) -> Decimal:

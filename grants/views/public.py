@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.clock import today
 from core.identity.models import Project
+from core.spreadsheet import harmless
 from core.web import db, hooks, page
 from core.web.filters import money
 from core.web.pagination import SIZE_MAX, paginate
@@ -160,6 +161,5 @@ def _csv_row(grant: Grant, notes: Notes) -> list[str]:
 
 def _line(values: Iterable[str]) -> str:
     out = io.StringIO()
-    # A cell that begins like a formula would be run by a spreadsheet; the apostrophe keeps it text.
-    csv.writer(out, lineterminator="\r\n").writerow([f"'{v}" if v[:1] in {"=", "+", "-", "@", "\t", "\r"} else v for v in values])
+    csv.writer(out, lineterminator="\r\n").writerow([harmless(value) for value in values])
     return out.getvalue()

@@ -39,8 +39,9 @@ from payouts.rails.base import (
     masked,
     required,
 )
-from payouts.rails.stripe_connect import ACCOUNT, WAIT_FOR_PAYEE, WAIT_FOR_STRIPE
+from payouts.rails.stripe_connect import ACCOUNT
 from payouts.rails.stripe_errors import meaning, words
+from payouts.rails.stripe_payees import WAIT_FOR_PAYEE, problem_before, setup_lines
 
 LOOK_AGAIN = timedelta(hours=1)
 REFERENCE = "pledgeworks_reference"
@@ -97,7 +98,7 @@ class GlobalPayoutsRail:
 
     def send(self, instruction: Instruction) -> Receipt:
         """Ask for the payment. Mostly ends with NotYet: Stripe has it."""
-        problem = self._problem_before(instruction.destination)
+        problem = problem_before(self, instruction.destination["account"])
         if problem is not None:
             # Perhaps an earlier send did it before the payee was restricted; then that is the answer.
             known = self.follow(instruction)
@@ -190,25 +191,7 @@ class GlobalPayoutsRail:
         return Health(True, f"{self._at} answers; {free or 'nothing'} is free to be sent.")
 
     def check_setup(self, payee: Mapping[str, str] | None = None) -> Sequence[SetupLine]:
-        health = self.health()
-        lines = [
-            SetupLine(health.ok, health.message),
-            SetupLine(None, "The key may write outbound payments, accounts and account links: see it in Stripe's dashboard."),
-        ]
-        if payee is not None:
-            try:
-                problem = self.standing(payee).problem
-            except RailError as error:
-                problem = str(error)
-            lines.append(SetupLine(problem is None, problem or "The payee can be paid."))
-        return lines
-
-    def _problem_before(self, destination: Mapping[str, Any]) -> str | None:
-        """Why this payee can't be paid now. Nothing has left yet, so no answer means: not now."""
-        try:
-            return self.standing({"account": destination["account"]}).problem
-        except OutcomeUnknown as error:
-            raise NotNow(f"Stripe did not say whether the payee can be paid. {error}", retry_after=WAIT_FOR_STRIPE) from error
+        return setup_lines(self, "outbound payments, accounts and account links", payee)
 
     def _found(self, reference: str, among: Mapping[str, Any]) -> Sequence[Receipt]:
         try:

@@ -38,6 +38,7 @@ from payouts.rails.base import (
     required,
 )
 from payouts.rails.stripe_errors import meaning, words
+from payouts.rails.stripe_payees import WAIT_FOR_PAYEE, problem_before, setup_lines
 from payouts.terms import in_force
 
 ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
@@ -45,8 +46,6 @@ ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
 CURRENCIES = frozenset({"CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "USD"})
 """Their currencies whose minor unit is the same at Stripe as in ISO 4217, so that no amount needs scaling."""
 
-WAIT_FOR_PAYEE = timedelta(hours=1)
-WAIT_FOR_STRIPE = timedelta(minutes=1)
 
 WORDS = {
     "external_account": "a bank account to pay out to",
@@ -101,7 +100,7 @@ class StripeConnectRail:
         return CheckedDestination(known, f"Stripe account {masked(known['account'])}")
 
     def send(self, instruction: Instruction) -> Receipt:
-        problem = self._problem_before(instruction.destination)
+        problem = problem_before(self, instruction.destination["account"])
         if problem is not None:
             # Perhaps an earlier send did it before the account was restricted; then that is the answer.
             known = self.look_up(instruction.reference)
@@ -215,25 +214,7 @@ class StripeConnectRail:
         return Health(True, f"{self._at} answers; {free or 'nothing'} is free to be sent.")
 
     def check_setup(self, payee: Mapping[str, str] | None = None) -> Sequence[SetupLine]:
-        health = self.health()
-        lines = [
-            SetupLine(health.ok, health.message),
-            SetupLine(None, "The key may write transfers, connected accounts and account links: see it in Stripe's dashboard."),
-        ]
-        if payee is not None:
-            try:
-                problem = self.standing(payee).problem
-            except RailError as error:
-                problem = str(error)
-            lines.append(SetupLine(problem is None, problem or "The payee can be paid."))
-        return lines
-
-    def _problem_before(self, destination: Mapping[str, Any]) -> str | None:
-        """Why this payee can't be paid now. Nothing has left yet, so no answer means: not now."""
-        try:
-            return self.standing({"account": destination["account"]}).problem
-        except OutcomeUnknown as error:
-            raise NotNow(f"Stripe did not say whether the account can be paid. {error}", retry_after=WAIT_FOR_STRIPE) from error
+        return setup_lines(self, "transfers, connected accounts and account links", payee)
 
 
 def standing(account: Mapping[str, Any]) -> Standing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from payouts.policies import Rules
-from payouts.rails import opencollective, opencollective_expenses, stripe_connect
+from payouts.rails import opencollective, opencollective_expenses, stripe_payees
 from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail
@@ -44,7 +44,7 @@ class Addresses:
         claims.TURN_PAUSE = claims.UNANSWERED_PAUSE = SOON
         opencollective.ORDERED_AGAIN_AFTER = opencollective_expenses.ORDERED_AGAIN_AFTER = SOON
         opencollective_expenses.LOOK_AGAIN = opencollective_expenses.DRAFTS_EVERY = SOON
-        stripe_connect.WAIT_FOR_STRIPE = SOON
+        stripe_payees.WAIT_FOR_STRIPE = SOON
         short, longer = timedelta(seconds=3), timedelta(seconds=4.8)
         fund, token = collective.FUND, collective.TOKEN
         made: list[Rail] = [

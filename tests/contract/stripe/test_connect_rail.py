@@ -113,7 +113,7 @@ def test_errors_are_told_apart(
 def test_before_the_transfer_silence_is_not_now(rail: StripeConnectRail, stripe_server: StripeServer) -> None:
     """The account is asked for first; while that gets no answer nothing has left, and nobody needs to look anything up."""
     stripe_server.faults = [Fault("cut_before", on="GET /v1/accounts", times=1)]
-    with pytest.raises(NotNow, match="did not say whether the account can be paid"):
+    with pytest.raises(NotNow, match="did not say whether the payee can be paid"):
         rail.send(ONE)
     assert sent(stripe_server, "POST /v1/transfers") == []
 
