@@ -1,10 +1,12 @@
 """Settings, from the environment only. docs/reference/settings.md lists them and a test compares the two."""
 
 import enum
+import re
 import secrets
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +24,37 @@ class Environment(enum.StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """A server that takes mail. A password or a letter never goes over a network unencrypted."""
+
+    host: str
+    port: int
+    implicit_tls: bool
+    starttls: bool
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "MailServer":
+        """From smtp://… or smtps://…. Raises ValueError with what to write instead."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("write smtps://USER:PASSWORD@HOST:465, or smtp://USER:PASSWORD@HOST:587")
+        if (parts.username is None) != (parts.password is None):
+            raise ValueError("a user has a password; write both before the @, or neither")
+        implicit = parts.scheme == "smtps"
+        here = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        return cls(
+            host=parts.hostname,
+            port=parts.port or (465 if implicit else 587),
+            implicit_tls=implicit,
+            starttls=not implicit and (not here or parts.username is not None),
+            user=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
 
 
 class Settings(BaseSettings):
@@ -111,6 +144,32 @@ class Settings(BaseSettings):
         default="https://api.github.com/graphql", description="Where GitHub's GraphQL API answers."
     )
 
+    pledgeworks_mail_url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Server that takes our mail: smtps://USER:PASSWORD@HOST:465, or smtp:// with STARTTLS on 587. "
+            "Without encryption only on this machine. Unset: no mail is sent; `pledgeworks payouts notices` lists what to say."
+        ),
+    )
+    pledgeworks_mail_from: str | None = Field(
+        default=None, description="Address that our mail comes from, such as payouts@example.org; mail needs both."
+    )
+
+    @field_validator("pledgeworks_mail_url")
+    @classmethod
+    def _mail_server(cls, given: SecretStr | None) -> SecretStr | None:
+        """Read here, so that a mistake shows at start instead of with the first letter."""
+        if given is not None:
+            MailServer.parse(given.get_secret_value())
+        return given
+
+    @field_validator("pledgeworks_mail_from")
+    @classmethod
+    def _mail_address(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", given):
+            raise ValueError("write the bare address, such as payouts@example.org")
+        return given
+
     @field_validator("pledgeworks_stripe_key")
     @classmethod
     def _right_kind_of_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -157,6 +216,13 @@ class Settings(BaseSettings):
     def stripe_webhook_secrets(self) -> list[str]:
         given = self.pledgeworks_stripe_webhook_secrets
         return [each.strip() for each in given.get_secret_value().split(",")] if given else []
+
+    @property
+    def mail_server(self) -> "MailServer | None":
+        """Where mail goes; None if this installation sends none."""
+        if self.pledgeworks_mail_url is None or self.pledgeworks_mail_from is None:
+            return None
+        return MailServer.parse(self.pledgeworks_mail_url.get_secret_value())
 
     @property
     def object_store_url(self) -> str:

@@ -250,7 +250,7 @@ def list_payouts(status: str | None, due_by: datetime | None, as_json: bool) -> 
 @click.option("--take", is_flag=True, help="They count as taken by a mailer from now on, and are not listed again.")
 @json_option
 def list_notices(take: bool, as_json: bool) -> None:
-    """Changed payment details that payees must hear of. The platform sends no mail: a mailer of yours can take them from here."""
+    """Changed payment details that payees must hear of and no mail went about; a mailer of yours can take them from here."""
     with session_scope() as session:
         rows = [
             {

@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core import tasks
+from core import mail, tasks
 from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
 from payouts.rails.base import OnboardingRail, RailError
-from payouts.services import onboarding, sending, sponsor_files
+from payouts.services import notices, onboarding, sending, sponsor_files
 from payouts.services.engine import Engine
+from payouts.services.notices import MailNotice
 from payouts.services.sending import SendPayout
 
 log = structlog.get_logger()
@@ -24,6 +25,18 @@ def send_payout(task: SendPayout, run: tasks.Run) -> None:
     outcome = Engine(rails=rails.configured(), sessions=run.session).drive(task.payout_id)
     if outcome.until is not None:
         raise tasks.Postpone(max(outcome.until - utc_now(), SOONEST))
+
+
+@tasks.handler(MailNotice)
+def mail_notice(task: MailNotice, run: tasks.Run) -> None:
+    """Run twice, it may be mailed twice under one Message-ID; never lost without a parked task."""
+    with run.session() as session:
+        letter = notices.letter(session, task.notice_id)
+    if letter is None:
+        return
+    mail.send(letter)
+    with run.session() as session:
+        notices.mailed(session, task.notice_id, now=utc_now())
 
 
 @tasks.every(seconds=60)

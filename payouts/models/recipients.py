@@ -158,8 +158,8 @@ class PayeeDocument(Base):
 class Notice(Base):
     """Something the recipient must be told at its known address, who told it, and what it said.
 
-    The platform sends no mail: the recipient sees a notice when it signs in, people tell it, and a mailer of the installation's
-    own can take the notices (`pledgeworks payouts notices`).
+    The recipient sees it when it signs in. Where the installation names a mail server it is mailed, else people tell the
+    recipient, or a mailer of the installation's own takes the notices (`pledgeworks payouts notices`).
     """
 
     __tablename__ = "payout_notice"
@@ -180,7 +180,7 @@ class Notice(Base):
     destination_id: Mapped[UUID | None] = mapped_column(ForeignKey("destination.id"))
     """The destination it is about."""
     exported_at: Mapped[datetime | None]
-    """When a mailer took it."""
+    """When a mail server took it, or a mailer of the installation's own."""
     answered_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     answered_at: Mapped[datetime | None]
     """When the payee answered it, signed in."""

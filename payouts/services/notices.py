@@ -1,13 +1,19 @@
-"""What recipients are told about their payment details, and what they answer. The platform itself sends no mail."""
+"""What recipients are told about their payment details, and what they answer.
+
+A notice goes to the address known before the change: by mail where the installation has a mail server, else by people.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import audit
+from core import audit, mail, tasks
+from core.config import settings
 from core.db import new_id
 from core.errors import NotFound
 from core.identity.models import Person
@@ -15,16 +21,54 @@ from payouts.models import Destination, Notice, Recipient
 from payouts.services import holds
 
 
+@dataclass(frozen=True)
+class MailNotice(tasks.Task):
+    """Mail a notice to the address it was written for."""
+
+    kind: ClassVar[str] = "payouts.mail_notice"
+    notice_id: UUID
+
+
 def write(session: Session, recipient: Recipient, about: Destination | None, message: str, *, now: datetime) -> None:
     """For the address known now. Without an address there is still whoever signs in for the recipient."""
     signs_in = recipient.person_id is not None or recipient.organisation_id is not None
-    if recipient.email or signs_in:
-        session.add(
-            Notice(
-                id=new_id(), recipient=recipient, address=recipient.email or "", message=message, destination=about,
-                created_at=now, denied=False,
-            )
-        )  # fmt: skip
+    if not recipient.email and not signs_in:
+        return
+    notice = Notice(
+        id=new_id(), recipient=recipient, address=recipient.email or "", message=message, destination=about,
+        created_at=now, denied=False,
+    )  # fmt: skip
+    session.add(notice)
+    if notice.address and mail.is_configured():
+        tasks.enqueue(session, MailNotice(notice.id), now=now)
+
+
+def letter(session: Session, notice_id: UUID) -> mail.Letter | None:
+    """What the mail about a notice says; None once it was taken. An answer does not stop it: it may be the thief's."""
+    notice = session.get_one(Notice, notice_id)
+    if notice.exported_at is not None:
+        return None
+    page = f"{settings().base_url}/payouts/mine"
+    asked = (
+        f"Was it you? If not, sign in at {page} and press “No, stop payments”, or tell those who pay you."
+        if notice.recipient.person_id or notice.recipient.organisation_id
+        else "If it was not you, tell those who pay you, by a way you used before and not by an address in this mail."
+    )
+    return mail.Letter(
+        key=f"notice-{notice.id}",
+        to=notice.address,
+        subject="Your payment details were changed",
+        text=f"{notice.message}\n\n{asked}\n\nNobody will ask you for a password or for bank details by mail.\n",
+        written_at=notice.created_at,
+    )
+
+
+def mailed(session: Session, notice_id: UUID, *, now: datetime) -> None:
+    """The mail server has it."""
+    notice = session.get_one(Notice, notice_id, with_for_update=True)
+    if notice.exported_at is None:
+        notice.exported_at = now
+        audit.record(session, "recipient.notice_mailed", notice.recipient, actor=None, at=now, notice=str(notice.id))
 
 
 def told(session: Session, notice_id: UUID, *, actor: Person, now: datetime) -> Notice:

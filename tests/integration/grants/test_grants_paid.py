@@ -23,9 +23,9 @@ from payouts.services import PayoutChanged, recipients, resolutions
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.rail_server import payments, serving
+from tests.in_transaction import RunInTransaction
 from tests.integration.grants import builders
 from tests.integration.grants.builders import Funder, accepted, offer, usd
-from tests.integration.grants.test_grants_tasks import FakeRun
 
 
 def deliver_news(session: Session) -> list[str]:
@@ -35,7 +35,7 @@ def deliver_news(session: Session) -> list[str]:
     for row in rows:
         news = PayoutChanged(UUID(row.arguments["payout_id"]), row.arguments["obligation"], row.arguments["status"])
         for _ in range(2):
-            grants.tasks.follow_payout(news, FakeRun(session))
+            grants.tasks.follow_payout(news, RunInTransaction(session))
     session.expire_all()
     return [row.arguments["status"] for row in rows]
 

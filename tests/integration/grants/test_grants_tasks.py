@@ -1,9 +1,6 @@
 """What the worker does for grants: follow payouts, keep the calendar."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,28 +11,14 @@ from grants.models import GrantStatus, InstalmentStatus, Round, Schedule
 from grants.services import instalments
 from payouts.models import PayoutStatus
 from payouts.services import PayoutChanged, request
+from tests.in_transaction import RunInTransaction
 from tests.integration.grants import builders
 from tests.integration.grants.builders import Funder, accepted, offer, usd
 
 
-class FakeRun:
-    """A run whose steps share the test's transaction."""
-
-    task_id, tries = uuid4(), 1
-    lease_until = datetime.max.replace(tzinfo=UTC)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        yield self._session
-        self._session.flush()
-
-
 @pytest.fixture
 def one_transaction(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grants.tasks, "session_scope", FakeRun(session).session)
+    monkeypatch.setattr(grants.tasks, "session_scope", RunInTransaction(session).session)
 
 
 def test_news_of_others_payouts_is_ignored(
@@ -47,7 +30,7 @@ def test_news_of_others_payouts_is_ignored(
         session, obligation="something-else:1", recipient_id=grant.recipient_id, money=usd(1), fund_account=grant.account,
         memo="Not ours", prepared_by=funder.officer, due_on=now.date(), now=now,
     )  # fmt: skip
-    grants.tasks.follow_payout(PayoutChanged(stranger.id, stranger.obligation, "paid"), FakeRun(session))
+    grants.tasks.follow_payout(PayoutChanged(stranger.id, stranger.obligation, "paid"), RunInTransaction(session))
     assert grant.instalments[0].status is InstalmentStatus.RELEASED
 
 
@@ -60,7 +43,7 @@ def test_a_withdrawn_payout_opens_its_instalment_again(
     news = PayoutChanged(part.payout.id, part.obligation, "cancelled")
     part.payout.advance(PayoutStatus.CANCELLED)
     for _ in range(2):
-        grants.tasks.follow_payout(news, FakeRun(session))
+        grants.tasks.follow_payout(news, RunInTransaction(session))
         assert part.status is InstalmentStatus.RELEASED
 
 

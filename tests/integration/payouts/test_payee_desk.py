@@ -8,6 +8,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from core.config import settings
 from core.errors import InvalidInput, NotFound
 from core.identity import memberships, organisations
 from core.identity.models import OrganisationRole, Role
@@ -17,7 +18,10 @@ from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
 from payouts.services import holds, notices, payees, recipients, runs
 from payouts.services.engine import Engine
+from payouts.tasks import mail_notice
+from tests.fakes import mail_server
 from tests.fakes import payouts_world as world
+from tests.in_transaction import RunInTransaction
 
 pytestmark = pytest.mark.usefixtures("funded")
 
@@ -255,3 +259,22 @@ def test_where_a_destination_stands_in_the_payees_words(
     assert state(later) == "cools off"
     clock.go(timedelta(hours=72))
     assert state(later) == "is compared"
+
+
+def test_the_address_known_before_is_mailed_once_whatever_the_payee_answered(
+    session: Session, people: world.Cast, nora: Recipient, place: Destination, rails: Mapping[str, Rail], clock: world.Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with mail_server.running() as server:
+        monkeypatch.setenv("PLEDGEWORKS_MAIL_URL", f"smtp://127.0.0.1:{server.port}")
+        monkeypatch.setenv("PLEDGEWORKS_MAIL_FROM", "payouts@example.com")
+        settings.cache_clear()
+        entered(session, nora, rails["plain"], people, clock)
+        (notice,) = queries.notices(session, nora.id)
+        notices.answer(session, notice.id, denied=False, payee=people.officer, now=clock())
+        for _ in range(2):
+            mail_notice(notices.MailNotice(notice.id), RunInTransaction(session))
+    settings.cache_clear()
+    assert [each["To"] for each in server.letters] == ["nora@example.org"]
+    assert "acct_nora" not in server.letters[0].get_content()
+    assert notices.export(session, take=True, now=clock()) == []
