@@ -357,6 +357,14 @@ def locked_pay_in(session: Session, pay_in_id: UUID) -> PayIn:
     return found
 
 
+def latest_customer(session: Session, organisation_id: UUID) -> StripeCustomer | None:
+    """The company as the provider knew it last."""
+    newest = (StripeCustomer.created_at.desc(), StripeCustomer.customer_id.desc())
+    return session.scalars(
+        select(StripeCustomer).where(StripeCustomer.organisation_id == organisation_id).order_by(*newest).limit(1)
+    ).first()
+
+
 def customers_of(session: Session, organisation_id: UUID) -> set[str]:
     """Every id of a company at the provider."""
     found = select(StripeCustomer.customer_id).where(StripeCustomer.organisation_id == organisation_id)

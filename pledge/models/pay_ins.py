@@ -192,12 +192,12 @@ class PayInMovement(Base):
 
 
 class StripeCustomer(Base):
-    """A company as Stripe knows it: bank transfers need one."""
+    """A company as Stripe knows it: bank transfers need one. Each key or account has its own id for it."""
 
     __tablename__ = "stripe_customer"
 
-    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
-    customer_id: Mapped[ShortText] = mapped_column(unique=True)
+    customer_id: Mapped[ShortText] = mapped_column(primary_key=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
     created_at: Mapped[Utc]
 
 

@@ -25,6 +25,12 @@ class ProviderRefused(DomainError):
     code = "provider_refused"
 
 
+class CustomerUnknown(ProviderRefused):
+    """The provider does not know this customer: it was made under another key or account."""
+
+    code = "customer_unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class PageWanted:
     """A page where one pay-in can be paid."""
@@ -159,7 +165,7 @@ class Provider(Protocol):
         """A company there. Raises ProviderSilent, ProviderRefused."""
 
     def open_page(self, wanted: PageWanted) -> PayPage:
-        """A page to pay at. Raises ProviderSilent, ProviderRefused."""
+        """A page to pay at. Raises ProviderSilent, ProviderRefused, CustomerUnknown."""
 
     def close_page(self, session_id: str) -> None:
         """Nobody can pay there any more; nothing to do if it is closed or paid. Raises ProviderSilent, ProviderRefused."""

@@ -15,6 +15,7 @@ from core import stripe_api
 from core.money import Money
 from pledge.models import MovementKind
 from pledge.providers.base import (
+    CustomerUnknown,
     Dispute,
     Movement,
     Notice,
@@ -96,6 +97,8 @@ class StripeProvider:
             # Built step by step, so the library's exact type can't be inferred; the contract tests hold it against that type.
             made = self._stripe.v1.checkout.sessions.create(parameters, {"idempotency_key": wanted.key})  # type: ignore[arg-type]
         except stripe.StripeError as error:
+            if stripe_api.blames(error) == "resource_missing" and getattr(error, "param", None) == "customer":
+                raise CustomerUnknown("Stripe does not know this customer under the key of today. Press Pay again.") from error
             self._translate(error)
         if not made.url:
             raise ProviderSilent("Stripe opened a page without an address. Press the button again.")

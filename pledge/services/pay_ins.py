@@ -117,18 +117,21 @@ def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: P
 
 def customer_of(session: Session, organisation: Organisation) -> str | None:
     """The company as the provider knows it, if it does."""
-    known = session.get(StripeCustomer, organisation.id)
+    known = queries.latest_customer(session, organisation.id)
     return known.customer_id if known else None
 
 
-def remember_customer(session: Session, organisation: Organisation, customer_id: str, *, now: datetime) -> str:
-    """Keep the company's id at the provider; the first one stands, whoever else asked meanwhile."""
+def remember_customer(
+    session: Session, organisation: Organisation, customer_id: str, *, instead_of: str | None = None, now: datetime
+) -> str:
+    """Keep the company's id at the provider, in place of one that it does not know; the first one stands, whoever else asked."""
     session.get(Organisation, organisation.id, with_for_update=True)
     known = customer_of(session, organisation)
-    if known is None:
-        session.add(StripeCustomer(organisation_id=organisation.id, customer_id=customer_id, created_at=now))
-        session.flush()
-    return known or customer_id
+    if known is not None and known != instead_of:
+        return known
+    session.add(StripeCustomer(organisation_id=organisation.id, customer_id=customer_id, created_at=now))
+    session.flush()
+    return customer_id
 
 
 def has_page(pay_in: PayIn) -> bool:

@@ -10,8 +10,9 @@ from core.errors import DomainError, NotFound
 from core.tasks import enqueue
 from core.web import current_person, db, flash, page, signed_in
 from pledge import providers, queries
-from pledge.models import InstalmentStatus, InstalmentWay, PayInStatus, PledgeInstalment
+from pledge.models import InstalmentStatus, InstalmentWay, PayIn, PayInStatus, PledgeInstalment
 from pledge.policies import pay_ins as policy
+from pledge.providers.base import CustomerUnknown, PageWanted, PayPage, Provider
 from pledge.services import pay_ins
 from pledge.services.pay_ins import LookAt
 from pledge.views.blueprint import bp
@@ -34,17 +35,7 @@ def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
         provider = providers.required()
         pay_in = pay_ins.start(db(), row.id, provider=provider, actor=current_person(), now=utc_now())
         if not pay_ins.has_page(pay_in):
-            organisation = row.member.organisation
-            customer = pay_ins.customer_of(db(), organisation)
-            key = pay_ins.ask(db(), pay_in.id)
-            db().commit()
-            if customer is None:
-                about = {"pledgeworks_organisation": str(organisation.id)}
-                made = provider.create_customer(name=organisation.name, metadata=about, key=f"{key}-customer")
-                customer = pay_ins.remember_customer(db(), organisation, made, now=utc_now())
-                db().commit()
-            opened = provider.open_page(pay_ins.wanted(db(), pay_in, key=key, customer_id=customer, now=utc_now()))
-            pay_ins.opened(db(), pay_in.id, opened, now=utc_now())
+            pay_ins.opened(db(), pay_in.id, _opened(provider, pay_in), now=utc_now())
     except DomainError as error:
         db().rollback()
         return _page(_of(slug, instalment_id), error)
@@ -98,6 +89,32 @@ def close_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
         db().rollback()
         return _page(_of(slug, instalment_id), error)
     return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
+
+
+def _opened(provider: Provider, pay_in: PayIn) -> PayPage:
+    """The provider's page, under a customer that it knows: after a change of its key or account, a new one."""
+    known = pay_ins.customer_of(db(), pay_in.instalment.member.organisation)
+    customer = known or _new_customer(provider, pay_in, instead_of=None)
+    try:
+        return provider.open_page(_wanted(pay_in, customer))
+    except CustomerUnknown:
+        return provider.open_page(_wanted(pay_in, _new_customer(provider, pay_in, instead_of=customer)))
+
+
+def _new_customer(provider: Provider, pay_in: PayIn, *, instead_of: str | None) -> str:
+    organisation = pay_in.instalment.member.organisation
+    key, about = pay_ins.ask(db(), pay_in.id), {"pledgeworks_organisation": str(organisation.id)}
+    db().commit()
+    made = provider.create_customer(name=organisation.name, metadata=about, key=f"{key}-customer")
+    customer = pay_ins.remember_customer(db(), organisation, made, instead_of=instead_of, now=utc_now())
+    db().commit()
+    return customer
+
+
+def _wanted(pay_in: PayIn, customer: str) -> PageWanted:
+    wanted = pay_ins.wanted(db(), pay_in, key=pay_ins.ask(db(), pay_in.id), customer_id=customer, now=utc_now())
+    db().commit()
+    return wanted
 
 
 def _look_soon(row: PledgeInstalment) -> bool:

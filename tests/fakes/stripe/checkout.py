@@ -131,8 +131,10 @@ def create_session(world: World, given: Parameters, *, base: str) -> Object:
         )  # fmt: skip
     customer = world.objects.get(given.get("customer", ""))
     methods = list(given.get("allowed_payment_method_types", ["card"]))
-    if "customer_balance" in methods and (customer is None or customer["object"] != "customer"):
+    if "customer_balance" in methods and "customer" not in given:
         raise Refusal(400, "A customer is needed for bank transfers.", code="parameter_missing", param="customer")
+    if "customer" in given and (customer is None or customer["object"] != "customer"):
+        raise Refusal(400, f"No such customer: '{given['customer']}'", code="resource_missing", param="customer")
     amount = sum(item["price_data"]["unit_amount"] * item["quantity"] for item in given["line_items"])
     if not 50 <= amount <= CHARGE_MAX:
         raise Refusal(400, "The total amount must be between $0.50 and $999,999.99.", code="amount_too_large")

@@ -7,7 +7,9 @@ from sqlalchemy.orm import Session
 
 from core.config import settings
 from core.identity.models import Person
+from pledge import queries
 from pledge.models import InstalmentStatus, PayInStatus, PledgeInstalment
+from pledge.services import pay_ins
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout
 from tests.fakes.stripe.webhooks import delivery
@@ -70,6 +72,28 @@ def test_a_transfer_that_nobody_sends_is_given_up_and_another_way_is_open(
     assert "Send it to our bank instead" in client.get(place).words
     page = client.submit(client.get(place), "Pay $5,000.00", follow=True)
     assert running.pay_ins[1].status is PayInStatus.OPEN
+
+
+def test_after_a_change_of_the_key_or_account_a_company_is_made_anew_and_pays(
+    session: Session, client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person
+) -> None:
+    """And what it pays under the new id, like what it paid under the old one, is its own."""
+    client.sign_in(editor)
+    client.submit(client.get(place), "Pay $5,000.00")
+    (row,) = running.pay_ins
+    old = pay_ins.customer_of(session, running.member.organisation)
+    checkout.run_out(wall.world, row.session_id or "")
+    wall.look(row)
+    del wall.world.objects[old or ""]
+
+    page = client.submit(client.get(place), "Pay $5,000.00", follow=True)
+    assert "Go to Stripe" in page.words
+    new = pay_ins.customer_of(session, running.member.organisation)
+    assert queries.customers_of(session, running.member.organisation_id) == {old, new}
+    assert (old == new, len(running.pay_ins)) == (False, 2)
+    wall.choose(running.pay_ins[1], "card")
+    wall.look(running.pay_ins[1])
+    assert running.pay_ins[1].status is PayInStatus.PAID
 
 
 @pytest.mark.parametrize("amount", [None, 4_000_00])
