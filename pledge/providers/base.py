@@ -31,6 +31,12 @@ class CustomerUnknown(ProviderRefused):
     code = "customer_unknown"
 
 
+class NotThere(ProviderRefused):
+    """The provider does not know what we ask about: it was made under another key or account."""
+
+    code = "not_there"
+
+
 @dataclass(frozen=True, slots=True)
 class PageWanted:
     """A page where one pay-in can be paid."""
@@ -174,7 +180,7 @@ class Provider(Protocol):
         """Stop waiting for a payment; nothing to do if it came or was cancelled. Raises ProviderSilent, ProviderRefused."""
 
     def look(self, session_id: str) -> Snapshot:
-        """What is true now. Raises ProviderSilent, ProviderRefused."""
+        """What is true now. Raises ProviderSilent, ProviderRefused, NotThere."""
 
     def refund(self, wanted: RefundWanted) -> None:
         """Send money back, once per key. Raises ProviderSilent, ProviderRefused."""

@@ -19,6 +19,7 @@ from pledge.providers.base import (
     Dispute,
     Movement,
     Notice,
+    NotThere,
     PageWanted,
     PayPage,
     ProviderRefused,
@@ -128,6 +129,11 @@ class StripeProvider:
             ).to_dict()
             return self._snapshot(session["status"], session["payment_intent"])
         except stripe.StripeError as error:
+            if stripe_api.blames(error) == "resource_missing":
+                raise NotThere(
+                    f"Stripe does not know {session_id} under the key of today: it was opened under another key or account. "
+                    "Nobody can say here what became of it; a page closes by itself within a day."
+                ) from error
             self._translate(error)
         except (KeyError, TypeError, ValueError) as error:
             raise ProviderSilent(

@@ -32,7 +32,7 @@ from pledge.models import (
     StripeCustomer,
 )
 from pledge.policies import pay_ins as policy
-from pledge.providers.base import PageWanted, PayPage, Provider, Snapshot
+from pledge.providers.base import NotThere, PageWanted, PayPage, Provider, Snapshot
 from pledge.services import pay_in_counting, pay_in_postings, refund_states
 
 LOOKS_MAX = 5
@@ -181,6 +181,17 @@ def never_opened(session: Session, pay_in_id: UUID, *, now: datetime) -> None:
         audit.record(session, "pay_in.expired", pay_in, actor=None, at=now)
 
 
+def expire_unknown(session: Session, pay_in_id: UUID, *, now: datetime) -> bool:
+    """End a pay-in whose page the provider does not know any more, once that page is over; False while it may still be paid."""
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    if pay_in.status is not PayInStatus.OPEN or pay_in.page_expires_at is None or pay_in.page_expires_at > now:
+        return pay_in.status is PayInStatus.EXPIRED
+    pay_in.advance(PayInStatus.EXPIRED)
+    why = "Its page was opened under another key or account, and is over."
+    audit.record(session, "pay_in.expired", pay_in, actor=None, at=now, reason=why)
+    return True
+
+
 def give_up(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) -> PayIn:
     """Note that the company will not pay it; the provider closes the page or cancels the payment next, then it is looked at.
 
@@ -208,12 +219,20 @@ def look(
 
     Raises:
         LookedMeanwhile: others kept applying newer answers; theirs hold.
+        NotThere: it was made under another key or account, and may still be paid there.
         ProviderSilent, ProviderRefused: it did not say.
     """
     for _ in range(LOOKS_MAX):
         with sessions() as session:
             before = watched(session, pay_in_id)
-        seen = provider.look(before.session_id) if before.session_id else None
+        try:
+            seen = provider.look(before.session_id) if before.session_id else None
+        except NotThere:
+            with sessions() as session:
+                if not expire_unknown(session, pay_in_id, now=clock()):
+                    raise
+                also(session)
+            return
         with sessions() as session:
             if seen is None or apply(session, pay_in_id, seen, looks=before.looks, now=clock()):
                 also(session)

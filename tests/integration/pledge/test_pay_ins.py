@@ -25,7 +25,7 @@ from pledge.models import (
     Pledge,
     PledgeInstalment,
 )
-from pledge.providers.base import ProviderRefused, ProviderSilent
+from pledge.providers.base import NotThere, ProviderRefused, ProviderSilent
 from pledge.providers.stripe_checkout import METADATA_KEY
 from pledge.services import instalments, pay_ins
 from pledge.services.instalments import PaidOnline
@@ -316,6 +316,26 @@ def test_after_a_page_ran_out_a_transfer_can_be_sent(till: Till, instalment: Ple
     )  # fmt: skip
     with pytest.raises(NotPayable, match="transfer of this instalment was sent"):
         till.open(instalment)
+
+
+def test_a_page_of_another_account_blocks_nobody_once_it_is_over(till: Till, instalment: PledgeInstalment) -> None:
+    """While it may still be paid there, nothing is decided; nor ever about money that is on its way."""
+    page, other = till.open(instalment), till.announce(instalment.pledge)
+    awaited = till.open(other)
+    till.choose(awaited, "customer_balance")
+    till.look(awaited)
+    for row in (page, awaited):
+        del till.world.objects[row.session_id or ""]
+    with pytest.raises(NotThere, match="another key or account"):
+        till.look(page)
+    till.clock.pass_(days=1, minutes=1)
+    till.look(page)
+    assert page.status is PayInStatus.EXPIRED
+    assert till.open(instalment) is not page
+    with pytest.raises(NotThere):
+        till.look(awaited)
+    till.session.expire_all()
+    assert awaited.status is PayInStatus.PROCESSING
 
 
 # ------------------------------------------------------------------------------------------------ exactly once
