@@ -69,6 +69,7 @@ class Clock:
         self._engine = engine
         self._held: Connection | None = None
         self._scheduler: BackgroundScheduler | None = None
+        self._failing: set[str] = set()
 
     @property
     def elected(self) -> bool:
@@ -117,8 +118,10 @@ class Clock:
     def _start(self) -> None:
         scheduler = BackgroundScheduler(timezone="UTC")
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        with Session(self._engine) as session:
+            self._failing = set(session.scalars(select(ClockTry.name)))
         for name, (seconds, work) in _every.items():
-            scheduler.add_job(_fire, "interval", seconds=seconds, args=[name, work], id=name, **options)
+            scheduler.add_job(self._fire_every, "interval", seconds=seconds, args=[name, work], id=name, **options)
         scheduler.add_job(
             lambda: fire_due_days(self._engine, utc_now()),
             "interval",
@@ -130,11 +133,28 @@ class Clock:
         scheduler.start()
         self._scheduler = scheduler
 
+    def _fire_every(self, name: str, work: Recurring) -> None:
+        """One tick. Work that fails is on record until a tick succeeds; one that went well costs no statement."""
+        error = _fire(name, work)
+        if error is None and name not in self._failing:
+            return
+        try:
+            with Session(self._engine) as session, session.begin():
+                if error is None:
+                    session.execute(delete(ClockTry).where(ClockTry.name == name))
+                else:
+                    _note_failed(session, name, error, now=utc_now())
+        except DBAPIError as trouble:  # the log has the error, and the next tick says it again
+            log.warning("clock.not_noted", work=name, cause=type(trouble).__name__)
+            return
+        (self._failing.discard if error is None else self._failing.add)(name)
+
 
 def failing(session: Session) -> Sequence[ClockTry]:
-    """The daily work whose last try failed, longest-failing first."""
+    """The recurring and daily work whose last try failed, longest-failing first."""
+    known = [*_every, *_daily]
     return session.scalars(
-        select(ClockTry).where(ClockTry.error.is_not(None), ClockTry.name.in_(_daily)).order_by(ClockTry.since, ClockTry.name)
+        select(ClockTry).where(ClockTry.error.is_not(None), ClockTry.name.in_(known)).order_by(ClockTry.since, ClockTry.name)
     ).all()
 
 
@@ -173,6 +193,13 @@ def _begin_day(session: Session, name: str, now: datetime) -> bool:
         return False
     tried.tried_at, tried.error = now, tried.error or NEVER_ENDED
     return True
+
+
+def _note_failed(session: Session, name: str, error: Exception, *, now: datetime) -> None:
+    row = insert(ClockTry).values(name=name, since=now, tried_at=now, error=error_text(error))
+    session.execute(
+        row.on_conflict_do_update(index_elements=["name"], set_={"tried_at": row.excluded.tried_at, "error": row.excluded.error})
+    )
 
 
 def _note_done(session: Session, name: str, now: datetime) -> None:

@@ -58,7 +58,7 @@ class ClockRun(Base):
 
 
 class ClockTry(Base):
-    """Daily work that was begun and has not succeeded since. Its success removes the row."""
+    """Daily work that was begun, or recurring work that failed, and has not succeeded since. Success removes the row."""
 
     __tablename__ = "clock_try"
 

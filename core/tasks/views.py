@@ -30,9 +30,11 @@ def parked(session: Session, person: Person) -> Iterable[hooks.ToDo]:
 
 @hooks.to_do(order=91)
 def failing(session: Session, person: Person) -> Iterable[hooks.ToDo]:
-    """So does daily work that fails, such as the comparison of the ledger's balances."""
+    """So does recurring work that fails, such as the comparison of the ledger's balances, or the look at open pay-ins."""
     if person.is_admin and (count := len(clock.failing(session))):
-        yield hooks.ToDo("Daily work that fails", url_for("tasks.index"), count, "look at the error; it is tried again hourly")
+        yield hooks.ToDo(
+            "Recurring work that fails", url_for("tasks.index"), count, "look at the error; it is tried again anyway"
+        )
 
 
 @bp.get("")

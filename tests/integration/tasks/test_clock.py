@@ -1,5 +1,6 @@
 """Dated work happens once a day, and one worker alone holds the clock."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from core import tasks
 from core.tasks import clock
 from core.tasks.models import ClockTry
+from tests.executor_jobs import until
 
 MORNING = datetime(2026, 11, 2, 6, 0, tzinfo=UTC)
 
@@ -109,3 +111,25 @@ def test_one_of_two_holds_the_clock_until_its_connection_is_gone(own_engine: Eng
         second.elect()
         first.elect()
         assert (first.elected, second.elected) == (False, True)
+
+
+def test_recurring_work_that_fails_is_shown_until_it_succeeds_in_whichever_worker(
+    own_engine: Engine, days: list[datetime]
+) -> None:
+    works = threading.Event()
+
+    @tasks.every(seconds=0.05)
+    def look_around(now: datetime) -> None:
+        if not works.is_set():
+            raise RuntimeError("the provider is away")
+
+    with clock.Clock(own_engine) as first:
+        first.elect()
+        until(lambda: len(failing(own_engine)) > 0, "the failure is on record")
+        shown = failing(own_engine)
+    assert [each.name.rpartition(".")[2] for each in shown] == ["look_around"]
+    assert (shown[0].error or "").endswith("RuntimeError: the provider is away\n")
+    works.set()
+    with clock.Clock(own_engine) as second:
+        second.elect()
+        until(lambda: failing(own_engine) == [], "the note of the worker before it is removed, too")

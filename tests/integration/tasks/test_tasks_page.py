@@ -41,12 +41,12 @@ def test_daily_work_that_fails_is_shown_with_its_error_until_it_succeeds(
     client.sign_in(admin)
 
     page = client.get("/admin/tasks")
-    assert "Daily work that fails" in page.words
+    assert "Recurring work that fails" in page.words
     assert "compare_balances" in page.words
     assert "BalancesDiffer: 2 of 40 accounts differ" in page.words
     assert "gone.with_an_upgrade" not in page.words
-    assert "Daily work that fails" in client.get("/work").words
+    assert "Recurring work that fails" in client.get("/work").words
 
     session.delete(session.get_one(ClockTry, name))
     session.flush()
-    assert "Daily work that fails" not in client.get("/admin/tasks").words
+    assert "Recurring work that fails" not in client.get("/admin/tasks").words
