@@ -8,7 +8,8 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.books import explanations, feeds, months, queries, reconciliation, statements, tasks
+from core.books import cli_bookings, explanations, feeds, months, queries, reconciliation, statements, tasks
+from core.books.cli_bookings import actor_option, say
 from core.books.matching import Suggestion
 from core.books.models import BankAccount, Direction, Subject
 from core.books.xml import SIZE_MAX_BYTES
@@ -17,8 +18,6 @@ from core.clock import today, utc_now
 from core.db import session_scope
 from core.errors import NotFound
 from core.identity import people
-
-actor_option = click.option("--as", "actor", metavar="EMAIL", required=True, help="Who does this; must have the role finance.")
 
 
 @click.group("books", cls=Commands)
@@ -83,6 +82,7 @@ def lines_command(as_json: bool) -> None:
         print_json(rows)
         return
     columns = {
+        "line": "Line",
         "booked_on": "Booked",
         "amount": "Amount",
         "counterparty": "Other party",
@@ -141,7 +141,7 @@ def explain_command(subject: str, subject_id: UUID, text: str, actor: str, as_js
     with session_scope() as session:
         who = people.acting_person(session, actor)
         made = explanations.explain(session, Subject(subject), subject_id, text=text, actor=who, now=utc_now())
-        _say({"explanation": made.id, "confirmed": False}, f"Kept as {made.id}. Another person confirms it.", as_json)
+        say({"explanation": made.id, "confirmed": False}, f"Kept as {made.id}. Another person confirms it.", as_json)
 
 
 @books.command("confirm-explanation")
@@ -153,7 +153,7 @@ def confirm_command(explanation_id: UUID, actor: str, as_json: bool) -> None:
     with session_scope() as session:
         who = people.acting_person(session, actor)
         explanations.decide(session, explanation_id, confirm=True, actor=who, now=utc_now())
-    _say({"explanation": explanation_id, "confirmed": True}, "Confirmed.", as_json)
+    say({"explanation": explanation_id, "confirmed": True}, "Confirmed.", as_json)
 
 
 @books.command("close")
@@ -165,7 +165,7 @@ def close_command(month: str, actor: str, as_json: bool) -> None:
     with session_scope() as session:
         who = people.acting_person(session, actor)
         made = months.close(session, months.first_of(month), actor=who, now=utc_now())
-        _say({"month": f"{made.month:%Y-%m}", "explained": made.explained}, f"{made.month:%B %Y} is closed.", as_json)
+        say({"month": f"{made.month:%Y-%m}", "explained": made.explained}, f"{made.month:%B %Y} is closed.", as_json)
 
 
 @books.command("reopen")
@@ -182,10 +182,10 @@ def reopen_command(month: str, reason: str | None, actor: str, as_json: bool) ->
             raise NotFound(f"{first:%B %Y} is not closed.")
         if reason:
             months.ask_reopening(session, found.id, reason=reason, actor=who, now=utc_now())
-            _say({"month": month, "state": "asked"}, "Asked. Another person of finance opens it.", as_json)
+            say({"month": month, "state": "asked"}, "Asked. Another person of finance opens it.", as_json)
         else:
             months.reopen(session, found.id, actor=who, now=utc_now())
-            _say({"month": month, "state": "open"}, f"{first:%B %Y} is open again.", as_json)
+            say({"month": month, "state": "open"}, f"{first:%B %Y} is open again.", as_json)
 
 
 def _read_feeds() -> list[str]:
@@ -199,13 +199,6 @@ def _read_feeds() -> list[str]:
     return unreachable
 
 
-def _say(value: dict[str, Any], sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_json(value)
-    else:
-        click.echo(sentence)
-
-
 def _account(session: Session, name: str) -> BankAccount:
     found = session.scalars(select(BankAccount).where(BankAccount.name == name).limit(1)).first()
     if found is None:
@@ -214,4 +207,6 @@ def _account(session: Session, name: str) -> BankAccount:
     return found
 
 
+for command in cli_bookings.commands:
+    books.add_command(command)
 commands: list[click.Command] = [books]

@@ -1,5 +1,7 @@
 """The forms of the books."""
 
+from uuid import UUID
+
 from flask_wtf.file import FileRequired
 
 from core.books.bank_csv import DATE_FORMATS, DECIMAL_MARKS, DELIMITERS
@@ -55,7 +57,7 @@ class ExpectedForm(Form):
 class LinkForm(Form):
     """Which entry of the ledger a line is."""
 
-    entry = SelectField("Entry", [required("Choose the entry.")], choices=[])
+    entry = SelectField("Entry", [required("Choose the entry.")], choices=[], coerce=UUID)
 
 
 class SetAsideForm(Form):
@@ -76,6 +78,12 @@ class SendBackForm(Form):
 
     account = SelectField("Set aside on", [required("Choose where it was set aside.")], choices=[])
     note = TextField("Why it was sent back", [required("Say why it was sent back.")], id="back-note")
+
+
+class DeclineForm(Form):
+    """Why a booking that waits is not right."""
+
+    reason = TextField("Why it is not right", length_max=500)
 
 
 class UnlinkForm(Form):

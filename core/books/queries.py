@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from core import ledger
 from core.books import sources
 from core.books.matching import Line, Movement, Suggestion, suggest
-from core.books.models import BankAccount, BankLine, BankStatement, Direction, OutsideMovement
+from core.books.models import BankAccount, BankLine, BankStatement, Direction, OutsideMovement, Proposal
 from core.books.sources import Expected
 from core.errors import NotFound
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
@@ -63,19 +63,27 @@ def line(session: Session, line_id: UUID) -> BankLine:
     return found
 
 
+def waiting_proposal(session: Session, line_id: UUID) -> Proposal | None:
+    """The booking of this line that waits for a second person."""
+    return session.scalars(select(Proposal).where(Proposal.line_id == line_id, Proposal.decided_at.is_(None))).one_or_none()
+
+
+def _undealt() -> ColumnElement[bool]:
+    """Lines that met nothing, and for which no booking waits for its second person."""
+    proposed = exists().where(Proposal.line_id == BankLine.id, Proposal.decided_at.is_(None))
+    return and_(BankLine.entry_id.is_(None), ~proposed)
+
+
 def open_lines(session: Session) -> Sequence[BankLine]:
-    """Lines that met nothing in the ledger, the oldest first."""
+    """Lines that nobody dealt with, the oldest first."""
     return session.scalars(
-        select(BankLine)
-        .where(BankLine.entry_id.is_(None))
-        .order_by(BankLine.booked_on, BankLine.position, BankLine.id)
-        .limit(OPEN_MAX)
+        select(BankLine).where(_undealt()).order_by(BankLine.booked_on, BankLine.position, BankLine.id).limit(OPEN_MAX)
     ).all()
 
 
 def count_open(session: Session) -> int:
-    """How many lines met nothing in the ledger."""
-    return session.scalar(select(func.count()).select_from(BankLine).where(BankLine.entry_id.is_(None))) or 0
+    """How many lines nobody dealt with."""
+    return session.scalar(select(func.count()).select_from(BankLine).where(_undealt())) or 0
 
 
 def open_by_statement(session: Session, ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:

@@ -25,7 +25,7 @@ for word, tone in {"matched": "good", "open": "warn", "confirmed": "good", "link
     filters.tone(word, tone)
 
 # They register themselves on the blueprint above.
-from core.books import explanations, queries  # noqa: E402
+from core.books import explanations, outgoing, queries  # noqa: E402
 from core.books.views import accounts, lines, months, reconciliation, statements  # noqa: E402, F401
 
 
@@ -43,11 +43,14 @@ def books() -> dict[str, object]:
 
 @hooks.to_do(order=52)
 def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
-    """Lines that nobody dealt with, and explanations of others that want a second person."""
+    """Lines that nobody dealt with, and bookings and explanations of others that want a second person."""
     to_confirm = explanations.waiting_for(session, person, on=today())
     if to_confirm:
         yield hooks.ToDo("Explanations in the books to confirm", url_for("books.list_differences"), to_confirm)
     if access.has_role(session, person, Role.FINANCE, on=today()):
+        to_confirm = outgoing.count_for(session, person)
+        if to_confirm:
+            yield hooks.ToDo("Bookings of bank lines to confirm", url_for("books.index"), to_confirm)
         count = queries.count_open(session)
         if count:
             yield hooks.ToDo("Lines of bank statements to be dealt with", url_for("books.index"), count)

@@ -7,10 +7,19 @@ from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from core import audit
-from core.books import between, bookings, queries
-from core.books.forms import AssignForm, ExpectedForm, FeeForm, LinkForm, SendBackForm, SetAsideForm, UnlinkForm
+from core.books import between, bookings, outgoing, queries, second_looks
+from core.books.forms import (
+    AssignForm,
+    DeclineForm,
+    ExpectedForm,
+    FeeForm,
+    LinkForm,
+    SendBackForm,
+    SetAsideForm,
+    UnlinkForm,
+)
 from core.books.matching import Suggestion
-from core.books.models import BankLine, Direction
+from core.books.models import BankLine, Direction, Proposal
 from core.books.views import bp
 from core.books.views.words import explained
 from core.clock import utc_now
@@ -33,10 +42,7 @@ def show_line(line_id: UUID) -> ResponseReturnValue:
 def confirm_line(line_id: UUID) -> ResponseReturnValue:
     """It is what was expected."""
     form = ExpectedForm()
-    return _do(
-        line_id, form, lambda: bookings.confirm(db(), line_id, form.expected.data, actor=current_person(), now=utc_now()),
-        "Confirmed, and in the ledger.",
-    )  # fmt: skip
+    return _do(line_id, form, bookings.confirm, form.expected.data, done="Confirmed, and in the ledger.")
 
 
 @bp.post("/lines/<uuid:line_id>/evidence")
@@ -44,10 +50,7 @@ def confirm_line(line_id: UUID) -> ResponseReturnValue:
 def note_sent(line_id: UUID) -> ResponseReturnValue:
     """It shows that something was sent."""
     form = ExpectedForm()
-    return _do(
-        line_id, form, lambda: bookings.note_sent(db(), line_id, form.expected.data, actor=current_person(), now=utc_now()),
-        "Noted. Somebody else in finance confirms it now.",
-    )  # fmt: skip
+    return _do(line_id, form, bookings.note_sent, form.expected.data, done="Noted. Somebody else in finance confirms it now.")
 
 
 @bp.post("/lines/<uuid:line_id>/link")
@@ -55,10 +58,7 @@ def note_sent(line_id: UUID) -> ResponseReturnValue:
 def link_line(line_id: UUID) -> ResponseReturnValue:
     """It is an entry of the ledger."""
     form = _link_form(queries.line(db(), line_id))
-    return _do(
-        line_id, form, lambda: bookings.link(db(), line_id, UUID(form.entry.data), actor=current_person(), now=utc_now()),
-        "Linked. Nothing was posted.",
-    )  # fmt: skip
+    return _do(line_id, form, bookings.link, form.entry.data, done="Linked. Nothing was posted.")
 
 
 @bp.post("/lines/<uuid:line_id>/unlinking")
@@ -66,10 +66,8 @@ def link_line(line_id: UUID) -> ResponseReturnValue:
 def unlink_line(line_id: UUID) -> ResponseReturnValue:
     """The link was wrong."""
     form = UnlinkForm()
-    return _do(
-        line_id, form, lambda: bookings.unlink(db(), line_id, reason=form.reason.data, actor=current_person(), now=utc_now()),
-        "The link is taken back; the line waits again.",
-    )  # fmt: skip
+    done = "The link is taken back; the line waits again."
+    return _do(line_id, form, bookings.unlink, reason=form.reason.data, done=done)
 
 
 @bp.post("/lines/<uuid:line_id>/setting-aside")
@@ -77,13 +75,8 @@ def unlink_line(line_id: UUID) -> ResponseReturnValue:
 def set_line_aside(line_id: UUID) -> ResponseReturnValue:
     """Nobody can place it yet."""
     form = SetAsideForm()
-
-    def act() -> object:
-        return bookings.set_aside(
-            db(), line_id, note=form.note.data, expected_key=form.expected.data or None, actor=current_person(), now=utc_now()
-        )
-
-    return _do(line_id, form, act, "Set aside. It is in the ledger, and nothing of it can be granted until it is assigned.")
+    done = "Set aside. It is in the ledger, and nothing of it can be granted until it is assigned."
+    return _do(line_id, form, bookings.set_aside, note=form.note.data, expected_key=form.expected.data or None, done=done)
 
 
 @bp.post("/lines/<uuid:line_id>/fee")
@@ -91,10 +84,7 @@ def set_line_aside(line_id: UUID) -> ResponseReturnValue:
 def book_fee(line_id: UUID) -> ResponseReturnValue:
     """The bank took it."""
     form = FeeForm()
-    return _do(
-        line_id, form, lambda: bookings.book_fee(db(), line_id, note=form.note.data, actor=current_person(), now=utc_now()),
-        "Booked as a fee of the bank.",
-    )  # fmt: skip
+    return _do(line_id, form, outgoing.book_fee, note=form.note.data, done="Booked as a fee of the bank.")
 
 
 @bp.post("/lines/<uuid:line_id>/sending-back")
@@ -102,11 +92,27 @@ def book_fee(line_id: UUID) -> ResponseReturnValue:
 def send_back(line_id: UUID) -> ResponseReturnValue:
     """It returned what had been set aside."""
     form = _send_back_form(queries.line(db(), line_id))
+    return _do(line_id, form, outgoing.send_back, form.account.data, note=form.note.data, done="Booked as sent back.")
 
-    def act() -> object:
-        return bookings.send_back(db(), line_id, form.account.data, note=form.note.data, actor=current_person(), now=utc_now())
 
-    return _do(line_id, form, act, "Booked as sent back.")
+@bp.post("/lines/<uuid:line_id>/bookings/<uuid:proposal_id>/confirmation")
+@requires(Role.FINANCE)
+def confirm_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
+    """As the second person."""
+    return _decide(line_id, Form(), lambda: outgoing.confirm(db(), proposal_id, actor=current_person(), now=utc_now()),
+                   "You confirmed the booking, and it is in the ledger.")  # fmt: skip
+
+
+@bp.post("/lines/<uuid:line_id>/bookings/<uuid:proposal_id>/rejection")
+@requires(Role.FINANCE)
+def decline_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
+    """It is something else, or its author takes it back."""
+    form = DeclineForm()
+    reason = form.reason.data or ""
+    return _decide(
+        line_id, form, lambda: outgoing.decline(db(), proposal_id, reason=reason, actor=current_person(), now=utc_now()),
+        "The booking is off; the line waits again.",
+    )  # fmt: skip
 
 
 @bp.get("/set-aside")
@@ -120,7 +126,7 @@ def list_set_aside() -> ResponseReturnValue:
 @requires(Role.FINANCE)
 def assign() -> ResponseReturnValue:
     """What set-aside money is for."""
-    form = _assign_form(None)
+    form = _assign_form()
     if form.validate_on_submit():
         try:
             each = bookings.assign(db(), form.code.data, form.expected.data, actor=current_person(), now=utc_now())
@@ -132,14 +138,25 @@ def assign() -> ResponseReturnValue:
     return _set_aside(form)
 
 
-def _do(line_id: UUID, form: Form, act: Callable[[], object], done: str) -> ResponseReturnValue:
+def _do(
+    line_id: UUID, form: Form, verb: Callable[..., object], *values: object, done: str, **words: object
+) -> ResponseReturnValue:
+    """Let the visitor do something about a line. What takes a second person is only proposed, and the page says so."""
+
+    def act() -> object:
+        return verb(db(), line_id, *values, **words, actor=current_person(), now=utc_now())
+
+    return _decide(line_id, form, act, done)
+
+
+def _decide(line_id: UUID, form: Form, act: Callable[[], object], done: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
-            act()
+            made = act()
         except DomainError as error:
             refused(form, error)
         else:
-            flash(done)
+            flash(f"Proposed. {made.why_two} Another person confirms it." if isinstance(made, Proposal) else done)
             return redirect(url_for(".show_line", line_id=line_id), code=303)
     return _show(line_id, form)
 
@@ -147,7 +164,9 @@ def _do(line_id: UUID, form: Form, act: Callable[[], object], done: str) -> Resp
 def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
     session = db()
     line = queries.line(session, line_id)
-    suggestion = queries.suggestions(session).get(line_id, Suggestion.unknown()) if line.entry_id is None else None
+    waiting = queries.waiting_proposal(session, line_id)
+    is_open = line.entry_id is None and waiting is None
+    suggestion = queries.suggestions(session).get(line_id, Suggestion.unknown()) if is_open else None
     mentioned = suggestion.expected if suggestion and suggestion.expected else None
     ours = [each for each in queries.alike(session, line) if each.source == between.NAME] if suggestion else []
     return page(
@@ -156,6 +175,10 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
         line=line,
         explained=explained(suggestion, line, current_person()) if suggestion else None,
         ours=ours,
+        why_two=_why_two(line) if is_open and line.direction is Direction.OUT else None,
+        waiting=waiting,
+        decline_form=form if isinstance(form, DeclineForm) else DeclineForm(formdata=None),
+        me=current_person(),
         link_form=form if isinstance(form, LinkForm) else _link_form(line, fresh=True),
         set_aside_form=form if isinstance(form, SetAsideForm) else SetAsideForm(
             formdata=None, data={"expected": mentioned.key if mentioned else ""}),
@@ -164,6 +187,10 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
         unlink_form=form if isinstance(form, UnlinkForm) else UnlinkForm(formdata=None),
         events=audit.history(session, line),
     )  # fmt: skip
+
+
+def _why_two(line: BankLine) -> str | None:
+    return second_looks.why_two(db(), line, actor=current_person(), now=utc_now())
 
 
 def _link_form(line: BankLine, *, fresh: bool = False) -> LinkForm:
@@ -184,21 +211,20 @@ def _send_back_form(line: BankLine, *, fresh: bool = False) -> SendBackForm:
     return form
 
 
-def _assign_form(only: queries.SetAside | None) -> AssignForm:
-    form = AssignForm(formdata=None, data={"code": only.code}) if only else AssignForm()
-    form.expected.choices = [
-        (each.key, f"{each.who}, {each.reference}, {money(each.money)}")
-        for each in queries.expected(db())
-        if each.direction is Direction.IN
-        and (only is None or (each.money.currency == only.money.currency and each.money <= only.money))
-    ]
+def _assign_form() -> AssignForm:
+    form = AssignForm()
+    form.expected.choices = [(each.key, each.reference) for each in queries.expected(db()) if each.direction is Direction.IN]
     return form
 
 
 def _set_aside(form: AssignForm | None) -> ResponseReturnValue:
-    aside = queries.set_aside(db())
-    return page(
-        "books/set_aside.html",
-        form=form,
-        rows=[(each, queries.lines_on(db(), each.code), _assign_form(each)) for each in aside],
-    )
+    session, expected = db(), [each for each in queries.expected(db()) if each.direction is Direction.IN]
+    rows = []
+    for aside in queries.set_aside(session):
+        lines = queries.lines_on(session, aside.code)
+        fitting = [each for each in expected if each.money.currency == aside.money.currency and each.money <= aside.money]
+        mine = [
+            each for each in fitting if second_looks.may_assign(session, lines, each.money, actor=current_person(), now=utc_now())
+        ]
+        rows.append((aside, lines, mine, len(mine) < len(fitting)))
+    return page("books/set_aside.html", form=form, rows=rows)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.books.matching import Kind, Suggestion
 from core.books.models import BankLine, Direction
+from core.books.second_looks import came_from
 from core.identity.models import Person
 
 
@@ -17,6 +18,8 @@ class Explained:
     advice: str
     can_confirm: bool = False
     """This person may confirm it as it is."""
+    is_for_another: bool = False
+    """This person may neither confirm nor link it: they brought it themselves."""
 
 
 LABELS = {
@@ -31,11 +34,16 @@ LABELS = {
     Kind.UNKNOWN: ("Unknown", "neutral"),
 }
 assert LABELS.keys() == set(Kind)
+SAYS_WHAT_IT_IS = frozenset({Kind.POSTED, Kind.EXACT, Kind.SAME_AMOUNT})
+"""Where the next step is to confirm or to link."""
 
 
 def explained(suggestion: Suggestion, line: BankLine, person: Person) -> Explained:
     """The suggestion in words for this person."""
     label, tone = LABELS[suggestion.kind]
+    if suggestion.kind in SAYS_WHAT_IT_IS and came_from(line, person):
+        advice = "You read the CSV file that it is from, so somebody else in finance says whether it is that."
+        return Explained(suggestion, label, tone, advice, is_for_another=True)
     mine = suggestion.expected is not None and suggestion.expected.said_by == person.id
     ready = suggestion.kind in {Kind.EXACT, Kind.SAME_AMOUNT} and suggestion.expected is not None and suggestion.expected.is_said
     return Explained(suggestion, label, tone, _advice(suggestion, line, mine=mine), can_confirm=ready and not mine)

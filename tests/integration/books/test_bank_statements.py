@@ -112,7 +112,7 @@ def test_an_account_is_entered_once(session: Session, account: BankAccount, fina
         "UPDATE bank_line SET amount_minor = 1",
         "UPDATE bank_line SET text = 'other'",
         "DELETE FROM bank_line",
-        "TRUNCATE bank_line",
+        "TRUNCATE bank_line CASCADE",
     ],
 )
 def test_the_database_keeps_what_the_bank_said(read: Callable[..., Sequence[BankLine]], session: Session, statement: str) -> None:

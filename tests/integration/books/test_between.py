@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 from web_client import Client
 
 from core import ledger
-from core.books import bookings, explanations, queries, reconciliation
+from core.books import bookings, explanations, outgoing, queries, reconciliation
 from core.books.between import NAME, SaidByProvider
-from core.books.bookings import FromOurBalance
 from core.books.feeds import Seen
 from core.books.matching import Kind
+from core.books.meeting import FromOurBalance
 from core.books.models import BankLine, Match, Subject
 from core.books.sources import Expected
 from core.clock import utc_now
@@ -84,13 +84,13 @@ def test_a_payout_is_neither_set_aside_nor_met_twice(session: Session, read: Rea
 
 
 def test_what_was_set_aside_before_the_payout_was_known_is_assigned_to_it(
-    session: Session, read: Read, finance: Person, now: datetime
+    session: Session, read: Read, finance: Person, second: Person, now: datetime
 ) -> None:
     (line,) = read(Ntry("300.00", "STRIPE"))
     bookings.set_aside(session, line.id, note="Stripe?", actor=finance, now=now)
     told(session, "-300", "txn_out", now)
     (aside,), (each,) = queries.set_aside(session), ours(session)
-    bookings.assign(session, aside.code, each.key, actor=finance, now=now)
+    bookings.assign(session, aside.code, each.key, actor=second, now=now)
     assert (posted(session, BANK), posted(session, STRIPE), queries.set_aside(session)) == (300_00, 200_00, [])
     assert reconciliation.differences(session) == []
 
@@ -101,7 +101,7 @@ def test_a_top_up_leaves_the_bank_and_is_no_fee(session: Session, read: Read, fi
     bookings.confirm(session, came.id, ours(session)[0].key, actor=finance, now=now)
     told(session, "100", "txn_up", now, kind="topup", about="tu_1")
     with pytest.raises(FromOurBalance, match="tu_1"):
-        bookings.book_fee(session, left.id, note="A fee?", actor=finance, now=now)
+        outgoing.book_fee(session, left.id, note="A fee?", actor=finance, now=now)
     (each,) = ours(session)
     with pytest.raises(SaidByProvider):
         bookings.note_sent(session, left.id, each.key, actor=finance, now=now)

@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import audit, files, ledger
-from core.books import bookings, queries
-from core.books.bookings import DoesNotMeet, LineTaken, NotSaidYet, NotSetAside
+from core.books import bookings, outgoing, queries
+from core.books.bookings import NotSaidYet
 from core.books.matching import Kind
+from core.books.meeting import DoesNotMeet, LineTaken, NotSetAside
 from core.books.models import BankLine, Match
 from core.errors import IllegalTransition, InvalidInput, NotAllowed, NotFound
 from core.identity.models import Person, Role
@@ -98,7 +99,7 @@ def test_a_line_of_another_amount_confirms_nothing(
 
 
 def test_two_parts_are_set_aside_and_make_one_whole(
-    session: Session, said: Make, read: Read, finance: Person, now: datetime
+    session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
 ) -> None:
     row = said()
     first, then = read(Ntry("3000.00", row.reference), Ntry("2000.00", row.reference))
@@ -108,23 +109,25 @@ def test_two_parts_are_set_aside_and_make_one_whole(
     (aside,) = queries.set_aside(session)
     assert (aside.code, aside.money) == (f"liabilities:unassigned:usd:{row.reference.lower()}", row.money)
     assert (posted(session, BANK), posted(session, FUND)) == (5_000_00, 0), "in the ledger, and nothing of it can be granted"
-    bookings.assign(session, aside.code, expected_key(row), actor=finance, now=now)
+    bookings.assign(session, aside.code, expected_key(row), actor=second, now=now)
     assert row.status is InstalmentStatus.SETTLED
     assert (posted(session, BANK), posted(session, FUND)) == (5_000_00, 5_000_00)
     assert queries.set_aside(session) == []
 
 
 def test_too_much_is_assigned_in_part_and_the_rest_sent_back(
-    session: Session, said: Make, read: Read, finance: Person, now: datetime
+    session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
 ) -> None:
     row = said()
     (line, back) = read(Ntry("5500.00", row.reference), Ntry("500.00", "Return", sign="DBIT", day="2026-11-02"))
     assert queries.suggestions(session)[line.id].kind is Kind.TOO_MUCH
     bookings.set_aside(session, line.id, note="Asked the company.", expected_key=expected_key(row), actor=finance, now=now)
     (aside,) = queries.set_aside(session)
-    bookings.assign(session, aside.code, expected_key(row), actor=finance, now=now)
+    bookings.assign(session, aside.code, expected_key(row), actor=second, now=now)
     assert [each.money.amount_minor for each in queries.set_aside(session)] == [500_00]
-    bookings.send_back(session, back.id, aside.code, note="The company asked for it.", actor=finance, now=now)
+    proposal = outgoing.send_back(session, back.id, aside.code, note="The company asked for it.", actor=finance, now=now)
+    assert proposal is not None
+    outgoing.confirm(session, proposal.id, actor=second, now=now)
     assert queries.set_aside(session) == []
     assert posted(session, BANK) == 5_000_00
 
@@ -139,9 +142,9 @@ def test_more_than_is_set_aside_is_neither_assigned_nor_sent_back(
     with pytest.raises(NotSetAside):
         bookings.assign(session, aside.code, expected_key(row), actor=finance, now=now)
     with pytest.raises(NotSetAside):
-        bookings.send_back(session, back.id, aside.code, note="n", actor=finance, now=now)
+        outgoing.send_back(session, back.id, aside.code, note="n", actor=finance, now=now)
     with pytest.raises(NotSetAside):
-        bookings.send_back(session, back.id, "liabilities:fund:open-pledge:usd", note="n", actor=finance, now=now)
+        outgoing.send_back(session, back.id, "liabilities:fund:open-pledge:usd", note="n", actor=finance, now=now)
 
 
 def test_who_said_it_was_sent_does_not_assign_it(
@@ -161,14 +164,14 @@ def test_a_fee_needs_money_and_a_note(session: Session, said: Make, read: Read, 
     row = said()
     pay_in, fee = read(Ntry("5000.00", row.reference), Ntry("12.50", "Monthly fee", sign="DBIT"))
     with pytest.raises(InsufficientFunds):
-        bookings.book_fee(session, fee.id, note="Monthly fee", actor=finance, now=now)
+        outgoing.book_fee(session, fee.id, note="Monthly fee", actor=finance, now=now)
     bookings.confirm(session, pay_in.id, expected_key(row), actor=finance, now=now)
     with pytest.raises(InvalidInput):
-        bookings.book_fee(session, fee.id, note=" ", actor=finance, now=now)
-    bookings.book_fee(session, fee.id, note="Monthly fee", actor=finance, now=now)
+        outgoing.book_fee(session, fee.id, note=" ", actor=finance, now=now)
+    outgoing.book_fee(session, fee.id, note="Monthly fee", actor=finance, now=now)
     assert (posted(session, BANK), posted(session, "expenses:fees:bank:usd")) == (4_987_50, 12_50)
     with pytest.raises(DoesNotMeet):
-        bookings.book_fee(session, read(Ntry("1.00", "in"), name="45")[0].id, note="n", actor=finance, now=now)
+        outgoing.book_fee(session, read(Ntry("1.00", "in"), name="45")[0].id, note="n", actor=finance, now=now)
 
 
 def test_what_was_confirmed_by_hand_is_linked_and_can_be_unlinked(

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from core import ledger
 from core.books import statements
 from core.clock import utc_now
 from core.config import settings
@@ -83,3 +85,42 @@ def test_a_month_is_reconciled_explained_closed_and_opened(pledgeworks: Command,
     assert pledgeworks("reopen", "2026-10", *me).exit_code == 1
     assert pledgeworks("reopen", "2026-10", "--reason", "A slip.", *me).exit_code == 0
     assert "open again" in pledgeworks("reopen", "2026-10", *other).stdout
+
+
+def test_a_fee_is_proposed_and_confirmed_by_two(pledgeworks: Command, tmp_path: Path) -> None:
+    file = tmp_path / "11.xml"
+    fees = [Ntry(amount, f"charges {amount}", sign="DBIT", day="2026-11-03") for amount in ("500.00", "600.00", "5.00")]
+    file.write_bytes(camt(fees, opening=None))
+    me, other = ("--as", "fatima@example.org"), ("--as", "farid@example.org")
+    assert pledgeworks("import", str(file), *me).exit_code == 0
+    with session_scope() as session:
+        ledger.ensure_account(session, "assets:bank:usd", "USD", normal=ledger.Side.DEBIT, guard=ledger.Guard.DEBIT)
+        ledger.ensure_account(session, "equity:test", "USD", normal=ledger.Side.CREDIT)
+        leg = ledger.Leg(debit="assets:bank:usd", credit="equity:test", amount=9_000_00)
+        ledger.post(session, key="cash", kind="test", legs=[leg], at=utc_now())
+    large, larger, small = (line["line"] for line in json.loads(pledgeworks("lines", "--json").stdout))
+    assert "Booked" in pledgeworks("fee", small, "--note", "Fee", *me).stdout
+    assert "Another person confirms it" in pledgeworks("fee", large, "--note", "Fee", *me).stdout
+    assert pledgeworks("fee", larger, "--note", "Fee", *me).exit_code == 0
+    kept, wrong = json.loads(pledgeworks("bookings", "--json").stdout)
+    assert (kept["line"], kept["amount"], kept["proposed_by"]) == (large, "-500.00 USD", "Fatima")
+    assert json.loads(pledgeworks("lines", "--json").stdout) == [], "what waits for a second person is dealt with"
+    assert "another person" in pledgeworks("confirm-booking", kept["booking"], *me).stderr
+    assert json.loads(pledgeworks("confirm-booking", kept["booking"], *other, "--json").stdout)["entry"]
+    assert pledgeworks("decline-booking", wrong["booking"], *other).exit_code == 2
+    assert pledgeworks("decline-booking", wrong["booking"], "--reason", "No fee.", *other).exit_code == 0
+    assert "No booking waits" in pledgeworks("bookings").stdout
+    assert pledgeworks("send-back", larger, "--from", "liabilities:unassigned:usd:x", "--note", "n", *me).exit_code == 1
+
+
+def test_the_limit_is_a_dated_table(pledgeworks: Command) -> None:
+    rows = json.loads(pledgeworks("limit", "list", "--json").stdout)
+    assert [(row["currency"], row["amount"]) for row in rows] == [("EUR", "100.00 EUR"), ("USD", "100.00 USD")]
+    day = (utc_now().date() + timedelta(days=1)).isoformat()
+    add = ("limit", "add", "250", "--from", day, "--source", "Board", "--as")
+    assert pledgeworks(*add, "farid@example.org").exit_code == 1, "finance is bound by it"
+    with session_scope() as session:
+        stan = session.query(Person).filter_by(name="Stan").one()
+        session.add(Membership(person_id=stan.id, role=Role.PAYOUT_APPROVER, from_on=utc_now().date()))
+    assert "up to 250.00 USD in 30 days" in pledgeworks(*add, "stan@example.org").stdout
+    assert "Board" in pledgeworks("limit", "list").stdout

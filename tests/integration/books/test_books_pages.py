@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, queries
+from core.books import bookings, outgoing, queries, statements
+from core.books.bank_csv import Columns
 from core.books.models import BankAccount, BankLine
 from core.clock import utc_now
 from core.identity.models import Person
@@ -114,7 +115,7 @@ def test_every_kind_of_line_says_what_to_do(
 
 
 def test_a_line_is_set_aside_and_assigned_on_its_pages(
-    client: Client, session: Session, said: Make, read: Read, finance: Person
+    client: Client, session: Session, said: Make, read: Read, finance: Person, second: Person
 ) -> None:
     row = said()
     (line, fee) = read(Ntry("5500.00", row.reference), Ntry("500.00", "Back", sign="DBIT", who="Acme"))
@@ -125,13 +126,62 @@ def test_a_line_is_set_aside_and_assigned_on_its_pages(
     assert "It was set aside by Fatima" in page.words
     page = client.get("/books/set-aside")
     assert "$5,500.00" in page.words
-    client.submit(page, "Assign and confirm")
+    assert "You set this money aside, so another person of finance assigns it." in page.words
+    client.sign_in(second)
+    client.submit(client.get("/books/set-aside"), "Assign and confirm")
     session.refresh(row)
     assert row.status is InstalmentStatus.SETTLED
     assert "$500.00" in client.get("/books/set-aside").words
     page = client.submit(client.get(f"/books/lines/{fee.id}"), "Book as sent back", note="Acme asked for it.", follow=True)
+    assert "Farid proposed" in page.words
+    client.sign_in(finance)
+    page = client.submit(client.get(f"/books/lines/{fee.id}"), "Confirm booking", follow=True)
     assert "It was booked as sent back" in page.words
     assert "Nothing is set aside" in client.get("/books/set-aside").words
+
+
+def test_a_large_fee_waits_for_a_second_person_and_says_for_whom(
+    client: Client, session: Session, said: Make, read: Read, finance: Person, second: Person
+) -> None:
+    row = said()
+    came, fee = read(Ntry("5000.00", row.reference), Ntry("500.00", "charges", sign="DBIT"))
+    client.sign_in(finance)
+    client.submit(client.get(f"/books/lines/{came.id}"), "Confirm as")
+    page = client.submit(client.get(f"/books/lines/{fee.id}"), "Book as a fee", note="Charges of October.", follow=True)
+    assert "One person alone books at most 100.00 USD in 30 days." in page.words
+    assert "Take the booking back" in page.words
+    assert "Confirm booking" not in page.words
+    assert client.post(f"/books/lines/{fee.id}/bookings/{outgoing.waiting(session)[0].id}/confirmation").status == 409
+    assert "another person of finance" in client.get("/books").words
+    client.sign_in(second)
+    assert "Bookings of bank lines to confirm" in client.get("/work").words
+    assert "you, or another person of finance" in client.get("/books").words
+    page = client.submit(client.get(f"/books/lines/{fee.id}"), "Decline booking", reason="")
+    assert page.problems == ["Say why, so that Fatima knows what to do with the line."]
+    page = client.submit(page, "Decline booking", reason="It was a payment.", follow=True)
+    assert "What it probably is" in page.words
+    assert "It was a payment." in page.words
+    client.submit(page, "Book as a fee", note="No, a fee.")
+    client.sign_in(finance)
+    page = client.submit(client.get(f"/books/lines/{fee.id}"), "Confirm booking", follow=True)
+    assert "It was booked as a fee of the bank by Fatima" in page.words
+
+
+def test_whoever_read_a_csv_file_is_told_that_somebody_else_confirms(
+    client: Client, session: Session, said: Make, account: BankAccount, finance: Person, second: Person, now: datetime
+) -> None:
+    row = said()
+    columns = Columns.checked({"booked_on": "Date", "amount": "Amount", "texts": "Text"})
+    statements.map_columns(session, account.id, columns, actor=finance, now=now)
+    client.sign_in(finance)
+    upload(client, f"Date,Text,Amount\n2026-11-05,{row.reference},5000.00\n".encode(), "11.csv", account=str(account.id))
+    (line,) = queries.open_lines(session)
+    for path in ("/books", f"/books/lines/{line.id}"):
+        page = client.get(path)
+        assert "You read the CSV file that it is from" in page.words
+        assert not [button for button in page.all("button") if "".join(button.itertext()).strip().startswith("Confirm")]
+    client.sign_in(second)
+    assert "Dealt with" in client.submit(client.get("/books"), "Confirm", follow=True).words
 
 
 def test_who_said_it_was_sent_reads_that_somebody_else_confirms(

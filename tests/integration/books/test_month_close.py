@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core import ledger
 from core.books import bookings, explanations, months
-from core.books.bookings import InClosedMonth
+from core.books.meeting import InClosedMonth
 from core.books.models import BankLine, Subject
 from core.books.months import ClosedAlready, DifferencesOpen, NotOver, NotTheLast, SameTwo
 from core.clock import utc_now

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import bookings, queries, statements
+from core.books import bookings, meeting, outgoing, queries, statements
 from core.books.matching import Kind
 from core.books.models import BankAccount, BankLine, Direction
 from core.identity.models import Membership, Person, Role
@@ -109,5 +109,5 @@ def test_a_payment_the_bank_answered_before_is_linked_to_its_line(
     bookings.confirm(session, first.id, key, actor=cast.finance, now=now)
     assert queries.suggestions(session)[line.id].kind is Kind.UNKNOWN, "a second line for one payment is nobody's"
     with pytest.raises(NotWaiting):
-        BankPayments().found(session, ada.attempts[0].id, bookings.finding(line), actor=cast.finance, now=now)
-    bookings.book_fee(session, line.id, note="The bank paid twice; claim is open.", actor=cast.finance, now=now)
+        BankPayments().found(session, ada.attempts[0].id, meeting.finding(line), actor=cast.finance, now=now)
+    assert outgoing.book_fee(session, line.id, note="The bank paid twice; claim is open.", actor=cast.finance, now=now)

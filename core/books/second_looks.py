@@ -1,0 +1,152 @@
+"""What one person of finance may say about a bank line alone, and what takes two.
+
+Whoever books a fee says by himself that money is gone, and whoever typed a CSV file says by himself that it came: up to a small,
+dated limit one person does, above it another one confirms.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import audit
+from core.books.models import AloneLimit, BankLine, Match, Proposal, StatementFormat
+from core.db import new_id
+from core.errors import DomainError, InvalidInput
+from core.identity import access
+from core.identity.models import Person, Role
+from core.money import Money
+
+WINDOW = timedelta(days=30)
+"""Sums are taken over this long: many small bookings are a large one."""
+BY_WORD = (Match.FEE, Match.SENT_BACK)
+"""How lines are booked on nothing but a person's word."""
+
+
+class SecondPersonNeeded(DomainError):
+    """This takes another person of finance."""
+
+    code = "second_person_needed"
+
+
+class LimitExists(DomainError):
+    """Rows of the table are added, never changed."""
+
+    code = "alone_limit_exists"
+
+
+def why_two(session: Session, line: BankLine, *, actor: Person, now: datetime) -> str | None:
+    """Why this person alone can't book the line on their own word; None if they can."""
+    if came_from(line, actor):
+        return f"{actor.name} read the CSV file that the line came in, and nobody books such lines alone."
+    limit, used = alone(session, line.currency, on=now.date()), booked_alone(session, actor, line.currency, now=now)
+    if used + line.money <= limit:
+        return None
+    before = f", and {actor.name} has booked {used}" if used else ""
+    return f"One person alone books at most {limit} in 30 days{before}."
+
+
+def require_other(line: BankLine, actor: Person) -> None:
+    """Refuse what whoever read a CSV file can't say alone: that a line of it is this or that.
+
+    Raises:
+        SecondPersonNeeded: the actor read the file.
+    """
+    if came_from(line, actor):
+        raise SecondPersonNeeded(
+            "You read the CSV file that this line came in. Another person of finance says what its lines are; you can set "
+            "this one aside, or propose what it is."
+        )
+
+
+def require_other_to_assign(session: Session, lines: Sequence[BankLine], money: Money, *, actor: Person, now: datetime) -> None:
+    """Refuse what `may_assign` does not let this person do.
+
+    Raises:
+        SecondPersonNeeded: the actor alone set it aside.
+    """
+    if not may_assign(session, lines, money, actor=actor, now=now):
+        raise SecondPersonNeeded(
+            f"You set this money aside. Above {alone(session, money.currency, on=now.date())}, and for lines of a CSV file that "
+            "you read, another person of finance assigns it."
+        )
+
+
+def may_assign(session: Session, lines: Sequence[BankLine], money: Money, *, actor: Person, now: datetime) -> bool:
+    """Money that one person could not place is given to somebody by another one, unless it is little and the bank's own words."""
+    if any(line.matched_by_id != actor.id for line in lines):
+        return True
+    return money <= alone(session, money.currency, on=now.date()) and not any(came_from(line, actor) for line in lines)
+
+
+def came_from(line: BankLine, person: Person) -> bool:
+    """Did this person bring the line in a file that anybody can type?"""
+    return line.statement.format is StatementFormat.CSV and line.statement.imported_by_id == person.id
+
+
+def alone(session: Session, currency: str, *, on: date) -> Money:
+    """What one person may book alone in 30 days; nothing where no row is in force."""
+    row = session.scalars(
+        select(AloneLimit)
+        .where(AloneLimit.currency == currency, AloneLimit.valid_from <= on)
+        .order_by(AloneLimit.valid_from.desc())
+        .limit(1)
+    ).first()
+    return row.money if row is not None else Money(0, currency)
+
+
+def booked_alone(session: Session, person: Person, currency: str, *, now: datetime) -> Money:
+    """What this person booked on their own word in the last 30 days."""
+    confirmed = select(Proposal.id).where(Proposal.line_id == BankLine.id, Proposal.confirmed.is_(True))
+    total = session.scalar(
+        select(func.coalesce(func.sum(BankLine.amount_minor), 0)).where(
+            BankLine.matched_by_id == person.id,
+            BankLine.match.in_(BY_WORD),
+            BankLine.currency == currency,
+            BankLine.matched_at > now - WINDOW,
+            ~confirmed.exists(),
+        )
+    )
+    return Money(int(total or 0), currency)
+
+
+def limits(session: Session) -> Sequence[AloneLimit]:
+    """Every row, the newest first in each currency."""
+    return session.scalars(select(AloneLimit).order_by(AloneLimit.currency, AloneLimit.valid_from.desc())).all()
+
+
+def add_limit(session: Session, *, amount: Money, valid_from: date, source: str, actor: Person, now: datetime) -> AloneLimit:
+    """Set what one person books alone in 30 days from a day on; zero always takes two.
+
+    Raises:
+        NotAllowed: the actor approves no payouts; whom a limit binds does not set it.
+        InvalidInput: no source, below zero, or from a day that has passed.
+        LimitExists: there is a row of this currency and day.
+    """
+    access.require_role(session, actor, Role.PAYOUT_APPROVER, on=now.date())
+    if not source.strip():
+        raise InvalidInput("Say who decided it and why; it stays with the limit.", field="source")
+    if amount.amount_minor < 0:
+        raise InvalidInput("A limit is zero or more.", field="amount")
+    if valid_from <= now.date():
+        # Somebody with both roles could otherwise lift it, book, and only then be seen.
+        raise InvalidInput("A limit begins tomorrow or later, so that others see it before it counts.", field="valid_from")
+    same = select(AloneLimit.id).where(AloneLimit.currency == amount.currency, AloneLimit.valid_from == valid_from)
+    if session.scalar(same) is not None:
+        raise LimitExists(
+            f"There is a limit in {amount.currency} from {valid_from} on already; add one from another day.", field="valid_from"
+        )
+    row = AloneLimit(
+        id=new_id(),
+        currency=amount.currency,
+        valid_from=valid_from,
+        amount_minor=amount.amount_minor,
+        source=source.strip(),
+        author=actor.name,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, "books.alone_limit_added", row, actor=actor, at=now, amount=str(amount), reason=source.strip())
+    return row
