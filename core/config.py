@@ -95,6 +95,13 @@ class Settings(BaseSettings):
         default=None,
         description="The fund at Open Collective that payouts are paid from: its name in its address. The rails need both.",
     )
+    pledgeworks_opencollective_host_token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Personal token of an admin of the fund's fiscal host, to record there what companies will send. Only if you are "
+            "the host: it can spend every fund hosted there."
+        ),
+    )
     pledgeworks_opencollective_url: str = Field(
         default="https://api.opencollective.com/graphql/v2", description="Open Collective's API; another only to try things."
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from flask_wtf.file import FileRequired
 from wtforms.fields.choices import SelectChoice
 
 from core.clock import today
@@ -169,6 +170,29 @@ class ConfirmationForm(Form):
         "Arrived on", [required("Enter the day."), on_or_before(today, "It can't have arrived later than today.")]
     )
     bank_reference = TextField("Line of the bank statement", [required("Name the line of the statement you found it on.")])
+
+
+class AtHostForm(Form):
+    """What the fiscal host is to expect."""
+
+    payer = TextField("The company’s account at the host", [required("Enter the name in its address there.")], length_max=100)
+    expected_on = DateField("Expected on", [Optional()])
+    fee_percent = DecimalField("Host fee in percent, if you agreed on one", [Optional()], places=2)
+
+
+class NotedForm(Form):
+    """Finance found the transfer on the host's bank account."""
+
+    sent_on = DateField("On the bank statement of", [required("Enter the day."), on_or_before(today, PROMISED)])
+    evidence_file = FileField("Its line as PDF, PNG or JPEG", [FileRequired("Attach the line of the bank statement.")])
+
+
+class CameForm(Form):
+    """Somebody else confirms it."""
+
+    received_on = DateField(
+        "Arrived on", [required("Enter the day."), on_or_before(today, "It can't have arrived later than today.")]
+    )
 
 
 class RefundForm(Form):

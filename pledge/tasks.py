@@ -7,8 +7,9 @@ import structlog
 from core.clock import utc_now
 from core.db import session_scope
 from core.tasks import Run, daily, enqueue, every, handler
-from pledge import providers, queries
-from pledge.services import inbox, membership, pay_ins, refunds
+from pledge import host_queries, providers, queries
+from pledge.providers.hosts import HostRefused, HostSilent
+from pledge.services import host_orders, inbox, membership, pay_ins, refunds
 from pledge.services.inbox import HandleNotice
 from pledge.services.pay_ins import LookAt
 from pledge.services.refunds import SendRefund
@@ -79,3 +80,19 @@ def look_around(now: datetime) -> None:
     with session_scope() as session:
         fresh = sum(inbox.take_in(session, notice, polled=True, now=now) for notice in fetched)
     log.info("pledge.pay_ins", fetched=len(fetched), missed=fresh)
+
+
+@every(seconds=3600)
+def look_at_the_host(now: datetime) -> None:
+    """Bring every order that the fiscal host has, or may have, to what its books say."""
+    host = providers.host()
+    if host is None:
+        return
+    with session_scope() as session:
+        orders = host_queries.unsettled(session)
+    for order_id in orders:
+        try:
+            host_orders.look(session_scope, host, order_id, clock=utc_now)
+        except (HostRefused, HostSilent) as error:
+            log.warning("pledge.host_not_read", order=str(order_id), error=error.message)
+            return

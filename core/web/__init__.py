@@ -24,7 +24,7 @@ A view that shows a form again:
 """
 
 from core.web.application import build_app
-from core.web.context import db
+from core.web.context import db, transactions
 from core.web.gates import fresh_second_factor, requires, signed_in
 from core.web.pages import flash, page, refused
 from core.web.visitor import current_person, visitor
@@ -39,5 +39,6 @@ __all__ = [
     "refused",
     "requires",
     "signed_in",
+    "transactions",
     "visitor",
 ]

@@ -1,6 +1,7 @@
 """The session of one request: opened when first used, committed after the view, rolled back on any error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from apiflask import APIFlask
@@ -19,6 +20,13 @@ def db() -> Session:
         g.session = Session(app.bind or engine(), expire_on_commit=False, join_transaction_mode="create_savepoint")
     session: Session = g.session
     return session
+
+
+@contextmanager
+def transactions() -> Iterator[Session]:
+    """The request's session, committed at the end of each use: nothing is open while others are asked over the network."""
+    yield db()
+    db().commit()
 
 
 def roll_back() -> None:

@@ -2,20 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from uuid import UUID
 
 from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
 from core import audit
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from core.identity.models import Role
 from core.spreadsheet import harmless
-from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires, transactions
 from core.web.pagination import paginate
 from payouts import queries, rails
 from payouts.forms import ApprovalForm, ReasonForm
@@ -142,7 +140,7 @@ def cancel_run(run_id: UUID) -> ResponseReturnValue:
 @requires(*CONSOLE)
 def compare_run(run_id: UUID) -> ResponseReturnValue:
     """Look every line up at its rail."""
-    found = compare_with_rails(_transactions, run_id, rails=rails.configured(), now=utc_now())
+    found = compare_with_rails(transactions, run_id, rails=rails.configured(), now=utc_now())
     return _show(run_id, ApprovalForm(), compared=found)
 
 
@@ -162,13 +160,6 @@ def run_statement(run_id: UUID) -> ResponseReturnValue:
         rows.writerow([harmless(str(cell)) for cell in cells])
     disposition = f'attachment; filename="run-{run.number}.csv"'
     return Response(out.getvalue(), mimetype="text/csv", headers={"Content-Disposition": disposition})
-
-
-@contextmanager
-def _transactions() -> Iterator[Session]:
-    """The request's session, committed at the end of each use: nothing is open while rails are asked."""
-    yield db()
-    db().commit()
 
 
 def _show(

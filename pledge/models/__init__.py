@@ -1,5 +1,6 @@
 """The tables of `pledge` and their status graphs."""
 
+from pledge.models.host_orders import LIVE_HOST_ORDERS, NEXT_HOST_ORDER, HostOrder, HostOrderStatus
 from pledge.models.instalments import NEXT_INSTALMENT, InstalmentStatus, InstalmentWay, PledgeInstalment
 from pledge.models.members import (
     NEXT_MEMBERSHIP,
@@ -37,7 +38,9 @@ from pledge.models.rules import PledgeMinimum, RenewalRule
 
 __all__ = [
     "ARRIVED",
+    "LIVE_HOST_ORDERS",
     "LIVE_REFUNDS",
+    "NEXT_HOST_ORDER",
     "NEXT_INSTALMENT",
     "NEXT_MEMBERSHIP",
     "NEXT_PAY_IN",
@@ -46,6 +49,8 @@ __all__ = [
     "UNPAID",
     "AnnualReport",
     "CardLimit",
+    "HostOrder",
+    "HostOrderStatus",
     "InKindHelp",
     "InKindKind",
     "InstalmentStatus",

@@ -4,6 +4,7 @@ What comes through the payment provider has the same states and its own file, pa
 evidence.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -108,7 +109,7 @@ def say_sent(
     instalment = queries.locked_instalment(session, instalment_id)
     pledge = instalment.pledge
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=pledge.member.organisation_id, on=now.date())
-    _take_by_transfer(instalment)
+    take_by_transfer(instalment)
     require_paid(sent_on, on=now.date())
     _require_within(pledge, sent_on)
     if not evidence_url and evidence_file is None:
@@ -138,7 +139,7 @@ def note_arrival(
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     instalment = queries.locked_instalment(session, instalment_id)
-    _take_by_transfer(instalment)
+    take_by_transfer(instalment)
     _require_within(instalment.pledge, sent_on)
     instalment.advance(InstalmentStatus.PROCESSING)
     instalment.sent_on, instalment.evidence_file, instalment.entered_by_id = sent_on, evidence, actor.id
@@ -153,12 +154,14 @@ def confirm(
     received_on: date,
     bank_reference: str,
     cash: str | None = None,
+    refs: Mapping[str, str] | None = None,
     actor: Person,
     now: datetime,
 ) -> PledgeInstalment:
     """Confirm that the money is on our account: post it, settle it, and count it as a payment of the pledge.
 
-    `cash` is the ledger's account that holds it, where it was set aside before; else it is the bank's.
+    `cash` is the ledger's account that holds it, where it was set aside before; else it is the bank's. `refs` name the movement
+    that a provider's own list has of it.
 
     Raises:
         NotAllowed: the actor is not in finance.
@@ -167,11 +170,7 @@ def confirm(
         PaidOnline: the provider says what came.
         IllegalTransition: it is not being processed (confirmed already, say).
     """
-    access.require_role(session, actor, Role.FINANCE, on=now.date())
-    instalment = queries.locked_instalment(session, instalment_id)
-    _require_transfer(instalment)
-    if instalment.entered_by_id == actor.id:
-        raise SelfConfirmation("You said that this was sent, so somebody else in finance confirms that it arrived.")
+    instalment = require_confirmable(session, instalment_id, actor=actor, now=now)
     if not bank_reference.strip():
         raise InvalidInput("Name the line of the bank statement you found it on.", field="bank_reference")
     require_paid(received_on, on=now.date())
@@ -180,8 +179,24 @@ def confirm(
     instalment.confirmed_by_id, instalment.confirmed_at = actor.id, now
     audit.record(session, "instalment.paid", instalment, actor=actor, at=now, bank_reference=bank_reference.strip())
     # Cash on our own bank account can't be called back like a card payment: paid is settled in the same breath.
-    _settle(session, instalment, cash=cash, now=now)
+    _settle(session, instalment, cash=cash, refs=refs or {}, now=now)
     audit.record(session, "instalment.settled", instalment, actor=actor, at=now, amount=str(instalment.money))
+    return instalment
+
+
+def require_confirmable(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PledgeInstalment:
+    """The instalment, locked, if this person may say that its money arrived.
+
+    Raises:
+        NotAllowed: the actor is not in finance.
+        SelfConfirmation: the actor is who said that it was sent.
+        PaidOnline: the provider says what came.
+    """
+    access.require_role(session, actor, Role.FINANCE, on=now.date())
+    instalment = queries.locked_instalment(session, instalment_id)
+    _require_transfer(instalment)
+    if instalment.entered_by_id == actor.id:
+        raise SelfConfirmation("You said that this was sent, so somebody else in finance confirms that it arrived.")
     return instalment
 
 
@@ -218,6 +233,17 @@ def try_again(session: Session, instalment_id: UUID, *, actor: Person, now: date
     return instalment
 
 
+def take_by_transfer(instalment: PledgeInstalment) -> None:
+    """From here on people say what came.
+
+    Raises:
+        PaidOnline: a payment page is open, or money came that way.
+    """
+    if any(each.status not in {PayInStatus.FAILED, PayInStatus.EXPIRED} for each in instalment.pay_ins):
+        raise PaidOnline("This instalment is being paid online. Close the payment page first, or plan another instalment.")
+    instalment.way = InstalmentWay.TRANSFER
+
+
 def _require_within(pledge: Pledge, sent_on: date) -> None:
     if not pledge.starts_on <= sent_on <= pledge.ends_on:
         raise InvalidInput(
@@ -233,18 +259,12 @@ def accounts(instalment: PledgeInstalment) -> FundAccounts:
     return FundAccounts(bank=f"assets:bank:{currency}", fund=f"liabilities:fund:{instalment.fund}:{currency}")
 
 
-def _take_by_transfer(instalment: PledgeInstalment) -> None:
-    if any(each.status not in {PayInStatus.FAILED, PayInStatus.EXPIRED} for each in instalment.pay_ins):
-        raise PaidOnline("This instalment is being paid online. Close the payment page first, or plan another instalment.")
-    instalment.way = InstalmentWay.TRANSFER
-
-
 def _require_transfer(instalment: PledgeInstalment) -> None:
     if instalment.way is not InstalmentWay.TRANSFER:
         raise PaidOnline("This instalment is paid online: the payment provider says what came, and nobody confirms it by hand.")
 
 
-def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None, now: datetime) -> None:
+def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None, refs: Mapping[str, str], now: datetime) -> None:
     codes = accounts(instalment)
     ledger.ensure_account(
         session, codes.bank, instalment.currency, normal=Side.DEBIT, guard=Guard.DEBIT, name=f"Bank, {instalment.currency}"
@@ -259,7 +279,7 @@ def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None,
         legs=[Leg(debit=cash or codes.bank, credit=codes.fund, amount=instalment.amount_minor)],
         at=now,
         memo=f"Pay-in of {instalment.member.name}, {instalment.reference}",
-        refs={"pledge_instalment": str(instalment.id), "organisation": str(instalment.member.organisation_id)},
+        refs={"pledge_instalment": str(instalment.id), "organisation": str(instalment.member.organisation_id), **refs},
     )
     instalment.advance(InstalmentStatus.SETTLED)
     assert instalment.sent_on is not None, "a CHECK ties processing to the day of sending"

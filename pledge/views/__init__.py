@@ -3,6 +3,7 @@
 from pledge.views import (
     company,
     finance,
+    hosts,
     instalments,
     membership,
     online,
@@ -19,6 +20,7 @@ __all__ = [
     "bp",
     "company",
     "finance",
+    "hosts",
     "instalments",
     "membership",
     "online",

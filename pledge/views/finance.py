@@ -11,9 +11,9 @@ from core.config import settings
 from core.errors import DomainError
 from core.identity.models import Role
 from core.web import current_person, db, flash, page, refused, requires
-from pledge import providers, queries
+from pledge import host_queries, providers, queries
 from pledge.forms import ConfirmationForm, ReasonForm
-from pledge.models import InstalmentStatus
+from pledge.models import LIVE_HOST_ORDERS, InstalmentStatus
 from pledge.services import instalments
 from pledge.views.blueprint import bp
 
@@ -22,10 +22,15 @@ from pledge.views.blueprint import bp
 @requires(Role.FINANCE)
 def pay_ins() -> ResponseReturnValue:
     """What waits for finance, what waits for companies, and what was dealt with."""
+    waiting = queries.pay_ins(db(), InstalmentStatus.PROCESSING)
+    announced = queries.pay_ins(db(), InstalmentStatus.AWAITING_PAYMENT)
+    orders = host_queries.of_instalments(db(), [each.id for each in (*waiting, *announced)])
     return render_template(
         "pledge/pay_ins.html",
-        waiting=queries.pay_ins(db(), InstalmentStatus.PROCESSING),
-        announced=queries.pay_ins(db(), InstalmentStatus.AWAITING_PAYMENT),
+        waiting=waiting,
+        announced=announced,
+        host=providers.host(),
+        at_host={each.instalment_id: each for each in orders if each.status in LIVE_HOST_ORDERS},
         done=queries.settled_instalments(db()),
         names=queries.names_of_confirmers(db()),
         person=current_person(),

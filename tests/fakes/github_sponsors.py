@@ -5,12 +5,11 @@ It behaves as recorded: an amount below a maintainer's minimum is left out witho
 mutation answers with the maintainers only; sums are null for a token that is not a manager's; limits and missing rights come as
 200 with errors, as 401 or as 403.
 
-    python -m tests.fakes.github_sponsors SCHEMA      serves until its input ends; each line of input is a CSV file to upload
+`python -m tests.fakes` starts it for people, with a page where a file is uploaded.
 """
 
 import csv
 import io
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from typing import Any
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLFormattedError, GraphQLResolveInfo
 
-from tests.fakes.graphql_server import Answer, Call, GraphqlServer, serving
+from tests.fakes.graphql_server import Answer, Call, GraphqlServer
+from tests.fakes.stand_in_page import Thing
 
 TOKEN = "ghp_manager"
 OUTSIDER = "ghp_outsider"
@@ -62,8 +62,12 @@ class TypedError(GraphQLError):
 class GitHubSponsors(GraphqlServer):
     """Knows some maintainers and one sponsoring organisation."""
 
-    def __init__(self, schema: Path, *, sponsor: str = "acme", clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        super().__init__(schema)
+    title = "GitHub Sponsors"
+
+    def __init__(
+        self, schema: Path, *, sponsor: str = "acme", clock: Callable[[], datetime] = lambda: datetime.now(UTC), port: int = 0
+    ) -> None:
+        super().__init__(schema, port=port)
         self.sponsor = sponsor
         self.clock = clock
         self.maintainers: dict[str, Maintainer] = {}
@@ -93,6 +97,19 @@ class GitHubSponsors(GraphqlServer):
             raise ValueError(f"GitHub wants the columns {COLUMNS}, not {heading}")
         for login, dollars in rows:
             self.sponsor_one(login, int(dollars), is_one_time=is_one_time, is_bulk=True)
+
+    def deeds(self) -> Sequence[Thing]:
+        both = {"once": "Upload it, one-time", "monthly": "Upload it, monthly"}
+        known = ", ".join(f"@{each.login} from ${each.minimum}" for each in self.maintainers.values())
+        page = Thing("file", f"Bulk sponsor ({known}): paste the CSV file here.", both, takes_text=True)
+        paid = [
+            Thing(each.id, f"{each.id}: @{each.login} ${each.dollars}, {'one-time' if each.is_one_time else 'monthly'}")
+            for each in self.payments
+        ]
+        return [page, *paid]
+
+    def do(self, deed: str, name: str, text: str) -> None:
+        self.upload(text.strip().encode(), is_one_time=deed == "once")
 
     def sponsor_one(self, login: str, dollars: int, *, is_one_time: bool = True, is_bulk: bool = False) -> Maintainer | None:
         """Charge one sponsorship, if GitHub takes it."""
@@ -198,20 +215,3 @@ class GitHubSponsors(GraphqlServer):
 
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def main(schema: str) -> None:
-    """For people: knows @ada and @grace, and @linus whose minimum is $50."""
-    with serving(GitHubSponsors(Path(schema))) as server:
-        server.add(Maintainer("ada"), Maintainer("grace"), Maintainer("linus", minimum=50))
-        print(
-            f"PLEDGEWORKS_GITHUB_URL={server.url}\nPLEDGEWORKS_GITHUB_SPONSOR=acme\nPLEDGEWORKS_GITHUB_TOKEN={TOKEN}",
-            flush=True,
-        )
-        for line in sys.stdin:
-            server.upload(Path(line.strip()).expanduser().read_bytes())
-            print("Paid so far: " + ", ".join(f"@{each.login} ${each.dollars}" for each in server.payments), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -22,6 +22,8 @@ Faults (`misbehave`) hit mutations only, unless a `GraphqlFault` names the opera
     429, 401                answered before anything happens; the 401 repeats the token it was given
     200_errors              an error in words of its own in place of data; nothing happened
     200_errors_after        the same answer, and it happened: its data is lost
+
+Beside the service, and of no provider, `/_stand_in` is a page with what people there do (`deeds`), and a form for faults.
 """
 
 import json
@@ -29,7 +31,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -53,6 +55,8 @@ from graphql import (
 )
 
 from payouts.rails.fake_server import Behaviour, Fault
+from tests.fakes import stand_in_page
+from tests.fakes.stand_in_page import FAULTS
 
 BODY_BYTES_MAX = 1_000_000
 
@@ -88,7 +92,9 @@ class GraphqlServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, schema: Path, *, path: str = "/graphql", seed: int = 1) -> None:
+    title = "GraphQL"
+
+    def __init__(self, schema: Path, *, path: str = "/graphql", seed: int = 1, port: int = 0) -> None:
         self.schema = built(schema)
         self._rng = random.Random(seed)
         self.resolvers: dict[str, Resolver] = {}
@@ -97,7 +103,7 @@ class GraphqlServer(ThreadingHTTPServer):
         self.behaviour = Behaviour()
         self.path = path
         self._faults = threading.Lock()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
 
     @property
     def url(self) -> str:
@@ -106,6 +112,19 @@ class GraphqlServer(ThreadingHTTPServer):
     def gate(self, call: Call) -> Answer | None:
         """What is answered before anything is executed: credentials and rate limits. None lets the call in."""
         return None
+
+    @property
+    def desk(self) -> str:
+        """The page of what people there do."""
+        return f"http://127.0.0.1:{self.server_port}{stand_in_page.PATH}"
+
+    def deeds(self) -> Sequence[stand_in_page.Thing]:
+        """What there is, and what people can do about it."""
+        return ()
+
+    def do(self, deed: str, name: str, text: str) -> None:
+        """Somebody there does it."""
+        raise NotImplementedError(f"nobody here can {deed} {name} {text}")
 
     def misbehave(self, behaviour: Behaviour) -> None:
         with self._faults:
@@ -176,9 +195,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: GraphqlServer
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        if self.path == stand_in_page.PATH:
+            self._send(200, stand_in_page.shown(self.server.title, self.server.deeds()), {"Content-Type": "text/html"})
+        else:
+            self._answer(404, {"error": {"message": "There is nothing here."}})
+
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        asked = json.loads(self.rfile.read(length)) if 0 < length <= BODY_BYTES_MAX else {}
+        body = self.rfile.read(length) if 0 < length <= BODY_BYTES_MAX else b"{}"
+        if self.path == stand_in_page.PATH:
+            self._at_the_desk(stand_in_page.pressed(body))
+            return
+        asked = json.loads(body)
         if self.path.split("?")[0] != self.server.path or not isinstance(asked.get("query"), str):
             self._answer(404, {"error": {"message": "There is nothing here."}})
             return
@@ -197,6 +226,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, {"errors": invalid})
         else:
             self._execute(document, call, self.server.draw(call))
+
+    def _at_the_desk(self, done: stand_in_page.Pressed) -> None:
+        if done.deed in FAULTS:
+            self.server.misbehave(Behaviour([Fault(done.deed, times=1, seconds=5)]))
+        else:
+            self.server.do(done.deed, done.name, done.text)
+        self._send(303, b"", {"Location": stand_in_page.PATH})
 
     def _execute(self, document: DocumentNode, call: Call, fault: Fault) -> None:
         match fault.kind:
@@ -244,10 +280,12 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _answer(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        content = json.dumps(body, default=str).encode()
+        self._send(status, json.dumps(body, default=str).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         try:
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

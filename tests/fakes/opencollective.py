@@ -9,10 +9,9 @@ nothing that was begun stops because the caller went away.
 Of expenses: drafts have no idempotency either; while it is a draft the payee is who drafted it; one draft in ten seconds; the
 fund's admin may approve, again and again, and may not pay; what the host marks as unpaid is APPROVED again, its rows reversed.
 
-To try the rail by hand: `python -m tests.fakes.opencollective SCHEMA`, with the path of Open Collective's schema (SDL).
+The host's side is in opencollective_host.py; `python -m tests.fakes` starts both for people.
 """
 
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -72,6 +71,7 @@ class Order:
     status: str = "NEW"
     rows: list[dict[str, Any]] = field(default_factory=list)
     visible_at: float = 0.0
+    description: str = ""
 
     @property
     def public_id(self) -> str:
@@ -101,8 +101,8 @@ class Expense:
 class OpenCollectiveServer(GraphqlServer):
     """One host, one fund with money, collectives to pay, and a token. Tests change them as they need."""
 
-    def __init__(self, schema: Path, *, balance_cents: int = 100_000_000, seed: int = 1) -> None:
-        super().__init__(schema, path="/graphql/v2", seed=seed)
+    def __init__(self, schema: Path, *, balance_cents: int = 100_000_000, seed: int = 1, port: int = 0) -> None:
+        super().__init__(schema, path="/graphql/v2", seed=seed, port=port)
         self.tokens = {TOKEN: Token()}
         self.second_factors: set[str] = set()
         self.accounts = {
@@ -209,13 +209,14 @@ class OpenCollectiveServer(GraphqlServer):
 
     def _orders(self, _: Any, info: GraphQLResolveInfo, **wanted: Any) -> Mapping[str, Any]:
         """Public: no token is needed, and a tag finds its orders only as a whole."""
+        found, start = self._listed(wanted), wanted.get("offset") or 0
+        return {"totalCount": len(found), "nodes": [self._shown_order(order) for order in found[start:][: wanted["limit"]]]}
+
+    def _listed(self, wanted: Mapping[str, Any]) -> list[Order]:
         now, slug, term = time.time(), wanted["account"]["slug"], (wanted.get("searchTerm") or "").lower()
-        mine = [
-            order
-            for order in reversed(self.orders)
-            if order.source == slug and order.visible_at <= now and (not term or term in order.tags)
-        ]
-        return {"totalCount": len(mine), "nodes": [self._shown_order(order) for order in mine[: wanted["limit"]]]}
+        side = "target" if wanted.get("filter") == "INCOMING" else "source"
+        mine = [order for order in reversed(self.orders) if getattr(order, side) == slug and order.visible_at <= now]
+        return [order for order in mine if not term or term in order.tags]
 
     def _me(self, _: Any, info: GraphQLResolveInfo) -> Mapping[str, Any] | None:
         token = self._token(info)
@@ -352,10 +353,12 @@ class OpenCollectiveServer(GraphqlServer):
     def _book(self, order: Order, source: str, target: str, *, is_refund: bool = False) -> None:
         self._rows(order, source, target, "BALANCE_TRANSFER", is_refund=is_refund)
 
-    def _rows(self, of: Order | Expense, source: str, target: str, kind: str, *, is_refund: bool) -> None:
+    def _rows(
+        self, of: Order | Expense, source: str, target: str, kind: str, *, is_refund: bool, cents: int | None = None
+    ) -> None:
         with self._books:
             for account, sign, side in ((source, -1, "DEBIT"), (target, 1, "CREDIT")):
-                amount = {"valueInCents": sign * of.cents, "currency": of.currency}
+                amount = {"valueInCents": sign * (of.cents if cents is None else cents), "currency": of.currency}
                 row = {"type": side, "kind": kind, "isRefund": is_refund, "account": account, "amount": amount}
                 self._row_count += 1
                 known = {"publicId": f"tx_{self._row_count:08}", "createdAt": datetime.now(UTC).isoformat()}
@@ -403,6 +406,8 @@ class OpenCollectiveServer(GraphqlServer):
             "publicId": order.public_id,
             "status": order.status,
             "tags": order.tags,
+            "description": order.description,
+            "totalAmount": {"valueInCents": order.cents, "currency": order.currency},
             "customData": order.custom_data,
             "data": {},
             "toAccount": self._shown(self.accounts[order.target]),
@@ -421,11 +426,3 @@ class OpenCollectiveServer(GraphqlServer):
 
 def _unauthorised(message: str) -> Answer:
     return 401, {"error": {"code": 401, "type": "unauthorized", "message": message}}, {}
-
-
-if __name__ == "__main__":
-    with OpenCollectiveServer(Path(sys.argv[1])) as fake:
-        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_URL={fake.url}")
-        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_TOKEN={TOKEN}")
-        print(f"export PLEDGEWORKS_OPENCOLLECTIVE_FUND={FUND}", flush=True)
-        fake.serve_forever()

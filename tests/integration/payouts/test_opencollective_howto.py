@@ -44,18 +44,20 @@ def run(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 @pytest.fixture
-def service(shared: Path) -> Iterator[dict[str, str]]:
-    """The fake as the guide starts it, in a process of its own; what it prints are the settings."""
-    schema = shared / "schemas" / "opencollective-v2.graphql"
-    fake = subprocess.Popen(
-        [sys.executable, "-m", "tests.fakes.opencollective", str(schema)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert fake.stdout is not None
-    lines = [fake.stdout.readline().removeprefix("export ").strip().partition("=") for _ in range(3)]
-    yield {name: value for name, _, value in lines}
-    fake.kill()
-    fake.wait()
-    fake.stdout.close()
+def service(shared: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The stand-ins as the guide starts them, in a process of their own; what they print are the settings."""
+    (tmp_path / "opencollective-v2.graphql").symlink_to(shared / "schemas" / "opencollective-v2.graphql")
+    command = [sys.executable, "-m", "tests.fakes", str(tmp_path), "--port", "0"]
+    fakes = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert fakes.stdout is not None
+    printed: list[str] = []
+    while not any("what payees and the host do" in line for line in printed):
+        printed.append(fakes.stdout.readline())
+    words = [word for line in printed for word in line.split() if line.startswith("export ") and "OPENCOLLECTIVE" in word]
+    yield {name: value for name, _, value in (word.partition("=") for word in words)}
+    fakes.kill()
+    fakes.wait()
+    fakes.stdout.close()
 
 
 def commands() -> list[str]:

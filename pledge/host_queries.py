@@ -1,0 +1,65 @@
+"""Reads of what a fiscal host expects for our fund."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound
+from pledge.models import LIVE_HOST_ORDERS, HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
+
+
+def order(session: Session, order_id: UUID) -> HostOrder:
+    """An order at the fiscal host by id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = session.get(HostOrder, order_id, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such order at the host.")
+    return found
+
+
+def locked(session: Session, order_id: UUID) -> HostOrder:
+    """The same, locked until the end of the transaction.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = session.scalars(
+        select(HostOrder).where(HostOrder.id == order_id).with_for_update(of=HostOrder).execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("There is no such order at the host.")
+    return found
+
+
+def live(session: Session, instalment_id: UUID) -> HostOrder | None:
+    """The order of an instalment that the host has, or may have."""
+    return session.scalars(
+        select(HostOrder).where(HostOrder.instalment_id == instalment_id, HostOrder.status.in_(LIVE_HOST_ORDERS))
+    ).one_or_none()
+
+
+def of_instalments(session: Session, instalment_ids: Collection[UUID]) -> Sequence[HostOrder]:
+    """Every order of these instalments, the newest first."""
+    return session.scalars(
+        select(HostOrder).where(HostOrder.instalment_id.in_(instalment_ids)).order_by(HostOrder.asked_at.desc())
+    ).all()
+
+
+def unsettled(session: Session) -> Sequence[UUID]:
+    """Orders whose money has not been confirmed here, and those that may still come."""
+    return session.scalars(
+        select(HostOrder.id)
+        .join(PledgeInstalment, PledgeInstalment.id == HostOrder.instalment_id)
+        .where(
+            or_(
+                HostOrder.status.in_([HostOrderStatus.ASKED, HostOrderStatus.EXPECTED]),
+                and_(HostOrder.status == HostOrderStatus.PAID, PledgeInstalment.status != InstalmentStatus.SETTLED),
+            )
+        )
+        .order_by(HostOrder.asked_at)
+    ).all()

@@ -1,0 +1,293 @@
+"""Instalments that a fiscal host receives: recorded there once, judged by its books, confirmed by a second person."""
+
+import io
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import ledger
+from core.books import reconciliation
+from core.clock import utc_now
+from core.config import settings
+from core.errors import IllegalTransition, NotAllowed
+from core.files import StoredFile
+from core.files import store as keep
+from core.identity.models import Person, Role
+from core.money import Money
+from payouts.rails.fake_server import Behaviour
+from payouts.rails.movements import OpenCollectiveMovements
+from pledge import host_queries, tasks
+from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, Pledge, PledgeInstalment, PledgeMember
+from pledge.providers.hosts import HostRefused, HostSilent
+from pledge.providers.opencollective_host import OpenCollectiveHost
+from pledge.services import host_orders, instalments, periods
+from pledge.services.host_orders import AlreadyExpected, NotThere
+from pledge.services.instalments import SelfConfirmation
+from tests.fakes.graphql_server import GraphqlFault, serving
+from tests.fakes.opencollective import FUND, TOKEN
+from tests.fakes.opencollective_host import HOST_TOKEN, OpenCollectiveWithHost
+from tests.fakes.pay_ins import Clock
+from tests.fakes.payouts_world import Sessions
+from tests.integration.pledge.conftest import give, person
+
+BANK, LATE = "assets:bank:usd", timedelta(minutes=16)
+
+
+@pytest.fixture
+def service(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenCollectiveWithHost]:
+    with serving(OpenCollectiveWithHost(shared / "schemas" / "opencollective-v2.graphql", balance_cents=0)) as server:
+        monkeypatch.setenv("PLEDGEWORKS_OPENCOLLECTIVE_URL", server.url)
+        monkeypatch.setenv("PLEDGEWORKS_OPENCOLLECTIVE_FUND", FUND)
+        monkeypatch.setenv("PLEDGEWORKS_OPENCOLLECTIVE_HOST_TOKEN", HOST_TOKEN)
+        settings.cache_clear()
+        yield server
+
+
+@pytest.fixture
+def host(service: OpenCollectiveWithHost) -> OpenCollectiveHost:
+    return OpenCollectiveHost(service.url, HOST_TOKEN, fund=FUND)
+
+
+@pytest.fixture
+def sessions(session: Session) -> Sessions:
+    return Sessions(session.connection())
+
+
+@pytest.fixture
+def second(session: Session, now: datetime) -> Person:
+    made = person(session, "Feodor", now)
+    give(session, made, Role.FINANCE)
+    return made
+
+
+@pytest.fixture
+def instalment(session: Session, pledge: Pledge, editor: Person, now: datetime) -> PledgeInstalment:
+    return instalments.announce(session, pledge, money=Money.parse("5000", "USD"), actor=editor, now=now)
+
+
+@pytest.fixture
+def wall_instalment(session: Session, member: PledgeMember, editor: Person) -> PledgeInstalment:
+    """Of the year that runs, which pages read from the wall clock."""
+    now = utc_now()
+    pledge = periods.open_period(
+        session, member, label=str(now.year), starts_on=date(now.year, 1, 1), ends_on=date(now.year, 12, 31),
+        developers=Decimal(14), actor=editor, now=now,
+    )  # fmt: skip
+    return instalments.announce(session, pledge, money=Money.parse("5000", "USD"), actor=editor, now=now)
+
+
+@pytest.fixture
+def asked(session: Session, instalment: PledgeInstalment, host: OpenCollectiveHost, finance: Person, now: datetime) -> HostOrder:
+    made = host_orders.ask(
+        session, instalment.id, host=host, payer="acme-inc", expected_on=None, fee_percent=None, actor=finance, now=now
+    )
+    session.commit()
+    return made
+
+
+@pytest.fixture
+def expected(asked: HostOrder, sessions: Sessions, host: OpenCollectiveHost, clock: Clock, session: Session) -> HostOrder:
+    host_orders.record(sessions, host, asked.id, clock=clock)
+    session.expire_all()
+    return asked
+
+
+@pytest.fixture
+def noted(session: Session, expected: HostOrder, finance: Person, statement: StoredFile, now: datetime) -> HostOrder:
+    instalments.note_arrival(session, expected.instalment_id, sent_on=now.date(), evidence=statement, actor=finance, now=now)
+    session.commit()
+    return expected
+
+
+@pytest.fixture
+def statement(session: Session, finance: Person, now: datetime) -> StoredFile:
+    return keep(session, io.BytesIO(b"%PDF-1.4 a line"), name="line.pdf", uploaded_by_id=finance.id, now=now)
+
+
+def test_it_is_recorded_once_and_settles_less_the_hosts_fee(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock,
+) -> None:  # fmt: skip
+    (there,) = service.pending()
+    assert (there.status, there.cents, there.source) == ("PENDING", 500_000, "acme-inc")
+    assert "acme" not in there.description.lower(), "anybody can read it"
+    assert noted.status is HostOrderStatus.EXPECTED
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    with pytest.raises(IllegalTransition):  # again changes nothing, here or there
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    session.expire_all()
+    assert noted.instalment.status is InstalmentStatus.SETTLED
+    assert (ledger.balance(session, BANK).posted, ledger.balance(session, "liabilities:fund:open-pledge:usd").posted) == (
+        475_000, 475_000,
+    )  # fmt: skip
+    assert service.balance(FUND) == 475_000
+    feed = OpenCollectiveMovements(service.url, TOKEN, fund=FUND)
+    reconciliation.take(session, feed.name, feed.read(None), now=clock())
+    assert reconciliation.meet(session, feed.name) == 2, "the money and the fee"
+
+
+@pytest.mark.parametrize("kind", ["cut_after", "500_after", "200_errors_after", "cut_before", "500_before"])
+def test_an_answer_that_got_lost_is_looked_up_and_never_asked_again(
+    session: Session, asked: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    clock: Clock, kind: str,
+) -> None:  # fmt: skip
+    service.misbehave(Behaviour([GraphqlFault(kind, operation="RecordPendingOrder", times=1)]))
+    with pytest.raises(HostSilent):
+        host_orders.record(sessions, host, asked.id, clock=clock)
+    session.expire_all()
+    assert asked.status is HostOrderStatus.ASKED
+    clock.pass_(seconds=LATE.total_seconds())
+    with pytest.raises(HostSilent, match="nothing was sent"):
+        host_orders.record(sessions, host, asked.id, clock=clock)
+    host_orders.look(sessions, host, asked.id, clock=clock)
+    session.expire_all()
+    came = kind.endswith("after")
+    assert len(service.pending()) == came
+    assert asked.status is (HostOrderStatus.EXPECTED if came else HostOrderStatus.REFUSED)
+
+
+def test_what_shows_late_is_not_missing_before(
+    session: Session,
+    asked: HostOrder,
+    service: OpenCollectiveWithHost,
+    host: OpenCollectiveHost,
+    sessions: Sessions,
+    clock: Clock,
+) -> None:
+    service.misbehave(Behaviour([], visibility_seconds=3600))
+    host_orders.record(sessions, host, asked.id, clock=clock)
+    session.expire_all()
+    assert asked.status is HostOrderStatus.ASKED
+    with pytest.raises(AlreadyExpected):
+        host_orders.ask(
+            session, asked.instalment_id, host=host, payer="acme-inc", expected_on=None, fee_percent=None,
+            actor=session.get_one(Person, asked.recorded_by_id), now=clock(),
+        )  # fmt: skip
+
+
+def test_a_look_up_as_for_other_orders_would_not_find_it(expected: HostOrder, service: OpenCollectiveWithHost) -> None:
+    """The negative control of naming every state: the service's list leaves pending orders out."""
+    asked = {"account": {"slug": FUND}, "filter": "INCOMING", "limit": 100}
+    assert not service._listed(asked)
+    assert len(service._listed(asked | {"status": ["PENDING"]})) == 1
+
+
+def test_refusals_are_told_and_allow_another(
+    session: Session,
+    asked: HostOrder,
+    service: OpenCollectiveWithHost,
+    host: OpenCollectiveHost,
+    sessions: Sessions,
+    clock: Clock,
+) -> None:
+    service.trusted = False
+    with pytest.raises(HostRefused, match="permission to create pending contributions"):
+        host_orders.record(sessions, host, asked.id, clock=clock)
+    session.expire_all()
+    assert asked.status is HostOrderStatus.REFUSED
+    assert host_queries.live(session, asked.instalment_id) is None
+
+
+def test_a_token_of_no_host_admin_is_told_so(
+    asked: HostOrder, service: OpenCollectiveWithHost, sessions: Sessions, clock: Clock
+) -> None:
+    with pytest.raises(HostRefused, match="Only host admins"):
+        host_orders.record(sessions, OpenCollectiveHost(service.url, TOKEN, fund=FUND), asked.id, clock=clock)
+
+
+def test_who_noted_it_and_who_is_not_in_finance_do_not_confirm(
+    noted: HostOrder, host: OpenCollectiveHost, sessions: Sessions, finance: Person, stranger: Person, clock: Clock,
+    service: OpenCollectiveWithHost,
+) -> None:  # fmt: skip
+    for who, error in ((finance, SelfConfirmation), (stranger, NotAllowed)):
+        with pytest.raises(error):
+            host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=who, clock=clock)
+    assert service.pending()[0].status == "PENDING", "nothing was asked of the host"
+
+
+def test_nobody_noted_it_and_nothing_is_asked(
+    expected: HostOrder, host: OpenCollectiveHost, sessions: Sessions, second: Person, clock: Clock
+) -> None:
+    with pytest.raises(NotThere, match="First somebody notes"):
+        host_orders.pay(sessions, host, expected.id, received_on=clock().date(), actor=second, clock=clock)
+
+
+def test_another_amount_is_not_settled(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock,
+) -> None:  # fmt: skip
+    service.receive(service.pending()[0], cents=499_000)
+    with pytest.raises(NotThere, match=r"4,?990"):
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    session.expire_all()
+    assert noted.instalment.status is InstalmentStatus.PROCESSING
+
+
+def test_the_answer_to_marking_it_paid_may_get_lost(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock,
+) -> None:  # fmt: skip
+    service.misbehave(Behaviour([GraphqlFault("cut_after", operation="ProcessPendingOrder", times=1)]))
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    session.expire_all()
+    assert noted.instalment.status is InstalmentStatus.SETTLED
+    assert service.balance(FUND) == 475_000
+
+
+def test_the_hosts_own_people_mark_it_and_the_hourly_look_sees_it(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, sessions: Sessions, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    service.receive(service.pending()[0])
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert noted.status is HostOrderStatus.PAID
+    service.give_back(service.pending()[0])
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert "gave" in (noted.problem or "")
+
+
+def test_the_database_allows_one_order_at_a_time(session: Session, asked: HostOrder) -> None:
+    copy = "INSERT INTO host_order SELECT gen_random_uuid(), instalment_id, key || 'x', payer, fund, amount_minor, currency,"
+    rest = " expected_on, host_fee_percent, status, remote_id, received_minor, fee_minor, movement_id, fee_movement_id, problem,"
+    with pytest.raises(IntegrityError, match="uq_host_order_live"):
+        session.execute(text(f"{copy}{rest} recorded_by_id, asked_at, looked_at FROM host_order"))
+
+
+def test_two_people_lead_it_through_the_pages(
+    client: Any, wall_instalment: PledgeInstalment, service: OpenCollectiveWithHost, finance: Person, second: Person
+) -> None:
+    client.sign_in(finance)
+    assert "Have the host expect it" in client.get("/finance/pay-ins").words
+    place, today = f"/finance/pay-ins/{wall_instalment.id}/host", utc_now().date().isoformat()
+    page = client.submit(client.get(place), "Record at the host", payer="no-such", follow=True)
+    assert "Account Not Found" in page.words
+    page = client.submit(client.get(place), "Record at the host", payer="Acme-Inc", fee_percent="0", follow=True)
+    assert "The host expects it." in page.words
+    page = client.submit(page, "Note that it arrived", sent_on=today)
+    assert page.status == 422
+    assert "Attach the line" in page.problems[0]
+    page = client.submit(
+        page, "Note that it arrived", sent_on=today, evidence_file=(io.BytesIO(b"%PDF-1.4 x"), "line.pdf"), follow=True
+    )
+    assert "somebody else in finance confirms it here" in page.words
+    client.sign_in(second)
+    assert client.submit(client.get(place), "Confirm $5,000.00", received_on=today).status == 403
+    client.sign_in(second, fresh_factor=True)
+    page = client.submit(client.get(place), "Confirm $5,000.00", received_on=today, follow=True)
+    assert "settled and in the ledger" in page.words
+    assert service.balance(FUND) == 500_000
+
+
+def test_the_page_says_what_to_do_without_a_host(client: Any, instalment: PledgeInstalment, finance: Person) -> None:
+    client.sign_in(finance)
+    assert "PLEDGEWORKS_OPENCOLLECTIVE_HOST_TOKEN" in client.get(f"/finance/pay-ins/{instalment.id}/host").words
