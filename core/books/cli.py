@@ -18,6 +18,7 @@ from core.clock import today, utc_now
 from core.db import session_scope
 from core.errors import NotFound
 from core.identity import people
+from core.money import Money
 
 
 @click.group("books", cls=Commands)
@@ -134,13 +135,15 @@ def reconcile_command(offline: bool, as_json: bool) -> None:
 @click.argument("subject", type=click.Choice([subject.value for subject in Subject]))
 @click.argument("subject_id", metavar="ID", type=click.UUID)
 @click.option("--text", required=True, help="Why it is so, and what becomes of it.")
+@click.option("--amount", help="Where one thing has two differences: which, such as “-5.00 USD”, as `books reconcile` prints it.")
 @actor_option
 @json_option
-def explain_command(subject: str, subject_id: UUID, text: str, actor: str, as_json: bool) -> None:
-    """Explain a difference that `books reconcile` lists. It counts when another person confirms it."""
+def explain_command(subject: str, subject_id: UUID, text: str, amount: str | None, actor: str, as_json: bool) -> None:
+    """Explain a difference that `books reconcile` lists, of this amount. It counts when another person confirms it."""
     with session_scope() as session:
         who = people.acting_person(session, actor)
-        made = explanations.explain(session, Subject(subject), subject_id, text=text, actor=who, now=utc_now())
+        money = Money.parse(*_two_words(amount)) if amount else None
+        made = explanations.explain(session, Subject(subject), subject_id, text=text, money=money, actor=who, now=utc_now())
         say({"explanation": made.id, "confirmed": False}, f"Kept as {made.id}. Another person confirms it.", as_json)
 
 
@@ -197,6 +200,11 @@ def _read_feeds() -> list[str]:
         except feeds.FeedUnreachable as error:
             unreachable.append(str(error))
     return unreachable
+
+
+def _two_words(amount: str) -> tuple[str, str]:
+    number, _, currency = amount.strip().rpartition(" ")
+    return number, currency.upper()
 
 
 def _account(session: Session, name: str) -> BankAccount:

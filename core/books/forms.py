@@ -107,6 +107,9 @@ class ExplanationForm(Form):
     )
     subject = HiddenField()
     subject_id = HiddenField()
+    side = HiddenField()
+    amount_minor = HiddenField()
+    currency = HiddenField()
 
 
 class CloseForm(Form):

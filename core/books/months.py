@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
-from core.books import reconciliation
+from core.books import readings, reconciliation
 from core.books.models import ClosedMonth
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
@@ -25,6 +25,12 @@ class DifferencesOpen(DomainError):
     """Something up to the end of the month is on one side only, and nobody has explained it."""
 
     code = "differences_open"
+
+
+class NotReadSince(DomainError):
+    """A provider's list or a bank account was not read since the month ended: what is missing there is not known."""
+
+    code = "not_read_since"
 
 
 class NotOver(DomainError):
@@ -75,6 +81,7 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
         NotAllowed: the actor is not in finance.
         NotOver: it still runs.
         ClosedAlready: it, or a later one, is closed.
+        NotReadSince: a provider or a bank account was not read since it ended.
         DifferencesOpen: outside and ledger differ, and nobody has explained it.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
@@ -85,6 +92,9 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
     last = last_closed(session)
     if last is not None and last.month >= month:
         raise ClosedAlready(f"{last.month:%B %Y} is closed, and everything before it.")
+    unread = readings.unread(session, since=last_day(month) + timedelta(days=1))
+    if unread:
+        raise NotReadSince(f"{month:%B %Y} can’t be closed yet: nobody asked outside since it ended. {' '.join(unread)}")
     items = reconciliation.differences(session, until=last_day(month))
     open_ones = [each for each in items if not each.is_explained]
     if open_ones:

@@ -4,9 +4,8 @@ Outside are the lines of bank statements and what providers list. Inside are the
 elsewhere: `assets:bank:…` and `assets:rail:…`. What is left over stands in one of three lists until people explain it.
 """
 
-import enum
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from core.books.feeds import Seen, all_claimants
-from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Subject
+from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Side, Subject
 from core.books.queries import of_provider, touches_provider
 from core.db import new_id
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
@@ -24,14 +23,6 @@ from core.money import Money
 OVERLAP = timedelta(days=3)
 """Read again with every list: providers add movements late, dated earlier."""
 MOVED = (Phase.DIRECT, Phase.SETTLE)
-
-
-class Side(enum.StrEnum):
-    """Which of the three lists."""
-
-    MISSING_HERE = "missing_here"  # outside says it, the ledger does not
-    MISSING_THERE = "missing_there"  # the ledger says it, outside does not
-    DIFFERENT = "different"  # both say it, with other amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +39,8 @@ class Item:
     what: str
     path: str
     explanation: Explanation | None = None
+    stale: Explanation | None = None
+    """An explanation of what this was before: on another side, or of another amount. It explains nothing any more."""
 
     @property
     def is_explained(self) -> bool:
@@ -137,14 +130,19 @@ def _by_key(session: Session, keys: Iterable[str]) -> Mapping[str, UUID]:
 def differences(session: Session, *, until: date | None = None) -> list[Item]:
     """Everything that stands in one of the three lists, the oldest first; only what happened up to a day if one is given."""
     found = [*_lines(session, until), *_movements(session, until), *_entries(session, until), *_amounts(session, until)]
-    explanations = _explanations(session, found)
+    known = _explanations(session, found)
+    current = {(each.subject_id, each.side, each.money) for each in found}
     return [
-        Item(
-            each.side, each.subject, each.subject_id, each.on, each.money, each.where, each.what, each.path,
-            explanations.get((each.subject, each.subject_id)),
-        )
-        for each in sorted(found, key=lambda item: (item.on, item.side, item.subject_id))
-    ]  # fmt: skip
+        _explained(each, known.get((each.subject, each.subject_id), ()), current)
+        for each in sorted(found, key=lambda item: (item.on, item.side, item.subject_id, item.money.amount_minor))
+    ]
+
+
+def _explained(item: Item, known: Sequence[Explanation], current: Set[tuple[UUID, Side | None, Money | None]]) -> Item:
+    """The difference with the explanation that is of it, or with the last one of what it was before."""
+    fits = next((each for each in known if (each.side, each.money) == (item.side, item.money)), None)
+    before = [each for each in known if (each.subject_id, each.side, each.money) not in current]
+    return replace(item, explanation=fits, stale=before[-1] if before and fits is None else None)
 
 
 def _lines(session: Session, until: date | None) -> Iterable[Item]:
@@ -239,10 +237,14 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
         yield _outside_item(Side.DIFFERENT, movement, movement.money - Money(int(moved), movement.currency))
 
 
-def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Explanation]:
+def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Sequence[Explanation]]:
+    """What was said about these things, in its order, but for what was turned down."""
     ids = {each.subject_id for each in items}
-    rows = session.scalars(select(Explanation).where(Explanation.subject_id.in_(ids), Explanation.confirmed.is_not(False)))
-    return {(row.subject, row.subject_id): row for row in rows}
+    found: dict[tuple[Subject, UUID], list[Explanation]] = {}
+    said = select(Explanation).where(Explanation.subject_id.in_(ids), Explanation.confirmed.is_not(False))
+    for row in session.scalars(said.order_by(Explanation.proposed_at, Explanation.id)):
+        found.setdefault((row.subject, row.subject_id), []).append(row)
+    return found
 
 
 def _after(day: date) -> datetime:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import audit, files
+from core.books import readings
 from core.books.bank_csv import Columns, read_csv
 from core.books.camt import account_number, read_camt
 from core.books.models import BankAccount, BankLine, BankStatement, StatementFormat
@@ -173,6 +174,7 @@ def _take(
             "accounts if it is ours.",
             field="file",
         )
+    readings.note_account(session, account, until=_last_day(parsed), at=now)
     marks = identities(parsed)
     known = set(session.scalars(select(BankLine.identity).where(BankLine.account_id == account.id, BankLine.identity.in_(marks))))
     fresh = [(line, mark) for line, mark in zip(parsed.lines, marks, strict=True) if mark not in known]
@@ -193,7 +195,7 @@ def _take(
         format=parsed.format,
         name=parsed.name,
         from_on=min([*days, *([parsed.from_on] if parsed.from_on else [])]),
-        until_on=max([*days, *([parsed.until_on] if parsed.until_on else [])]),
+        until_on=_last_day(parsed),
         opening_minor=parsed.opening.amount_minor if parsed.opening is not None else None,
         closing_minor=parsed.closing.amount_minor if parsed.closing is not None else None,
         file=stored[0],
@@ -217,6 +219,11 @@ def _take(
         account=str(account.id), new=len(fresh), known=len(marks) - len(fresh), sha256=stored[0].sha256, are_others=are_others,
     )  # fmt: skip
     return Taken(account, parsed.name, len(fresh), len(marks) - len(fresh), parsed.not_booked, statement)
+
+
+def _last_day(parsed: ParsedStatement) -> date:
+    """The last day that the file says anything about."""
+    return max([*(line.booked_on for line in parsed.lines), *([parsed.until_on] if parsed.until_on else [])])
 
 
 def _require_one_format(session: Session, account: BankAccount, came_as: StatementFormat, first: date, last: date) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from core import tasks
-from core.books import feeds, reconciliation
+from core.books import feeds, readings, reconciliation
 from core.db import session_scope
 
 log = structlog.get_logger()
@@ -33,4 +33,5 @@ def read(feed: feeds.Feed, *, now: datetime) -> tuple[int, int]:
         since = reconciliation.since(session, feed.name)
     seen = list(feed.read(since))
     with session_scope() as session:
+        readings.note_feed(session, feed.name, at=now)
         return reconciliation.take(session, feed.name, seen, now=now), reconciliation.meet(session, feed.name)

@@ -1,7 +1,7 @@
 """The tables of the books."""
 
 from core.books.models.bank import BankAccount, BankLine, BankStatement, Direction, Match, StatementFormat
-from core.books.models.reconciliation import ClosedMonth, Explanation, OutsideMovement, Subject
+from core.books.models.reconciliation import ClosedMonth, Explanation, FeedReading, OutsideMovement, Side, Subject
 from core.books.models.second_looks import AloneLimit, Deed, Proposal
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "Deed",
     "Direction",
     "Explanation",
+    "FeedReading",
     "Match",
     "OutsideMovement",
     "Proposal",
+    "Side",
     "StatementFormat",
     "Subject",
 ]

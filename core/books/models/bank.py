@@ -56,6 +56,8 @@ class BankAccount(Base):
     """Which column of the bank's CSV file says what; see bank_csv.Columns. None: this account sends CAMT only."""
     added_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
     added_at: Mapped[Utc]
+    read_at: Mapped[datetime | None]
+    """When a file of it was read last that was not older than those before, also if it brought nothing new."""
 
     @property
     def ledger_code(self) -> str:

@@ -4,7 +4,7 @@ import enum
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base, CurrencyCode, Id, MinorUnits, ShortText, Utc
@@ -51,21 +51,48 @@ class Subject(enum.StrEnum):
     ENTRY = "entry"
 
 
+class Side(enum.StrEnum):
+    """Which of the three lists of differences."""
+
+    MISSING_HERE = "missing_here"  # outside says it, the ledger does not
+    MISSING_THERE = "missing_there"  # the ledger says it, outside does not
+    DIFFERENT = "different"  # both say it, with other amounts
+
+
 class Explanation(Base):
-    """Why something is on one side only, or of another amount: one person's finding, and a second person's decision."""
+    """Why something is on one side only, or of another amount: one person's finding, and a second person's decision.
+
+    It is of this difference only: of another side or amount it explains nothing.
+    """
 
     __tablename__ = "books_explanation"
     __table_args__ = (
         CheckConstraint("confirmed IS NOT TRUE OR decided_by_id <> proposed_by_id", name="two_people"),
         CheckConstraint("num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name="decided"),
         CheckConstraint("length(trim(text)) > 0", name="says_something"),
+        CheckConstraint("num_nulls(side, amount_minor, currency) IN (0, 3)", name="of_a_difference"),
         # One that stands or waits at a time; one that was turned down makes room for another.
-        Index("uq_books_explanation_subject", "subject", "subject_id", unique=True, postgresql_where="confirmed IS NOT FALSE"),
+        Index(
+            "uq_books_explanation_difference",
+            "subject",
+            "subject_id",
+            "side",
+            "amount_minor",
+            "currency",
+            unique=True,
+            postgresql_where="confirmed IS NOT FALSE",
+            postgresql_nulls_not_distinct=True,
+        ),
     )
 
     id: Mapped[Id]
     subject: Mapped[Subject]
     subject_id: Mapped[UUID]
+    side: Mapped[Side | None]
+    """None for what was explained before this was kept and can't be told: it explains nothing any more."""
+    amount_minor: Mapped[int | None]
+    """Signed, as the list showed it."""
+    currency: Mapped[str | None] = mapped_column(String(3))
     text: Mapped[str]
     proposed_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
     proposed_at: Mapped[Utc]
@@ -75,6 +102,19 @@ class Explanation(Base):
 
     proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
     decided_by: Mapped[Person | None] = relationship(foreign_keys=[decided_by_id])
+
+    @property
+    def money(self) -> Money | None:
+        return None if self.amount_minor is None or self.currency is None else Money(self.amount_minor, self.currency)
+
+
+class FeedReading(Base):
+    """When a provider's list was read last, to its end. The moment the reading began: what came later may be missing."""
+
+    __tablename__ = "books_feed_reading"
+
+    provider: Mapped[ShortText] = mapped_column(primary_key=True)
+    read_at: Mapped[Utc]
 
 
 class ClosedMonth(Base):

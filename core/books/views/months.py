@@ -1,11 +1,12 @@
 """Closing months, and opening them again."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from core.books import months, reconciliation
+from core.books import months, readings, reconciliation
 from core.books.forms import CloseForm, ReopenForm
 from core.books.views import bp
 from core.clock import today, utc_now
@@ -66,8 +67,9 @@ def reopen_month(month_id: UUID) -> ResponseReturnValue:
 def _show(form: Form | None) -> ResponseReturnValue:
     session, day = db(), today()
     following = months.next_to_close(session, on=day)
-    in_the_way = []
+    in_the_way, unread = [], []
     if following is not None:
+        unread = list(readings.unread(session, since=months.last_day(following) + timedelta(days=1)))
         items = reconciliation.differences(session, until=months.last_day(following))
         in_the_way = [each for each in items if not each.is_explained]
     return page(
@@ -78,6 +80,7 @@ def _show(form: Form | None) -> ResponseReturnValue:
         reopen_form=form if isinstance(form, ReopenForm) else ReopenForm(formdata=None),
         following=following,
         in_the_way=in_the_way,
+        unread=unread,
         last=months.last_closed(session),
         closed=months.all_closed(session),
         me=current_person(),

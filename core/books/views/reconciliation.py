@@ -7,12 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from core.books import explanations, feeds, reconciliation, tasks
 from core.books.forms import ExplanationForm
-from core.books.models import Subject
-from core.books.reconciliation import Side
+from core.books.models import Side, Subject
 from core.books.views import bp
 from core.clock import today, utc_now
 from core.errors import DomainError, InvalidInput
 from core.identity.models import Role
+from core.money import Money
 from core.web import current_person, db, flash, page, refused, requires
 
 WORDS = {
@@ -51,10 +51,12 @@ def read_feeds() -> ResponseReturnValue:
 def create_explanation() -> ResponseReturnValue:
     """Say why something is on one side only."""
     form = ExplanationForm()
-    subject, subject_id = _subject(form)
+    subject, subject_id, side, seen = _difference(form)
     if form.validate_on_submit():
         try:
-            explanations.explain(db(), subject, subject_id, text=form.text.data, actor=current_person(), now=utc_now())
+            explanations.explain(
+                db(), subject, subject_id, text=form.text.data, side=side, money=seen, actor=current_person(), now=utc_now()
+            )
         except DomainError as error:
             refused(form, error)
         else:
@@ -81,9 +83,10 @@ def reject_explanation(explanation_id: UUID) -> ResponseReturnValue:
     return redirect(url_for(".list_differences"), code=303)
 
 
-def _subject(form: ExplanationForm) -> tuple[Subject, UUID]:
+def _difference(form: ExplanationForm) -> tuple[Subject, UUID, Side, Money]:
     try:
-        return Subject(form.subject.data), UUID(form.subject_id.data)
+        seen = Money(int(form.amount_minor.data), form.currency.data)
+        return Subject(form.subject.data), UUID(form.subject_id.data), Side(form.side.data), seen
     except (ValueError, TypeError, AttributeError):
         raise InvalidInput("Open the list again; this is none of its rows.") from None
 
@@ -94,7 +97,7 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
         "books/reconciliation.html",
         form=form,
         lists=[(side, *WORDS[side], [each for each in items if each.side is side]) for side in Side],
-        count_open=sum(not each.is_explained for each in items),
+        overtaken=explanations.overtaken(db(), items),
         feeds=[feed.title for feed in feeds.all_feeds()],
         today=today(),
         me=current_person(),

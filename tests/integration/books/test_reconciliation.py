@@ -13,8 +13,7 @@ from core import files, ledger
 from core.books import bookings, explanations, queries, reconciliation
 from core.books.explanations import AlreadyExplained, SamePerson
 from core.books.feeds import FeedUnreachable, Seen
-from core.books.models import BankLine, OutsideMovement, Subject
-from core.books.reconciliation import Side
+from core.books.models import BankLine, OutsideMovement, Side, Subject
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.identity.models import Membership, Person, Role
 from core.ledger import Guard, Leg
