@@ -116,6 +116,8 @@ def preview_command(number: int, dry_run: bool, as_json: bool) -> None:
             "fees_on_top": str(seen.cost.decimal),
             "limits": [{"limit": usage.what, "allowed": str(usage.limit), "used": str(usage.used), "wanted": str(usage.wanted)}
                        for usage in seen.limits],
+            "paid_from": [{"account": each.account, "wanted": str(each.wanted), "free": str(each.available)}
+                          for each in seen.cash],
             "problems": problems,
             "lines": lines,
         }  # fmt: skip

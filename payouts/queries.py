@@ -72,6 +72,16 @@ def due_totals(session: Session, *, on: date) -> list[tuple[Money, int]]:
     return [(Money(int(total), currency), count) for currency, total, count in rows]
 
 
+def waiting_in_runs(session: Session) -> Mapping[tuple[str, str], Money]:
+    """What lines of runs that are not reserved yet come to, by rail and currency."""
+    rows = session.execute(
+        select(Payout.rail, Payout.currency, func.sum(Payout.amount_minor))
+        .where(Payout.run_id.is_not(None), Payout.status.in_([PayoutStatus.DRAFT, PayoutStatus.APPROVED]))
+        .group_by(Payout.rail, Payout.currency)
+    )
+    return {(rail or "", currency): Money(int(total), currency) for rail, currency, total in rows}
+
+
 def counts_by_status(session: Session) -> Mapping[PayoutStatus, int]:
     rows = session.execute(select(Payout.status, func.count()).group_by(Payout.status))
     found = {status: count for status, count in rows}  # noqa: C416 - rows are no pairs to mypy

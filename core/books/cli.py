@@ -8,7 +8,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.books import cli_bookings, explanations, feeds, months, queries, reconciliation, statements, tasks
+from core.books import cli_bookings, explanations, feeds, months, movements, queries, reconciliation, statements, tasks
 from core.books.cli_bookings import actor_option, say
 from core.books.matching import Suggestion
 from core.books.models import BankAccount, Direction, Subject
@@ -129,6 +129,17 @@ def reconcile_command(offline: bool, as_json: bool) -> None:
         raise SystemExit(REFUSED)
     if unreachable:
         raise SystemExit(INFRASTRUCTURE)
+
+
+@books.command("book-movement")
+@click.argument("movement_id", metavar="ID", type=click.UUID)
+@actor_option
+@json_option
+def book_movement_command(movement_id: UUID, actor: str, as_json: bool) -> None:
+    """Book a movement that a provider lists as what it calls it: money to or from our bank, or the provider's fee."""
+    with session_scope() as session:
+        entry = movements.book(session, movement_id, actor=people.acting_person(session, actor), now=utc_now())
+        say({"movement": movement_id, "entry": entry.id}, f"Booked as entry {entry.id}.", as_json)
 
 
 @books.command("explain")

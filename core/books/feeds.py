@@ -72,6 +72,11 @@ def all_feeds() -> Sequence[Feed]:
     return [feed for configured in _feeds for feed in configured()]
 
 
+def title_of(provider: str) -> str:
+    """What people call a provider, also one whose feed was set up once and is no more."""
+    return next((feed.title for feed in all_feeds() if feed.name == provider), provider.replace("_", " ").title())
+
+
 def all_claimants() -> Sequence[Claimant]:
     """Every domain that knows movements."""
     return tuple(_claimants)

@@ -145,6 +145,12 @@ def require_not_ours(session: Session, line: BankLine) -> None:
             f"{ours.who} lists {ours.reference} over just {line.money}, which the ledger has already. Confirm that this line is "
             f"it. If it is something else, deal with the line of {ours.reference} first."
         )
+    booked = between.waits_for_line(session, line)
+    if booked is not None:
+        raise FromOurBalance(
+            f"{booked.about or booked.remote_id} over just {line.money} was booked between our balance at a provider and the "
+            "bank, and waits for its line. Link this line to it."
+        )
 
 
 def require_set_aside(session: Session, code: str, wanted: Money) -> None:

@@ -230,6 +230,11 @@ def of_provider(account: type[Account]) -> ColumnElement[bool]:
     return or_(account.code.startswith("assets:rail:"), account.code.startswith("liabilities:rail:"))
 
 
+def provider_of(account: type[Account]) -> ColumnElement[str]:
+    """Which provider an account is with, if it is with one."""
+    return func.split_part(account.code, ":", 3)
+
+
 def touches_provider(entry_id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
     """Does the entry move a balance with a provider?"""
     transfer, other = aliased(TransferRow), aliased(Account)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.books.feeds import Seen, all_claimants
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Side, Subject
-from core.books.queries import of_provider, touches_provider
+from core.books.queries import of_provider, provider_of, touches_provider
 from core.db import new_id
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
 from core.money import Money
@@ -98,7 +98,13 @@ def meet(session: Session, provider: str) -> int:
         if found is not None and found not in given:
             candidates[movement.id] = found
             given.add(found)
-    taken = set(session.scalars(select(OutsideMovement.entry_id).where(OutsideMovement.entry_id.in_(candidates.values()))))
+    taken = set(
+        session.scalars(
+            select(OutsideMovement.entry_id).where(
+                OutsideMovement.provider == provider, OutsideMovement.entry_id.in_(candidates.values())
+            )
+        )
+    )
     met = [movement for movement in waiting if movement.id in candidates and candidates[movement.id] not in taken]
     for movement in met:
         movement.entry_id = candidates[movement.id]
@@ -181,14 +187,16 @@ def _outside_item(side: Side, each: OutsideMovement, money: Money) -> Item:
 def _entries(session: Session, until: date | None) -> Iterable[Item]:
     """Entries that moved money we have elsewhere and met nothing there.
 
-    An entry between the bank and a provider is known to both, and met when both told it. One that moves the bank's account only
-    may have met either: payouts by a provider are posted against it.
+    An entry between the bank and a provider, or between two providers, is known to both, and met when both told it. One that
+    moves the bank's account only may have met either: payouts that were reserved before their rail's own balance was known were
+    posted against it, and those of the trial rail are.
     """
     line_met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == Account.commodity)
-    outside_met = exists().where(OutsideMovement.entry_id == EntryRow.id)
-    met = case((of_provider(Account), outside_met), else_=or_(line_met, and_(outside_met, ~touches_provider(EntryRow.id))))
+    told = exists().where(OutsideMovement.entry_id == EntryRow.id)
+    told_there = exists().where(OutsideMovement.entry_id == EntryRow.id, OutsideMovement.provider == provider_of(Account))
+    met = case((of_provider(Account), told_there), else_=or_(line_met, and_(told, ~touches_provider(EntryRow.id))))
     # What we have with a provider and what we owe it are one balance there.
-    place = case((of_provider(Account), "provider " + func.split_part(Account.code, ":", 3)), else_=Account.code)
+    place = case((of_provider(Account), "provider " + provider_of(Account)), else_=Account.code)
     signed = func.sum(case((TransferRow.debit_id == Account.id, TransferRow.amount), else_=-TransferRow.amount))
     query = (
         select(EntryRow.id, EntryRow.at, EntryRow.memo, EntryRow.kind, place, Account.commodity, signed)
@@ -214,7 +222,7 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
         or_(account.id == TransferRow.debit_id, account.id == TransferRow.credit_id),
         account.commodity == OutsideMovement.currency,
         or_(
-            of_provider(account),
+            and_(of_provider(account), provider_of(account) == OutsideMovement.provider),
             and_(account.code.startswith("assets:bank:"), ~touches_provider(OutsideMovement.entry_id)),
         ),
     )

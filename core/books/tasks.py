@@ -1,11 +1,13 @@
 """The background work of the books: every hour, read what providers list, and let it meet the ledger."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
+from sqlalchemy.orm import Session
 
 from core import tasks
-from core.books import feeds, readings, reconciliation
+from core.books import between, feeds, readings, reconciliation
 from core.db import session_scope
 
 log = structlog.get_logger()
@@ -34,4 +36,10 @@ def read(feed: feeds.Feed, *, now: datetime) -> tuple[int, int]:
     seen = list(feed.read(since))
     with session_scope() as session:
         readings.note_feed(session, feed.name, at=now)
-        return reconciliation.take(session, feed.name, seen, now=now), reconciliation.meet(session, feed.name)
+        return keep(session, feed.name, seen, now=now)
+
+
+def keep(session: Session, provider: str, seen: Iterable[feeds.Seen], *, now: datetime) -> tuple[int, int]:
+    """Keep what a provider listed, and let it meet the ledger: what is posted already, and what moved between two providers."""
+    new, met = reconciliation.take(session, provider, seen, now=now), reconciliation.meet(session, provider)
+    return new, met + between.join(session, now=now)

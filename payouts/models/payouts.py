@@ -94,6 +94,7 @@ class Payout(Base):
             name="approved_in_a_run",
         ),
         CheckConstraint("(status IN ('paid', 'returned', 'reversed')) = (paid_at IS NOT NULL)", name="paid_at"),
+        CheckConstraint("status IN ('draft', 'approved', 'cancelled') OR cash_account IS NOT NULL", name="cash_account"),
         CheckConstraint("round > 0 AND attempts_allowed >= 0 AND holds >= 0", name="counters"),
         # The reason exists once. Money that came back, or a payout that was cancelled, opens its next round, and only then.
         UniqueConstraint("obligation", "round"),
@@ -144,6 +145,8 @@ class Payout(Base):
     holds: Mapped[int] = mapped_column(default=0)
     """How many holds were taken for it; the newest is open while it is reserved."""
     reserved_at: Mapped[datetime | None]
+    cash_account: Mapped[str | None]
+    """The ledger account that its money leaves from: its rail's when it was reserved. What comes back, comes back there."""
     paid_at: Mapped[datetime | None]
     blocked_reason: Mapped[str | None]
     """Why it could not be sent when its turn came (a limit, a shortfall, a stopped rail) and what to do."""

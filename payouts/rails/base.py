@@ -24,6 +24,23 @@ BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 @dataclass(frozen=True)
+class Cash:
+    """Where the money lies that a rail pays from."""
+
+    provider: str | None
+    """Who keeps it for us, by the name that its movements have in the books. None: our bank."""
+    title: str
+
+    def account(self, currency: str) -> str:
+        """The ledger's account of it."""
+        place = "bank" if self.provider is None else f"rail:{self.provider}"
+        return f"assets:{place}:{currency.lower()}"
+
+
+BANK = Cash(None, "Our bank account")
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a rail promises. The engine trusts nothing it does not promise."""
 
@@ -48,6 +65,9 @@ class Capabilities:
     """The smallest step it pays in, in minor units. What is left over is carried to the recipient's next payment."""
     once_a_month: bool = False
     """Two payments to one place in one calendar month (UTC) could not be told apart, so there is at most one."""
+    cash: Cash = BANK
+    """What a payment makes less. Files and people carry payments to our bank; the trial rail has no balance that anybody could
+    top up, so it takes its payments from there as well."""
 
 
 @dataclass(frozen=True)

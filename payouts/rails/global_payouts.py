@@ -21,6 +21,7 @@ from core.money import Money, exponent
 from payouts.rails.base import (
     BASE32,
     Capabilities,
+    Cash,
     CheckedDestination,
     DestinationField,
     Health,
@@ -43,6 +44,7 @@ from payouts.rails.stripe_connect import ACCOUNT
 from payouts.rails.stripe_errors import meaning, words
 from payouts.rails.stripe_payees import WAIT_FOR_PAYEE, problem_before, setup_lines
 
+CASH = Cash("stripe_financial", "Our financial account at Stripe")
 LOOK_AGAIN = timedelta(hours=1)
 REFERENCE = "pledgeworks_reference"
 SHOWN = ["configuration.recipient", "requirements"]
@@ -80,6 +82,7 @@ class GlobalPayoutsRail:
             lookup_authoritative=True,
             visibility=visibility,  # Stripe promises no moment from which lists are complete
             timeout=timeout,
+            cash=CASH,
         )
         self._key = key
         # A send asks for the account and pays: two calls within the rail's one time-out, and one to spare.

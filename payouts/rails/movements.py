@@ -17,8 +17,11 @@ from payouts.rails.opencollective_api import FUND_ROWS, OpenCollectiveApi
 
 if TYPE_CHECKING:
     import stripe
+    from stripe.v2._money_management_service import MoneyManagementService
 
 TIMEOUT = timedelta(seconds=30)
+PENDING_MAX = timedelta(days=30)
+"""How long a payment from the financial account may be on its way before it changes the account for good."""
 
 
 class StripeMovements:
@@ -44,6 +47,35 @@ class StripeMovements:
         except (stripe.StripeError, AttributeError, TypeError, InvalidInput) as error:
             # Its own messages may quote the key.
             raise FeedUnreachable(f"Stripe gave no list of what moved the balance ({type(error).__name__}).") from None
+
+
+class StripeFinancialMovements:
+    """What moved our financial account at Stripe, from which Global Payouts are paid.
+
+    A transaction there is one deed: pending while money is on its way, posted when the account is changed for good, void when
+    nothing came of it. Only what is posted is a movement; it may have begun long before.
+    """
+
+    name, title = "stripe_financial", "Stripe (financial account)"
+
+    def __init__(self, key: str, financial_account: str, *, api_base: str | None) -> None:
+        self._key, self._account, self._api_base = key, financial_account, api_base
+
+    def read(self, since: datetime | None) -> Iterable[Seen]:
+        import stripe
+
+        from core import stripe_api
+
+        money = stripe_api.client(self._key, api_base=self._api_base, timeout=TIMEOUT).v2.money_management
+        asked: dict[str, Any] = {"financial_account": self._account, "limit": 100}
+        if since is not None:
+            asked["created"] = {"gte": f"{since - PENDING_MAX:%Y-%m-%dT%H:%M:%SZ}"}
+        try:
+            listed = [each.to_dict() for each in money.transactions.list(asked).auto_paging_iter()]  # type: ignore[arg-type]
+            posted = [each for each in listed if each["status"] == "posted"]
+            return [_transaction_seen(each, _origin(money, each)) for each in posted]
+        except (stripe.StripeError, AttributeError, KeyError, TypeError, ValueError, InvalidInput) as error:
+            raise FeedUnreachable(f"Stripe gave no list of what moved the financial account ({type(error).__name__}).") from None
 
 
 class OpenCollectiveMovements:
@@ -106,7 +138,10 @@ def feeds() -> Sequence[Feed]:
     known = settings()
     found: list[Feed] = []
     if known.pledgeworks_stripe_key is not None:
-        found.append(StripeMovements(known.pledgeworks_stripe_key.get_secret_value(), api_base=known.pledgeworks_stripe_url))
+        key, address = known.pledgeworks_stripe_key.get_secret_value(), known.pledgeworks_stripe_url
+        found.append(StripeMovements(key, api_base=address))
+        if known.pledgeworks_stripe_financial_account is not None:
+            found.append(StripeFinancialMovements(key, known.pledgeworks_stripe_financial_account, api_base=address))
     if known.pledgeworks_opencollective_token is not None and known.pledgeworks_opencollective_fund is not None:
         token = known.pledgeworks_opencollective_token.get_secret_value()
         address, fund = known.pledgeworks_opencollective_url, known.pledgeworks_opencollective_fund
@@ -125,6 +160,28 @@ def _stripe_seen(each: "stripe.BalanceTransaction") -> Seen:
         about=each.source if isinstance(each.source, str) else getattr(each.source, "id", None),
         description=each.description or "",
     )
+
+
+def _transaction_seen(each: Mapping[str, Any], about: str | None) -> Seen:
+    changed = each["balance_impact"]["available"]
+    return Seen(
+        remote_id=each["id"],
+        kind=each["category"],
+        occurred_at=datetime.fromisoformat(each["status_transitions"].get("posted_at") or each["created"]),
+        money=Money(changed["value"], changed["currency"].upper()),
+        about=about,
+        description=each.get("description") or "",
+    )
+
+
+def _origin(money: "MoneyManagementService", each: Mapping[str, Any]) -> str | None:
+    """What the transaction is of. Money from our own Stripe balance is a payout there, and goes by that one's name."""
+    flow = each.get("flow") or {}
+    about: str | None = flow.get(flow.get("type", ""))
+    if about is None or flow["type"] != "received_credit":
+        return about
+    credit = money.received_credits.retrieve(about).to_dict()
+    return (credit.get("balance_transfer") or {}).get("payout") or about
 
 
 def _row_seen(row: Mapping[str, Any]) -> Seen:

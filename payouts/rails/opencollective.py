@@ -23,6 +23,7 @@ from core.errors import InvalidInput
 from core.money import Money, exponent
 from payouts.rails.base import (
     Capabilities,
+    Cash,
     CheckedDestination,
     DestinationField,
     Health,
@@ -47,6 +48,7 @@ from payouts.rails.opencollective_api import (
     Problem,
 )
 
+CASH = Cash("open_collective", "Our fund at Open Collective")
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 MOVES = {"BALANCE_TRANSFER", "CONTRIBUTION"}
 """The ledger rows that are the payment itself; fees and tips have rows of their own."""
@@ -80,6 +82,7 @@ class OpenCollectiveRail:
             visibility=timedelta(seconds=60) if visibility is None else visibility,
             timeout=timeout,
             one_at_a_time=True,
+            cash=CASH,
         )
         self._api = OpenCollectiveApi(address, token)
         # A send is up to three calls, one of them an order that may take 25 s. Together they fit into `timeout`.

@@ -20,6 +20,7 @@ from core.errors import InvalidInput
 from core.money import Money
 from payouts.rails.base import (
     Capabilities,
+    Cash,
     CheckedDestination,
     DestinationField,
     Health,
@@ -41,6 +42,7 @@ from payouts.rails.stripe_errors import meaning, words
 from payouts.rails.stripe_payees import WAIT_FOR_PAYEE, problem_before, setup_lines
 from payouts.terms import in_force
 
+CASH = Cash("stripe", "Our balance at Stripe")
 ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{8,40}")
 
 CURRENCIES = frozenset({"CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "USD"})
@@ -86,6 +88,7 @@ class StripeConnectRail:
             # Stripe promises no moment from which lists are complete, and a request it answered with 500 may still be at work.
             visibility=visibility,
             timeout=timeout,
+            cash=CASH,
         )
         self._key = key
         # A send asks for the account, perhaps looks up, and transfers: three calls within the rail's one time-out.

@@ -24,7 +24,7 @@ from payouts.models import (
 )
 from payouts.policies import Known, Next, Rules, Step, line_hash, next_step, reference
 from payouts.rails.base import Capabilities, Instruction, Rail
-from payouts.services import controls, documents, fitting, readiness
+from payouts.services import cash, controls, documents, fitting, readiness
 
 TURN_PAUSE = timedelta(seconds=2)
 UNANSWERED_PAUSE = timedelta(minutes=1)
@@ -122,18 +122,19 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
     documents.require(session, payout, rail, now=now)
     fitting.divide(session, payout, rail, now=now)
     payout.holds += 1
-    bank = ledger.ensure_account(
-        session, bank_account(payout.currency), payout.currency, normal=ledger.Side.DEBIT, guard=ledger.Guard.DEBIT
-    )
-    ledger.hold(
-        session,
-        key=payout.hold_key,
-        kind="payout.hold",
-        legs=fitting.legs(session, payout, bank.code),
-        at=now,
-        memo=payout.memo,
-        refs={"payout": str(payout.id)},
-    )
+    payout.cash_account = cash.ensure(session, rail, payout.currency)
+    try:
+        ledger.hold(
+            session,
+            key=payout.hold_key,
+            kind="payout.hold",
+            legs=fitting.legs(session, payout),
+            at=now,
+            memo=payout.memo,
+            refs={"payout": str(payout.id)},
+        )
+    except ledger.InsufficientFunds as short:
+        raise cash.in_words(short, rail, payout) from short
     payout.reserved_at = now
     audit.record(session, "payout.reserved", payout, actor=None, at=now, amount=str(payout.money), **_carried(payout))
     return _new_attempt(session, payout, rail, now=now)
@@ -245,11 +246,6 @@ def known(attempt: PayoutAttempt) -> Known:
         lease_until=attempt.lease_until,
         at_rail=attempt.at_rail,
     )
-
-
-def bank_account(currency: str) -> str:
-    """The ledger account of the cash that payouts leave from."""
-    return f"assets:bank:{currency.lower()}"
 
 
 def _next_attempt(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now: datetime) -> PayoutAttempt:

@@ -70,41 +70,46 @@ def divide(session: Session, payout: Payout, rail: Rail, *, now: datetime) -> No
     payout.carried_minor = payout.amount_minor - leaving(payout.amount_minor, before, rail.capabilities.unit_minor)
 
 
-def legs(session: Session, payout: Payout, bank: str) -> list[ledger.Leg]:
+def legs(session: Session, payout: Payout) -> list[ledger.Leg]:
     """The transfers of a divided payout: what leaves, and what is put aside or taken along."""
-    fund, rest = payout.fund_account, payout.carried_minor
+    fund, cash, rest = payout.fund_account, _cash(payout), payout.carried_minor
     if rest == 0:
-        return [ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor)]
+        return [ledger.Leg(debit=fund, credit=cash, amount=payout.amount_minor)]
     carried = _ensure_carried(session, payout)
     if rest < 0:
         return [
-            ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor),
-            ledger.Leg(debit=carried, credit=bank, amount=-rest),
+            ledger.Leg(debit=fund, credit=cash, amount=payout.amount_minor),
+            ledger.Leg(debit=carried, credit=cash, amount=-rest),
         ]
     return [
-        ledger.Leg(debit=fund, credit=bank, amount=payout.amount_minor - rest),
+        ledger.Leg(debit=fund, credit=cash, amount=payout.amount_minor - rest),
         ledger.Leg(debit=fund, credit=carried, amount=rest),
     ]
 
 
-def legs_back(payout: Payout, bank: str) -> list[ledger.Leg]:
+def legs_back(payout: Payout) -> list[ledger.Leg]:
     """The same transfers the other way round, for money that came back.
 
     What was carried may have left with a later payment. The account is then below zero: the recipient had it in advance,
     and its next payout is smaller by as much.
     """
-    fund, rest, carried = payout.fund_account, payout.carried_minor, carried_account(payout)
+    fund, cash, rest, carried = payout.fund_account, _cash(payout), payout.carried_minor, carried_account(payout)
     if rest == 0:
-        return [ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor)]
+        return [ledger.Leg(debit=cash, credit=fund, amount=payout.amount_minor)]
     if rest < 0:
         return [
-            ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor),
-            ledger.Leg(debit=bank, credit=carried, amount=-rest),
+            ledger.Leg(debit=cash, credit=fund, amount=payout.amount_minor),
+            ledger.Leg(debit=cash, credit=carried, amount=-rest),
         ]
     return [
-        ledger.Leg(debit=bank, credit=fund, amount=payout.amount_minor - rest),
+        ledger.Leg(debit=cash, credit=fund, amount=payout.amount_minor - rest),
         ledger.Leg(debit=carried, credit=fund, amount=rest),
     ]
+
+
+def _cash(payout: Payout) -> str:
+    assert payout.cash_account is not None, "a payout whose money is reserved has the account that it leaves from"
+    return payout.cash_account
 
 
 def carried_account(payout: Payout) -> str:

@@ -11,11 +11,12 @@ from payouts.models import AttemptState, Outcome, PayoutAttempt, Resolution
 
 RAILS = {
     "stripe": ("stripe_connect",),
+    "stripe_financial": ("global_payouts",),
     "trial": ("fake",),
     "open_collective": ("opencollective", "opencollective_expense"),
 }
 """Which rails' payments a provider's movements are."""
-PAYMENTS = frozenset({"transfer", "payment", "balance_transfer", "contribution", "added_funds", "expense"})
+PAYMENTS = frozenset({"transfer", "payment", "outbound_payment", "balance_transfer", "contribution", "added_funds", "expense"})
 """The kinds of movement that are the payment itself; its fees and what came back of it are movements of their own."""
 
 

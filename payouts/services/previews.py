@@ -8,15 +8,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import ledger
 from core.errors import DomainError
 from core.money import Money
 from payouts import queries
 from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
 from payouts.policies import Usage, content_hash
 from payouts.policies.ways import Way
-from payouts.rails.base import Rail
-from payouts.services import choices, claims, controls, documents, runs
+from payouts.rails.base import Cash, Rail
+from payouts.services import cash, choices, claims, controls, documents, runs
 
 WAITING = {PayoutStatus.DRAFT, PayoutStatus.APPROVED}
 
@@ -58,8 +57,9 @@ class Price:
 
 @dataclass(frozen=True)
 class Cover:
-    """Whether a fund can pay its lines of the run."""
+    """Whether an account has what lines of the run take from it: a fund, or the place that a rail pays from."""
 
+    title: str
     account: str
     wanted: Money
     available: Money
@@ -86,6 +86,9 @@ class Preview:
     cost_at_most: bool
     by_rail: Mapping[str, tuple[Money, int]]
     cover: list[Cover]
+    """Funds."""
+    cash: list[Cover]
+    """Where the money lies that the rails pay from."""
     limits: list[Usage]
     approvals_needed: int
     approvals_given: int
@@ -93,7 +96,12 @@ class Preview:
     @property
     def problems(self) -> list[str]:
         """What stands in the way, in sentences."""
-        found = [f"{cover.account} lacks {cover.short_by}." for cover in self.cover if cover.short_by]
+        found = [f"{cover.title} lacks {cover.short_by}." for cover in self.cover if cover.short_by]
+        found += [
+            f"{cover.title} lacks {cover.short_by} for these lines; top it up first ({cash.GUIDE})."
+            for cover in self.cash
+            if cover.short_by
+        ]
         found += [f"The limit for {usage.what} is {usage.limit}." for usage in self.limits if not usage.kept]
         return found + sorted({line.problem for line in self.lines if line.problem})
 
@@ -127,7 +135,7 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
             beside.append(payout)
     prices = [line.price for line in lines if line.payout.status is not PayoutStatus.CANCELLED]
     total = sum((payout.money for payout in counted), nothing)
-    cover = [Cover(code, need, _available(session, code, run.currency)) for code, need in sorted(wanted.items())]
+    cover = [Cover(code, code, need, cash.free(session, code, run.currency)) for code, need in sorted(wanted.items())]
     return Preview(
         run=run,
         content_hash=content_hash(run.payouts) if run.payouts else run.content_hash,
@@ -139,6 +147,7 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
         cost_at_most=any(price.at_most for price in prices),
         by_rail=by_rail,
         cover=cover,
+        cash=_cash(session, lines, rails, run.currency),
         limits=_limits(session, run, counted, total, numbers, now=now),
         approvals_needed=numbers.approvals_needed(total),
         approvals_given=len(runs.current_approvals(run)),
@@ -226,11 +235,19 @@ def dry_run(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
     return [DryLine(by_id[payout_id], refusal) for payout_id, refusal in found]
 
 
-def _available(session: Session, account: str, currency: str) -> Money:
-    try:
-        return Money(ledger.balance(session, account).available, currency)
-    except ledger.UnknownAccount:
-        return Money(0, currency)  # nothing was ever committed to it
+def _cash(session: Session, lines: Sequence[Line], rails: Mapping[str, Rail], currency: str) -> list[Cover]:
+    """What the lines that are still to be reserved take from each place, and what is free there."""
+    wanted: dict[Cash, Money] = {}
+    for line in lines:
+        rail = rails.get(line.payout.rail or "")
+        if rail is not None and line.payout.status in WAITING:
+            place = rail.capabilities.cash
+            wanted[place] = wanted.get(place, Money(0, currency)) + line.leaving
+    codes = {place: place.account(currency) for place in wanted}
+    return [
+        Cover(place.title, codes[place], need, cash.free(session, codes[place], currency))
+        for place, need in sorted(wanted.items(), key=lambda each: codes[each[0]])
+    ]
 
 
 def _limits(

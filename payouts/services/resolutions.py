@@ -18,7 +18,6 @@ from payouts.models import AttemptFailure, AttemptState, Outcome, Payout, Payout
 from payouts.policies import Rules
 from payouts.rails.base import Rail, Receipt
 from payouts.services import fitting, records, sending
-from payouts.services.claims import bank_account
 from payouts.services.requests import tell
 
 AFTERWARDS = {Outcome.RETURNED: PayoutStatus.RETURNED, Outcome.REVERSED: PayoutStatus.REVERSED}
@@ -161,13 +160,13 @@ def decide(session: Session, resolution_id: UUID, *, confirm: bool, actor: Perso
 
 
 def came_back(session: Session, payout: Payout, to: PayoutStatus, *, now: datetime) -> None:
-    """The money is at the bank again, and the fund has it again: a new entry, never an edit of the old one."""
+    """The money is again where it was paid from, and the fund has it again: a new entry, never an edit of the old one."""
     payout.advance(to)
     ledger.post(
         session,
         key=f"{to.value}:payout:{payout.id}",
         kind=f"payout.{to.value}",
-        legs=fitting.legs_back(payout, bank_account(payout.currency)),
+        legs=fitting.legs_back(payout),
         at=now,
         memo=payout.memo,
         refs={"payout": str(payout.id)},

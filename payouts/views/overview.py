@@ -14,7 +14,7 @@ from core.web.pagination import paginate
 from payouts import queries, rails
 from payouts.forms import FilterForm, PrepareForm, ReasonForm
 from payouts.models import Payout, PayoutStatus
-from payouts.services import controls, previews, runs
+from payouts.services import cash, controls, previews, runs
 from payouts.views import CONSOLE, bp
 
 
@@ -85,6 +85,7 @@ def _index(form: PrepareForm) -> ResponseReturnValue:
         alarms=queries.open_alarms(session),
         stopped=[switch for switch in queries.switches(session).values() if switch.stopped],
         notices=queries.notices(session),
+        stocks=cash.stocks(session, rails.configured().values()),
         not_ready=previews.not_ready(session, due_by=day, rails=rails.configured(), now=utc_now()),
         today=day,
     )

@@ -12,7 +12,8 @@ from payouts import queries, terms
 from payouts import rails as known_rails
 from payouts.forms import RULE_WORDS, ReasonForm, RuleForm
 from payouts.models import RuleKind
-from payouts.services import controls
+from payouts.rails.base import Cash
+from payouts.services import cash, controls
 from payouts.views import CONSOLE, bp
 
 
@@ -98,9 +99,13 @@ def create_limit() -> ResponseReturnValue:
 
 def _rails(form: ReasonForm | None) -> ResponseReturnValue:
     configured = known_rails.configured()
+    stocks: dict[Cash, list[cash.Stock]] = {}
+    for each in cash.stocks(db(), configured.values()):
+        stocks.setdefault(each.cash, []).append(each)
     return page(
         "payouts/rails.html",
         form=form,
+        stocks=stocks,
         rails=[(rail, rail.health(), terms.in_force(rail.name, today())) for rail in configured.values()],
         switches=queries.switches(db()),
         reason_form=ReasonForm(formdata=None),

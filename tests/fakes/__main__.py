@@ -16,7 +16,7 @@ from tests.fakes.opencollective_host import HOST_TOKEN, OpenCollectiveWithHost
 from tests.fakes.stripe import StripeServer, global_payouts
 from tests.fakes.stripe.server import KEY
 
-BALANCE_CENTS = 5_000_000
+BALANCE_CENTS = 2_000_000
 
 
 def main() -> None:

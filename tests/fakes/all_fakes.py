@@ -1,19 +1,21 @@
 """The services behind all rails at once: they err by one seed, and say afterwards what they really did."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 from payouts.rails.fake_server import Behaviour, FakeRailServer, Fault
+from payouts.rails.global_payouts import REFERENCE
 from tests.fakes import graphql_server, rail_server, stripe
 from tests.fakes.all_rails import VISIBILITY, Addresses
 from tests.fakes.github_sponsors import GitHubSponsors
 from tests.fakes.graphql_server import GraphqlFault
 from tests.fakes.opencollective import Account, Expense, OpenCollectiveServer
-from tests.fakes.stripe import StripeServer, connect
+from tests.fakes.stripe import StripeServer, connect, global_payouts
+from tests.fakes.stripe.world import Object
 
 OPENING_CENTS = 10_000_000
 RATE = 0.04
@@ -76,19 +78,34 @@ class Fakes:
         ]
         transfers = [each for each in self.stripe.world.objects.values() if each["object"] == "transfer"]
         found += [Happened("stripe_connect", each["transfer_group"], each["amount"]) for each in transfers]
+        outbound = [each for each in self._outbound() if each["status"] == "posted"]
+        found += [Happened("global_payouts", each["metadata"][REFERENCE], each["amount"]["value"]) for each in outbound]
         found += [Happened("github_sponsors", each.login, each.dollars * 100) for each in self.github.payments]
         return found + [Happened("bank_file", key, cents) for key, cents in self.bank.items()]
 
-    def left(self) -> int:
-        """What is gone from the balances at Open Collective and Stripe, in cents."""
-        fund = OPENING_CENTS - self.collective.balance("acme-oss-fund")
-        return fund + OPENING_CENTS - self.stripe.world.available("usd")
+    def balances(self) -> Mapping[str, int]:
+        """What providers hold for us, by the name that its movements have in the books, in cents."""
+        account = self.stripe.world.objects[global_payouts.FINANCIAL_ACCOUNT]
+        return {
+            "open_collective": self.collective.balance("acme-oss-fund"),
+            "stripe": self.stripe.world.available("usd"),
+            "stripe_financial": account["balance"]["available"]["usd"]["value"],
+        }
 
     def go_on(self) -> None:
-        """Payees and the fiscal host do what they feel like doing next: submit, pay, or turn down who is called bad."""
+        """Payees, the fiscal host and banks do what they feel like doing next: submit, pay, or turn down who is called bad."""
         for expense in list(self.collective.expenses):
             if self.rng.random() < 0.5:
                 self._go_on(expense)
+        for payment in self._outbound():
+            if payment["status"] == "processing" and self.rng.random() < 0.5:
+                bad = payment["to"]["recipient"].startswith("acct_bad")
+                global_payouts.settle(self.stripe.world, payment["id"], "failed" if bad else "posted")
+
+    def _outbound(self) -> Sequence[Object]:
+        with self.stripe.world.lock:
+            every = list(self.stripe.world.objects.values())
+        return [each for each in every if each["object"] == "v2.money_management.outbound_payment"]
 
     def _go_on(self, expense: Expense) -> None:
         if expense.status == "DRAFT":
@@ -121,9 +138,11 @@ def serving(shared: Path, folder: Path, *, seed: int, collectives: Sequence[str]
             rng=random.Random(seed),
         )
         made.stripe.world.top_up(OPENING_CENTS)
+        global_payouts.financial_account(made.stripe.world, OPENING_CENTS)
         yield made
 
 
-def stripe_account(fakes: Fakes, account_id: str) -> None:
+def stripe_account(fakes: Fakes, rail: str, account_id: str) -> None:
     """A payee who finished onboarding."""
-    connect.connected_account(fakes.stripe.world, account_id=account_id)
+    made = connect.connected_account if rail == "stripe_connect" else global_payouts.recipient
+    made(fakes.stripe.world, account_id=account_id)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from payouts.policies import Rules
-from payouts.rails import opencollective, opencollective_expenses, stripe_payees
+from payouts.rails import global_payouts, opencollective, opencollective_expenses, stripe_payees
 from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail
 from payouts.rails.github_sponsors import GitHubSponsorsRail
+from payouts.rails.global_payouts import GlobalPayoutsRail
 from payouts.rails.manual import ManualRail
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
@@ -22,6 +23,7 @@ from payouts.services import claims
 from tests.fakes import github_sponsors as github
 from tests.fakes import opencollective as collective
 from tests.fakes.chaos_worker import weakened
+from tests.fakes.stripe.global_payouts import FINANCIAL_ACCOUNT
 
 VISIBILITY = timedelta(seconds=1)
 SOON = timedelta(seconds=0.3)
@@ -44,7 +46,7 @@ class Addresses:
         claims.TURN_PAUSE = claims.UNANSWERED_PAUSE = SOON
         opencollective.ORDERED_AGAIN_AFTER = opencollective_expenses.ORDERED_AGAIN_AFTER = SOON
         opencollective_expenses.LOOK_AGAIN = opencollective_expenses.DRAFTS_EVERY = SOON
-        stripe_payees.WAIT_FOR_STRIPE = SOON
+        stripe_payees.WAIT_FOR_STRIPE = global_payouts.LOOK_AGAIN = SOON
         short, longer = timedelta(seconds=3), timedelta(seconds=4.8)
         fund, token = collective.FUND, collective.TOKEN
         made: list[Rail] = [
@@ -53,6 +55,7 @@ class Addresses:
             OpenCollectiveRail(self.open_collective, token, fund=fund, timeout=longer, visibility=VISIBILITY),
             OpenCollectiveExpenseRail(self.open_collective, token, fund=fund, timeout=longer, visibility=VISIBILITY),
             StripeConnectRail(STRIPE_KEY, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
+            GlobalPayoutsRail(STRIPE_KEY, FINANCIAL_ACCOUNT, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
             GitHubSponsorsRail("acme", github.TOKEN, address=lambda: self.github),
             BankFileRail(),
             ManualRail(),

@@ -21,6 +21,7 @@ from payouts.services import documents, holds, recipients, runs, sending
 
 FUND = "liabilities:grant:1:usd"
 BANK = "assets:bank:usd"
+STRIPE, FINANCIAL, COLLECTIVE = (f"assets:rail:{name}:usd" for name in ("stripe", "stripe_financial", "open_collective"))
 MANY = text(
     "INSERT INTO payout SELECT (jsonb_populate_record(payout, jsonb_build_object("
     "'id', gen_random_uuid(), 'obligation', 'many:' || number))).* "
@@ -63,11 +64,11 @@ def cast(session: Session, now: datetime) -> Cast:
     return made
 
 
-def fund(session: Session, money: Money, *, now: datetime, account: str = FUND) -> None:
-    """Cash arrives at the bank and is committed to a grant."""
-    ledger.ensure_account(session, BANK, money.currency, normal=Side.DEBIT, guard=Guard.DEBIT)
+def fund(session: Session, money: Money, *, now: datetime, account: str = FUND, cash: str = BANK) -> None:
+    """Money arrives where a rail pays from (the bank, if it is not said) and is committed to a grant."""
+    ledger.ensure_account(session, cash, money.currency, normal=Side.DEBIT, guard=Guard.DEBIT)
     ledger.ensure_account(session, account, money.currency, normal=Side.CREDIT, guard=Guard.CREDIT)
-    legs = [Leg(debit=BANK, credit=account, amount=money.amount_minor)]
+    legs = [Leg(debit=cash, credit=account, amount=money.amount_minor)]
     ledger.post(session, key=f"pay-in:{new_id()}", kind="pay-in", legs=legs, at=now)
 
 

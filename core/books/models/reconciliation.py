@@ -19,7 +19,8 @@ class OutsideMovement(Base):
     __table_args__ = (
         UniqueConstraint("provider", "remote_id"),
         CheckConstraint("amount_minor <> 0", name="moves_something"),
-        Index("uq_outside_movement_entry", "entry_id", unique=True, postgresql_where="entry_id IS NOT NULL"),
+        # An entry between two providers is told by both.
+        Index("uq_outside_movement_entry", "entry_id", "provider", unique=True, postgresql_where="entry_id IS NOT NULL"),
         Index("ix_outside_movement_open", "occurred_at", postgresql_where="entry_id IS NULL"),
     )
 

@@ -1,16 +1,21 @@
 """The three lists: what outside and ledger don't both say, or say with other amounts."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 
-from core.books import explanations, feeds, reconciliation, tasks
+from core.books import explanations, feeds, movements, reconciliation, tasks
 from core.books.forms import ExplanationForm
-from core.books.models import Side, Subject
+from core.books.models import OutsideMovement, Side, Subject
+from core.books.movements import Booking
+from core.books.reconciliation import Item
 from core.books.views import bp
 from core.clock import today, utc_now
 from core.errors import DomainError, InvalidInput
+from core.identity import access
 from core.identity.models import Role
 from core.money import Money
 from core.web import current_person, db, flash, page, refused, requires
@@ -43,6 +48,15 @@ def read_feeds() -> ResponseReturnValue:
             flash(str(error), "warning")
         else:
             flash(f"{feed.title}: {new} new, {met} met an entry of the ledger.")
+    return redirect(url_for(".list_differences"), code=303)
+
+
+@bp.post("/reconciliation/movements/<uuid:movement_id>/booking")
+@requires(Role.FINANCE)
+def book_movement(movement_id: UUID) -> ResponseReturnValue:
+    """Say that a movement is what its provider calls it: money to or from our bank, or a fee."""
+    movements.book(db(), movement_id, actor=current_person(), now=utc_now())
+    flash("It is booked. Where our bank is the other side, its line meets the entry when the statement is read.")
     return redirect(url_for(".list_differences"), code=303)
 
 
@@ -98,8 +112,24 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
         form=form,
         lists=[(side, *WORDS[side], [each for each in items if each.side is side]) for side in Side],
         overtaken=explanations.overtaken(db(), items),
+        bookings=_bookings(items) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},
+        places={feed.name: feed.title for feed in feeds.all_feeds()},
         feeds=[feed.title for feed in feeds.all_feeds()],
         today=today(),
         me=current_person(),
         shown_max=SHOWN_MAX,
     )
+
+
+def _bookings(items: Sequence[Item]) -> Mapping[UUID, str]:
+    """What the button says at each movement that can be booked as what its provider calls it."""
+    wanted = [each.subject_id for each in items if each.side is Side.MISSING_HERE and each.subject is Subject.OUTSIDE_MOVEMENT]
+    rows = db().scalars(select(OutsideMovement).where(OutsideMovement.id.in_(wanted)))
+    words = {
+        (Booking.BANK, True): "It came from our bank",
+        (Booking.BANK, False): "It went to our bank",
+        (Booking.FEE, True): "It is a fee given back",
+        (Booking.FEE, False): "It is the provider’s fee",
+    }
+    found = {row.id: (movements.booking_of(row), row.amount_minor > 0) for row in rows}
+    return {movement_id: words[kind, gained] for movement_id, (kind, gained) in found.items() if kind is not None}

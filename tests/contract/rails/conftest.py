@@ -67,3 +67,11 @@ def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer, request:
         made["stripe_connect"] = StripeConnectRail(KEY, **given)
         made["global_payouts"] = GlobalPayoutsRail(KEY, FINANCIAL_ACCOUNT, **given)
     return made
+
+
+@pytest.fixture
+def cash(rails: Mapping[str, Rail], request: pytest.FixtureRequest) -> str:
+    """Where the money lies that the rail under test pays from."""
+    under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
+    rail = next((rails[name] for name in under_test if isinstance(name, str) and name in rails), rails["fake"])
+    return rail.capabilities.cash.account("USD")

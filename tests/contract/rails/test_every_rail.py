@@ -299,7 +299,7 @@ def test_money_that_comes_back_opens_the_obligation_again(stage: Stage, rail: Ra
     stage.two_people(payout, Outcome.RETURNED)
     assert payout.status is PayoutStatus.RETURNED
     assert ledger.balance(stage.session, world.FUND).available == 10_000_000
-    assert ledger.balance(stage.session, world.BANK).posted == 10_000_000
+    assert ledger.balance(stage.session, rail.capabilities.cash.account("USD")).posted == 10_000_000
     again = world.owed(
         stage.session, payout.recipient, 1_000_000, by=stage.people.officer, now=stage.clock(), obligation=payout.obligation
     )

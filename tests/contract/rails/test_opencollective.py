@@ -267,7 +267,7 @@ class Desk:
         with self.session() as session:
             now = self.clock()
             people = world.cast(session, now)
-            world.fund(session, Money(1_000_000, "USD"), now=now)
+            world.fund(session, Money(1_000_000, "USD"), now=now, cash=world.COLLECTIVE)
             owed: list[UUID] = []
             for payee in payees:
                 who = world.recipient(session, payee, rail=rail, by=people.finance, now=now, details={"collective": payee})

@@ -155,6 +155,11 @@ def test_the_set_up_check(rail: OpenCollectiveExpenseRail, service: OpenCollecti
 
 
 @pytest.fixture
+def cash() -> str:
+    return world.COLLECTIVE
+
+
+@pytest.fixture
 def payout(session: Session, people: world.Cast, funded: None, rail: OpenCollectiveExpenseRail, clock: world.Clock) -> Payout:
     rails: dict[str, Rail] = {rail.name: rail}
     who = world.recipient(session, "Ada", rail=rail, by=people.finance, now=clock(), details={"profile": "ada-person"})

@@ -41,6 +41,11 @@ def server() -> Iterator[StripeServer]:
 
 
 @pytest.fixture
+def cash() -> str:
+    return world.FINANCIAL
+
+
+@pytest.fixture
 def rail(server: StripeServer) -> GlobalPayoutsRail:
     return GlobalPayoutsRail(KEY, FINANCIAL_ACCOUNT, api_base=server.url, timeout=timedelta(seconds=9))
 

@@ -1,4 +1,4 @@
-"""`python -m tests.fakes.stripe [--port 8421] [--balance 50000] [--webhook URL]`: the stand-in by hand, as the how-tos use it."""
+"""`python -m tests.fakes.stripe [--port 8421] [--balance 20000] [--webhook URL]`: the stand-in by hand, as the how-tos use it."""
 
 import argparse
 
@@ -11,7 +11,7 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.stripe", description="A stand-in of Stripe on this machine.")
     parser.add_argument("--port", type=int, default=8421)
-    parser.add_argument("--balance", type=int, default=50_000, help="Dollars, and as many euros, in our Stripe balance.")
+    parser.add_argument("--balance", type=int, default=20_000, help="Dollars, and as many euros, in each place of ours.")
     parser.add_argument("--webhook", help="Where notices go, such as http://127.0.0.1:8000/api/v1/webhooks/stripe.")
     parser.add_argument("--usable-after", type=int, default=10, help="Seconds until money that came in may be used.")
     wanted = parser.parse_args()

@@ -57,6 +57,8 @@ TYPES: Mapping[str, type | None] = {
     "GET /v2/money_management/financial_accounts/{id}": typed_money.FinancialAccountRetrieveParams,
     "POST /v2/money_management/outbound_payments": typed_money.OutboundPaymentCreateParams,
     "GET /v2/money_management/outbound_payments": typed_money.OutboundPaymentListParams,
+    "GET /v2/money_management/transactions": typed_money.TransactionListParams,
+    "GET /v2/money_management/received_credits/{id}": typed_money.ReceivedCreditRetrieveParams,
 }
 """The library's parameters of each endpoint we use."""
 
@@ -67,6 +69,8 @@ YOUNGER: Mapping[str, Any] = {
     "GET /v2/money_management/financial_accounts/{id}": answered.FinancialAccount,
     "POST /v2/money_management/outbound_payments": answered.OutboundPayment,
     "GET /v2/money_management/outbound_payments": list[answered.OutboundPayment],
+    "GET /v2/money_management/transactions": list[answered.Transaction],
+    "GET /v2/money_management/received_credits/{id}": answered.ReceivedCredit,
 }
 """Endpoints that the OpenAPI does not have yet: their answers are held against the library's own classes alone."""
 

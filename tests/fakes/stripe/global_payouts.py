@@ -1,4 +1,4 @@
-"""Version 2: our financial account, recipients with their onboarding, and outbound payments to their banks.
+"""Version 2: our financial account with its transactions, recipients with their onboarding, and payments to their banks.
 
 A payment takes its money at once and is `processing` until somebody says otherwise (`settle`); with `swift` it is posted at once.
 """
@@ -12,9 +12,14 @@ from tests.fakes.stripe.routes import route
 from tests.fakes.stripe.world import Object, Parameters, Refusal, World
 
 ACCOUNTS, PAYMENTS = "/v2/core/accounts", "/v2/money_management/outbound_payments"
+TRANSACTIONS, CREDITS = "/v2/money_management/transactions", "/v2/money_management/received_credits"
 FINANCIAL_ACCOUNT = "fa_test_1Ours0000000001"
 PAYEE = {
     "display_name": "Bruna", "contact_email": "bruna@example.org", "identity": {"country": "br", "entity_type": "individual"},
+}  # fmt: skip
+OUR_BANK = {
+    "financial_address": "finaddr_test_1Ours", "network": "ach",
+    "originating_bank_account": {"type": "aba", "aba": {"last4": "6789", "routing_number": "110000000"}},
 }  # fmt: skip
 WANTED = ["configuration.recipient.bank_account", "identity.individual.address"]
 
@@ -35,8 +40,38 @@ def financial_account(world: World, amount: int, currency: str = "usd") -> Objec
                     "balance": {"available": {}, "inbound_pending": {}, "outbound_pending": {}},
                 }
             )  # fmt: skip
-        _add(found, "available", currency, amount)
+        if amount:
+            arrive(world, amount, currency)
         return found
+
+
+def arrive(world: World, amount: int, currency: str = "usd", *, payout: str | None = None) -> Object:
+    """Money comes to the financial account: from our bank, or by a payout from our own balance at Stripe."""
+    with world.lock:
+        if payout is None:
+            how: Object = {"type": "bank_transfer", "bank_transfer": OUR_BANK}
+        else:
+            how = {"type": "balance_transfer", "balance_transfer": {"type": "payout", "payout": payout}}
+        money = {"value": amount, "currency": currency}
+        credit = world.add(
+            {
+                "id": world.new_id("rc"), "object": "v2.money_management.received_credit", "livemode": False,
+                "created": _when(world), "amount": money, "amount_received": money, "status": "succeeded",
+                "financial_account": FINANCIAL_ACCOUNT, **how,
+            }
+        )  # fmt: skip
+        _add(world.objects[FINANCIAL_ACCOUNT], "available", currency, amount)
+        _transact(world, "received_credit", credit, amount, currency, flow="received_credit", posted=True)
+        return credit
+
+
+def from_balance(world: World, amount: int, currency: str = "usd") -> str:
+    """Pay out of our balance at Stripe to the financial account. Returns the payout's id."""
+    with world.lock:
+        payout = world.new_id("po")
+        world.move("payout", -amount, currency, source=payout)
+        arrive(world, amount, currency, payout=payout)
+        return payout
 
 
 def recipient(world: World, *, account_id: str | None = None, ready: bool = True) -> Object:
@@ -73,8 +108,11 @@ def settle(world: World, payment_id: str, status: str, reason: str | None = None
         value, currency = payment["amount"]["value"], payment["amount"]["currency"]
         if payment["status"] == "processing":
             _add(ours, "outbound_pending", currency, -value)
+            _finish(world, _transaction_of(world, payment_id), void=status in {"failed", "canceled"})
         if status != "posted":
             _add(ours, "available", currency, value)
+        if status == "returned":
+            _transact(world, "outbound_payment_reversal", payment, value, currency, flow="outbound_payment", posted=True)
         payment.update(status=status, cancelable=False)
         payment["status_details"] = {status: {"reason": reason}} if reason else None
         payment["status_transitions"][f"{status}_at"] = _when(world)
@@ -141,6 +179,7 @@ def create_payment(world: World, given: Parameters, *, base: str) -> Object:
             "to": {"recipient": payee["id"], "payout_method": f"gbba_{payee['id']}", "credited": dict(given["amount"])},
         }
     )  # fmt: skip
+    _transact(world, "outbound_payment", made, -value, currency, flow="outbound_payment")
     if world.swift:
         settle(world, made["id"], "posted")
     return made
@@ -148,13 +187,31 @@ def create_payment(world: World, given: Parameters, *, base: str) -> Object:
 
 @route("GET", PAYMENTS)
 def list_payments(world: World, given: Parameters, *, base: str) -> Object:
-    """Pages as version 2 has them: the address of the next one is in the answer, and holds all that was asked."""
     found = [each for each in world.all("v2.money_management.outbound_payment") if _wanted(each, given)]
+    return _page(PAYMENTS, found, given)
+
+
+@route("GET", TRANSACTIONS)
+def list_transactions(world: World, given: Parameters, *, base: str) -> Object:
+    found = [each for each in world.all("v2.money_management.transaction") if _wanted(each, given)]
+    return _page(TRANSACTIONS, found, given)
+
+
+@route("GET", CREDITS + "/{id}")
+def retrieve_credit(world: World, given: Parameters, *, base: str, id: str) -> Object:  # noqa: A002
+    found = world.objects.get(id)
+    if found is None or found["object"] != "v2.money_management.received_credit":
+        raise refusal(404, f"No such received credit: '{id}'", "not_found")
+    return found
+
+
+def _page(path: str, found: list[Object], given: Parameters) -> Object:
+    """Pages as version 2 has them: the address of the next one is in the answer, and holds all that was asked."""
     limit, start = int(given.get("limit", 20)), int(given.get("page", 0))
     more = start + limit < len(found)
-    filters = "".join(f"&{name}={given[name]}" for name in ("recipient",) if name in given)
+    filters = "".join(f"&{name}={given[name]}" for name in ("recipient", "financial_account") if name in given)
     filters += "".join(f"&created[{name}]={value}" for name, value in given.get("created", {}).items())
-    after = f"{PAYMENTS}?limit={limit}&page={start + limit}{filters}" if more else None
+    after = f"{path}?limit={limit}&page={start + limit}{filters}" if more else None
     return {"data": found[start : start + limit], "next_page_url": after, "previous_page_url": None}
 
 
@@ -209,11 +266,45 @@ def _add(account: Object, part: str, currency: str, value: int) -> None:
     amounts[currency] = {"value": before + value, "currency": currency}
 
 
-def _wanted(payment: Object, given: Parameters) -> bool:
-    if "recipient" in given and payment["to"]["recipient"] != given["recipient"]:
+def _transact(world: World, category: str, of: Object, value: int, currency: str, *, flow: str, posted: bool = False) -> Object:
+    """A transaction of the financial account: pending until it is finished."""
+    nothing = {"value": 0, "currency": currency}
+    impact = {"available": {"value": value, "currency": currency}, "inbound_pending": nothing,
+              "outbound_pending": {"value": -value, "currency": currency}}  # fmt: skip
+    made = world.add(
+        {
+            "id": world.new_id("trxn"), "object": "v2.money_management.transaction", "livemode": False, "created": _when(world),
+            "amount": {"value": value, "currency": currency}, "balance_impact": impact, "category": category,
+            "financial_account": FINANCIAL_ACCOUNT, "flow": {"type": flow, flow: of["id"]}, "status": "pending",
+            "status_transitions": {}, "regulatory_receipt": {"status": "not_applicable"},
+        }
+    )  # fmt: skip
+    if posted:
+        _finish(world, made, void=False)
+    return made
+
+
+def _transaction_of(world: World, payment_id: str) -> Object:
+    of_account = (each for each in world.objects.values() if each["object"] == "v2.money_management.transaction")
+    return next(each for each in of_account if each["flow"].get("outbound_payment") == payment_id)
+
+
+def _finish(world: World, transaction: Object, *, void: bool) -> None:
+    impact = transaction["balance_impact"]
+    impact["outbound_pending"] = {**impact["outbound_pending"], "value": 0}
+    if void:
+        impact["available"] = {**impact["available"], "value": 0}
+    status = "void" if void else "posted"
+    transaction.update(status=status, status_transitions={f"{status}_at": _when(world)})
+
+
+def _wanted(found: Object, given: Parameters) -> bool:
+    if "recipient" in given and found["to"]["recipient"] != given["recipient"]:
+        return False
+    if "financial_account" in given and found["financial_account"] != given["financial_account"]:
         return False
     created: dict[str, Any] = given.get("created", {})
-    return not ("gte" in created and payment["created"] < _text(datetime.fromisoformat(created["gte"]).timestamp()))
+    return not ("gte" in created and found["created"] < _text(datetime.fromisoformat(created["gte"]).timestamp()))
 
 
 def _when(world: World) -> str:

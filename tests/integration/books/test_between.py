@@ -8,15 +8,16 @@ from sqlalchemy.orm import Session
 from web_client import Client
 
 from core import ledger
-from core.books import bookings, explanations, outgoing, queries, reconciliation
+from core.books import between, bookings, explanations, movements, outgoing, queries, reconciliation
 from core.books.between import NAME, SaidByProvider
 from core.books.feeds import Seen
 from core.books.matching import Kind
 from core.books.meeting import FromOurBalance
-from core.books.models import BankLine, Match, Subject
+from core.books.models import BankLine, Match, OutsideMovement, Subject
+from core.books.movements import NotBookable
 from core.books.sources import Expected
 from core.clock import utc_now
-from core.errors import NotFound
+from core.errors import NotAllowed, NotFound
 from core.identity.models import Person
 from core.ledger import Guard, Leg
 from core.money import Money
@@ -136,3 +137,103 @@ def test_of_two_payouts_of_one_amount_a_person_chooses(
     page = client.submit(page, "Confirm as po_2", follow=True)
     assert "It was confirmed as expected" in page.words
     assert [each.reference for each in ours(session)] == ["po_1"]
+
+
+def row(session: Session, txn: str) -> OutsideMovement:
+    return session.query(OutsideMovement).filter_by(remote_id=txn).one()
+
+
+def at_bank(session: Session, cents: int, now: datetime) -> None:
+    ledger.ensure_account(session, BANK, "USD", normal=ledger.Side.DEBIT, guard=Guard.DEBIT)
+    ledger.post(session, key="at-bank", kind="test", legs=[Leg(debit=BANK, credit=FUND, amount=cents)], at=now)
+
+
+def test_a_top_up_is_booked_from_the_providers_list_and_the_banks_line_meets_it_later(
+    client: Client, session: Session, read: Read, finance: Person, now: datetime
+) -> None:
+    at_bank(session, 100_00, now)
+    told(session, "100", "txn_up", now, kind="topup", about="tu_1TopUp")
+    client.sign_in(finance)
+    page = client.submit(client.get("/books/reconciliation"), "It came from our bank", follow=True)
+    assert "It is booked." in page.words
+    assert (posted(session, BANK), posted(session, STRIPE)) == (0, 600_00)
+    session.expire_all()
+    line, other = read(Ntry("100.00", "STRIPE TU_1TOPUP", sign="DBIT"), Ntry("100.00", "A fee?", sign="DBIT"))
+    with pytest.raises(FromOurBalance, match="Link this line to it"):
+        outgoing.book_fee(session, other.id, note="A fee?", actor=finance, now=now)
+    suggested = queries.suggestions(session)[line.id]
+    assert (suggested.kind, suggested.movement.who if suggested.movement else None) == (Kind.POSTED, "Our balance at Stripe")
+    entry_id = row(session, "txn_up").entry_id
+    assert entry_id is not None
+    bookings.link(session, line.id, entry_id, actor=finance, now=now)
+    left = [(each.subject, each.where) for each in reconciliation.differences(session)]
+    assert left == [(Subject.BANK_LINE, "Main account"), (Subject.ENTRY, BANK)], "only what the test itself put there"
+    with pytest.raises(NotFound, match="somebody was faster"):
+        movements.book(session, row(session, "txn_up").id, actor=finance, now=now)
+
+
+def test_more_than_the_bank_holds_is_not_booked_as_gone_from_it(session: Session, finance: Person, now: datetime) -> None:
+    told(session, "100", "txn_up", now, kind="topup", about="tu_1")
+    with pytest.raises(ledger.InsufficientFunds, match=r"assets:bank:usd has 0\.00 USD available"):
+        movements.book(session, row(session, "txn_up").id, actor=finance, now=now)
+    assert row(session, "txn_up").entry_id is None
+
+
+def test_a_providers_own_fee_is_booked_and_nothing_else_is(
+    session: Session, finance: Person, editor: Person, now: datetime
+) -> None:
+    told(session, "-2", "txn_fee", now, kind="stripe_fee", about="")
+    told(session, "-50", "txn_tr", now, kind="transfer", about="tr_1")
+    with pytest.raises(NotAllowed):
+        movements.book(session, row(session, "txn_fee").id, actor=editor, now=now)
+    movements.book(session, row(session, "txn_fee").id, actor=finance, now=now)
+    assert (posted(session, STRIPE), posted(session, "expenses:fees:stripe:usd")) == (498_00, 2_00)
+    with pytest.raises(NotBookable, match="kind “transfer”"):
+        movements.book(session, row(session, "txn_tr").id, actor=finance, now=now)
+
+
+def collective(session: Session, amount: str, txn: str, now: datetime, kind: str) -> None:
+    seen = [Seen(txn, kind, now, Money.parse(amount, "USD"), f"or_{txn}")]
+    reconciliation.take(session, "open_collective", seen, now=now)
+
+
+def test_money_that_a_fund_was_given_is_ours_and_what_it_gave_is_a_payment(
+    session: Session, finance: Person, now: datetime
+) -> None:
+    at_bank(session, 300_00, now)
+    for number, kind in enumerate(("added_funds", "contribution")):
+        collective(session, "150", f"in{number}", now, kind)
+        movements.book(session, row(session, f"in{number}").id, actor=finance, now=now)
+    assert (posted(session, BANK), posted(session, "assets:rail:open_collective:usd")) == (0, 300_00)
+    collective(session, "-20", "out", now, "contribution")
+    with pytest.raises(NotBookable):
+        movements.book(session, row(session, "out").id, actor=finance, now=now)
+    assert "or_out" not in [each.reference for each in ours(session)]
+
+
+def test_what_moved_between_two_providers_is_no_money_of_the_bank(
+    session: Session, read: Read, finance: Person, now: datetime
+) -> None:
+    """A payout to our financial account: both list it under the payout's name. Told by one alone it may be for the bank."""
+    told(session, "-200", "txn_out", now, about="po_2")
+    assert [each.reference for each in ours(session)] == ["po_2"]
+    assert between.join(session, now=now) == 0
+    there = [Seen("trxn_1", "received_credit", now, Money(200_00, "USD"), "po_2")]
+    assert reconciliation.take(session, "stripe_financial", there, now=now) == 1
+    assert ours(session) == []
+    assert between.join(session, now=now) == 2
+    assert (posted(session, STRIPE), posted(session, "assets:rail:stripe_financial:usd")) == (300_00, 200_00)
+    assert reconciliation.differences(session) == []
+    row(session, "trxn_1").entry_id = None
+    session.flush()
+    (item,) = [each for each in reconciliation.differences(session) if each.subject is Subject.ENTRY]
+    assert item.where == "provider stripe_financial", "an entry between two providers is met when both told it"
+
+
+def test_other_amounts_under_one_name_are_not_joined(session: Session, now: datetime) -> None:
+    told(session, "-200", "txn_out", now, about="po_2")
+    for txn, cents in (("less", 199_99), ("more", 200_01)):
+        reconciliation.take(
+            session, "stripe_financial", [Seen(txn, "received_credit", now, Money(cents, "USD"), "po_2")], now=now
+        )
+    assert between.join(session, now=now) == 0

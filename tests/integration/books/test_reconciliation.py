@@ -213,7 +213,7 @@ def test_payouts_by_stripe_meet_their_movements(session: Session, stripe_server:
     rail = StripeConnectRail(KEY, api_base=stripe_server.url, timeout=timedelta(seconds=9))
     cast = world.cast(session, now)
     session.add(Membership(person_id=cast.finance.id, role=Role.FINANCE, from_on=date(2020, 1, 1)))
-    world.fund(session, Money(10_000_000, "USD"), now=now)
+    world.fund(session, Money(10_000_000, "USD"), now=now, cash=STRIPE)
     who = world.recipient(session, "Ada", rail=rail, by=cast.finance, now=now, details={"account": "acct_1Ada000000000001"})
     payout = world.owed(session, who, 2_500_00, by=cast.officer, now=now)
     world.sent_run(session, cast, rails={rail.name: rail}, now=now)
@@ -263,7 +263,7 @@ def test_payments_from_a_fund_at_open_collective_meet_its_rows(session: Session,
     with graphql_server.serving(OpenCollectiveServer(shared / "schemas" / "opencollective-v2.graphql")) as server:
         rail = OpenCollectiveRail(server.url, TOKEN, fund=OC_FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
         cast = world.cast(session, now)
-        world.fund(session, Money(10_000_000, "USD"), now=now)
+        world.fund(session, Money(10_000_000, "USD"), now=now, cash=world.COLLECTIVE)
         who = world.recipient(session, "Babel", rail=rail, by=cast.finance, now=now, details={"collective": "babel"})
         payout = world.owed(session, who, 600_00, by=cast.officer, now=now)
         world.sent_run(session, cast, rails={rail.name: rail}, now=now)

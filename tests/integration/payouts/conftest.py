@@ -72,8 +72,14 @@ def basic_rails(trial_address: str, github_address: Callable[[], str]) -> dict[s
 
 
 @pytest.fixture
-def funded(session: Session, now: datetime) -> None:
-    world.fund(session, Money(10_000_000, "USD"), now=now)
+def cash() -> str:
+    """Where the money lies that the rails of a test pay from."""
+    return world.BANK
+
+
+@pytest.fixture
+def funded(session: Session, cash: str, now: datetime) -> None:
+    world.fund(session, Money(10_000_000, "USD"), now=now, cash=cash)
 
 
 @pytest.fixture

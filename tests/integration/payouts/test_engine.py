@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core import ledger
 from core.errors import DomainError
+from core.money import Money
 from core.tasks import TaskRow
 from payouts.models import Alarm, AttemptFailure, AttemptState, Payout, PayoutStatus, Recipient, RunStatus
 from payouts.rails.base import Rail, Receipt
@@ -272,6 +273,7 @@ def test_a_shortfall_is_shown_and_nothing_is_written(
     engine_of_payouts: Engine,
     clock: world.Clock,
 ) -> None:
+    world.fund(session, Money(1, "USD"), now=clock(), account="liabilities:grant:2:usd")
     owed = world.owed(session, ada, 10_000_001, by=people.officer, now=clock())
     world.sent_run(session, people, rails=rails, now=clock())
     session.commit()

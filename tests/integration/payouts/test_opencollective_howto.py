@@ -83,7 +83,7 @@ def test_the_guide_leads_to_a_confirmed_payout(run: Run, service: dict[str, str]
         people.finance.email, people.approver.email = "finance@example.org", "approver@example.org"
         for person, role in ((people.finance, Role.FINANCE), (people.approver, Role.PAYOUT_APPROVER)):
             session.add(Membership(person_id=person.id, role=role, from_on=begun))
-        world.fund(session, Money(10_000_000, "USD"), now=now)
+        world.fund(session, Money(10_000_000, "USD"), now=now, cash=world.COLLECTIVE)
         rail = rails.configured()["opencollective"]
         who = world.recipient(session, "Babel", rail=rail, by=people.finance, now=now, details={"collective": "babel"})
         world.owed(session, who, 250_000, by=people.officer, now=now)

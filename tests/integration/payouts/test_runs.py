@@ -199,7 +199,9 @@ def test_the_preview_names_shortfalls_and_first_destinations(
     second, _ = runs.prepare(session, currency="USD", due_by=clock().date(), preparer=people.finance, rails=rails, now=clock())
     short = previews.preview(session, second.id, rails=rails, now=clock())
     assert [line.payout.id for line in short.lines] == [big.id]
-    assert short.problems == [f"{world.FUND} lacks 100,000.00 USD."]
+    lack = "lacks 100,000.00 USD"
+    top_up = "for these lines; top it up first (docs/how-to/fund-the-rails.md)."
+    assert short.problems == [f"{world.FUND} {lack}.", f"Our bank account {lack} {top_up}"]
 
 
 def test_a_changed_destination_cools_off_and_somebody_is_to_be_told(

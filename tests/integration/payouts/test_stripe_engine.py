@@ -30,6 +30,11 @@ def stripe_server() -> Iterator[StripeServer]:
 
 
 @pytest.fixture
+def cash() -> str:
+    return world.STRIPE
+
+
+@pytest.fixture
 def rails(stripe_server: StripeServer) -> Mapping[str, Rail]:
     made = StripeConnectRail(KEY, api_base=stripe_server.url, timeout=timedelta(seconds=9))
     return {made.name: made}

@@ -75,7 +75,7 @@ def payee(session: Session, people: world.Cast, now: datetime) -> Recipient:
 @pytest.fixture
 def paid(session: Session, people: world.Cast, rails: Mapping[str, Rail], stripe_server: StripeServer, now: datetime) -> Payout:
     connect.connected_account(stripe_server.world, account_id=ADA)
-    world.fund(session, Money(5_000_000, "USD"), now=now)
+    world.fund(session, Money(5_000_000, "USD"), now=now, cash=world.STRIPE)
     who = world.recipient(session, "Ada", rail=rails["stripe_connect"], by=people.finance, now=now, details={"account": ADA})
     payout = world.owed(session, who, 1_000_000, by=people.officer, now=now)
     world.sent_run(session, people, rails=rails, now=now)
