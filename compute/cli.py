@@ -1,4 +1,4 @@
-"""`pledgeworks job …` and `pledgeworks compute …`."""
+"""`pledgeworks job …`, `pledgeworks compute …` and `pledgeworks simulate`."""
 
 import re
 import shlex
@@ -15,6 +15,7 @@ from compute import policies, schemas
 from compute.client import Document, Jobs, LocalJobs, RemoteJobs
 from compute.models import JobKind, JobStatus
 from compute.queries import statements
+from compute.simulation.command import simulate
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
@@ -302,7 +303,7 @@ def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) ->
     )  # fmt: skip
 
 
-commands: list[click.Command] = [job, compute]
+commands: list[click.Command] = [job, compute, simulate]
 """What app.py adds to the top level."""
 
 
