@@ -145,7 +145,17 @@ class Settings(BaseSettings):
     )
     pledgeworks_github_token: SecretStr | None = Field(
         default=None,
-        description="Token of an owner or billing manager of that organisation; used to read only, never shown or logged.",
+        description=(
+            "Token of an owner or billing manager of that organisation; only reads, unless PLEDGEWORKS_GITHUB_MUTATIONS is set. "
+            "Never shown or logged."
+        ),
+    )
+    pledgeworks_github_mutations: bool = Field(
+        default=False,
+        description=(
+            "Pay by GitHub's API in place of a file that a person uploads. GitHub says itself that part of it does not work; "
+            "how-to/pay-by-github-sponsors says what that means."
+        ),
     )
     pledgeworks_github_url: str = Field(
         default="https://api.github.com/graphql", description="Where GitHub's GraphQL API answers."

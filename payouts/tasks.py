@@ -8,8 +8,8 @@ from core import mail, tasks
 from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
-from payouts.rails.base import OnboardingRail, RailError
-from payouts.services import notices, onboarding, sending, sponsor_files
+from payouts.rails.base import OnboardingRail, RailError, UnreferencedRail
+from payouts.services import notices, onboarding, records, sending, sponsor_files
 from payouts.services.engine import Engine
 from payouts.services.notices import MailNotice
 from payouts.services.sending import SendPayout
@@ -85,3 +85,20 @@ def compare_with_github(now: datetime) -> None:
             return
         with session_scope() as session:
             sponsor_files.take(session, file_id, seen, actor=None, now=utc_now())
+    if isinstance(rail, UnreferencedRail):
+        _find_what_showed_late(rail)
+
+
+def _find_what_showed_late(rail: UnreferencedRail) -> None:
+    """Payments that people are to find out about, because the rail did not show them in time. What is certain is taken."""
+    with session_scope() as session:
+        open_ones = sponsor_files.with_people(session)
+    for attempt_id, instruction in open_ones:
+        try:
+            found = rail.find(instruction)
+        except RailError as error:
+            log.warning("payouts.not_found_yet", attempt=str(attempt_id), error=str(error))
+            continue
+        if len(found) == 1 and found[0].money == instruction.money:
+            with session_scope() as session:
+                records.accepted(session, attempt_id, found[0], now=utc_now())

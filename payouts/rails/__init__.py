@@ -8,6 +8,7 @@ from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail, address_file
 from payouts.rails.github_sponsors import GitHubSponsorsRail
+from payouts.rails.github_sponsors_api import GitHubSponsorsApiRail
 from payouts.rails.manual import ManualRail
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
@@ -64,7 +65,8 @@ def github() -> GitHubSponsorsRail | None:
     if not known.pledgeworks_github_sponsor or not known.pledgeworks_github_token:
         return None
     token = known.pledgeworks_github_token.get_secret_value()
-    return GitHubSponsorsRail(known.pledgeworks_github_sponsor, token, address=lambda: known.pledgeworks_github_url)
+    kind = GitHubSponsorsApiRail if known.pledgeworks_github_mutations else GitHubSponsorsRail
+    return kind(known.pledgeworks_github_sponsor, token, address=lambda: known.pledgeworks_github_url)
 
 
 def _open_collective() -> Iterator[Rail]:

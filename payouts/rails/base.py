@@ -80,6 +80,8 @@ class Instruction:
     country: str
     destination: Mapping[str, Any]
     memo: str
+    begun_at: datetime | None = None
+    """When the attempt began, for rails that know payments by their time only. None for attempts from before it was kept."""
 
     def parameters(self) -> dict[str, Any]:
         """The canonical form that is stored with the attempt."""
@@ -91,6 +93,7 @@ class Instruction:
             "country": self.country,
             "destination": dict(self.destination),
             "memo": self.memo,
+            "begun_at": self.begun_at.isoformat() if self.begun_at is not None else None,
         }
 
     @classmethod
@@ -102,6 +105,7 @@ class Instruction:
             country=stored["country"],
             destination=stored["destination"],
             memo=stored["memo"],
+            begun_at=datetime.fromisoformat(stored["begun_at"]) if stored.get("begun_at") else None,
         )
 
 
@@ -248,6 +252,15 @@ class NetworkRail(Rail, Protocol):
 
         Raises Refused when the rail knows it and has said no for good, and any other RailError when it can't tell yet.
         """
+        ...
+
+
+@runtime_checkable
+class UnreferencedRail(NetworkRail, Protocol):
+    """A rail that keeps no reference of ours: a payment is known by its payee, amount and time."""
+
+    def find(self, instruction: Instruction) -> Sequence[Receipt]:
+        """As `look_up` does, for a rail that can't be asked by reference. Changes nothing."""
         ...
 
 

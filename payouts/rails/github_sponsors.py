@@ -2,6 +2,7 @@
 
 GitHub has no key, no reference and no answer per payment, leaves out amounts below a maintainer's minimum without a word, and
 its `createSponsorship` does not work for one-time payments. So nothing here changes anything at GitHub: the API is only read.
+github_sponsors_api.py can pay by the API, where an operator switched that on.
 """
 
 import csv
@@ -24,6 +25,7 @@ from payouts.rails.base import (
     Health,
     Instruction,
     NotNow,
+    OutcomeUnknown,
     RailError,
     Refused,
     SetupLine,
@@ -51,10 +53,10 @@ query Standing($sponsor: String!, $since: DateTime!) {
 }
 """
 ACTIVITIES = """
-query Activities($sponsor: String!, $since: DateTime!, $after: String) {
+query Activities($sponsor: String!, $since: DateTime!, $until: DateTime, $after: String) {
   organization(login: $sponsor) {
     sponsorsActivities(
-      first: 100, after: $after, includeAsSponsor: true, includePrivate: true, period: ALL, since: $since
+      first: 100, after: $after, includeAsSponsor: true, includePrivate: true, period: ALL, since: $since, until: $until
       actions: [NEW_SPONSORSHIP, TIER_CHANGE], orderBy: { field: TIMESTAMP, direction: DESC }
     ) {
       pageInfo { hasNextPage endCursor }
@@ -75,8 +77,14 @@ class Activity:
     """One sponsorship as GitHub's list of activities tells it."""
 
     id: str
+    login: str
     cents: int
     is_one_time: bool
+    at: datetime
+
+    @property
+    def money(self) -> Money:
+        return Money(self.cents, "USD")
 
 
 @dataclass(frozen=True)
@@ -185,42 +193,60 @@ class GitHubSponsorsRail:
                 lines.append(SetupLine(None, "Its minimum is not in GitHub's API; look at its profile before the first payment."))
         return lines
 
-    def seen(self, logins: Sequence[str], *, since: datetime) -> Mapping[str, Seen]:
-        """What the organisation paid each maintainer since a moment.
+    def seen(self, logins: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Seen]:
+        """What the organisation paid each maintainer in a time.
 
         Raises:
             RailError: GitHub can't be read, or the token may not see it; nothing is known then.
         """
-        totals: dict[str, int] = {}
-        for start in range(0, len(logins), LOGINS_PER_QUERY):
-            totals |= self._totals(logins[start : start + LOGINS_PER_QUERY], since)
-        activities: dict[str, list[Activity]] = {login: [] for login in logins}
+        totals = self.totals(logins, since=since, until=until)
+        found = self.activities(since=since, until=until)
+        return {login: Seen(totals[login], tuple(each for each in found if each.login == login)) for login in logins}
+
+    def activities(self, *, since: datetime, until: datetime | None = None) -> Sequence[Activity]:
+        """Every sponsorship that began or changed in a time, newest first.
+
+        Raises:
+            RailError: as `seen`.
+        """
+        found: list[Activity] = []
         after: str | None = None
         for _ in range(PAGES_MAX):
-            asked = {"sponsor": self.sponsor, "since": _when(since), "after": after}
+            asked = {"sponsor": self.sponsor, "since": _when(since), "until": _when(until) if until else None, "after": after}
             page = self._managed(self._ask("Activities", ACTIVITIES, asked))["sponsorsActivities"]
             for node in page["nodes"]:
                 login, tier = (node["sponsorable"].get("login") or "").lower(), node["sponsorsTier"]
-                if login in activities and tier is not None:  # a tier can be missing; then the activity proves nothing
-                    activities[login].append(Activity(node["id"], tier["monthlyPriceInCents"], tier["isOneTime"]))
+                if login and tier is not None:  # a tier can be missing; then the activity proves nothing
+                    at = datetime.fromisoformat(node["timestamp"])
+                    found.append(Activity(node["id"], login, tier["monthlyPriceInCents"], tier["isOneTime"], at))
             if not page["pageInfo"]["hasNextPage"]:
-                break
+                return found
             after = page["pageInfo"]["endCursor"]
-        else:
-            raise RailError("GitHub's list of activities does not end.")
-        return {login: Seen(Money(totals[login], "USD"), tuple(activities[login])) for login in logins}
+        raise RailError("GitHub's list of activities does not end.")
 
-    def _totals(self, logins: Sequence[str], since: datetime) -> dict[str, int]:
+    def totals(self, logins: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Money]:
+        """What the organisation was charged for each maintainer in a time.
+
+        Raises:
+            RailError: as `seen`.
+        """
+        cents: dict[str, int] = {}
+        for start in range(0, len(logins), LOGINS_PER_QUERY):
+            cents |= self._totals(logins[start : start + LOGINS_PER_QUERY], since, until)
+        return {login: Money(cents[login], "USD") for login in logins}
+
+    def _totals(self, logins: Sequence[str], since: datetime, until: datetime | None) -> dict[str, int]:
         """One query with a field per maintainer; each is one maintainer's sum, or null if the token is not a manager's."""
         names = ", ".join(f"$m{number}: [String!]" for number in range(len(logins)))
         fields = "\n".join(
-            f"m{number}: totalSponsorshipAmountAsSponsorInCents(since: $since, sponsorableLogins: $m{number})"
+            f"m{number}: totalSponsorshipAmountAsSponsorInCents(since: $since, until: $until, sponsorableLogins: $m{number})"
             for number in range(len(logins))
         )
-        heading = f"query Totals($sponsor: String!, $since: DateTime!, {names})"
+        heading = f"query Totals($sponsor: String!, $since: DateTime!, $until: DateTime, {names})"
         document = heading + " { organization(login: $sponsor) { login " + fields + " } }"
         asked = {f"m{number}": [login] for number, login in enumerate(logins)}
-        found = self._managed(self._ask("Totals", document, {"sponsor": self.sponsor, "since": _when(since), **asked}))
+        times = {"since": _when(since), "until": _when(until) if until else None}
+        found = self._managed(self._ask("Totals", document, {"sponsor": self.sponsor, **times, **asked}))
         totals = [found[f"m{number}"] for number in range(len(logins))]
         if any(not isinstance(each, int) for each in totals):
             raise Refused(_not_a_manager(self.sponsor))
@@ -234,21 +260,12 @@ class GitHubSponsorsRail:
 
     def _ask(self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float = 15) -> Mapping[str, Any]:
         """One query's `data`. Partial data counts as none: a sum that is missing must not read as zero."""
-        try:
-            response = self._http.post(
-                self._address(),
-                json={"query": document, "operationName": operation, "variables": variables},
-                timeout=timeout,
-                allow_redirects=False,
-            )
-            body = response.json()
-        except (requests.RequestException, ValueError) as error:
-            raise RailError(f"GitHub gave no clear answer ({type(error).__name__}).") from error
+        response, body = self._post(operation, document, variables, timeout=timeout)
         errors = body.get("errors") if isinstance(body, dict) else None
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             raise Refused("GitHub refuses our token; an operator sets a new one (PLEDGEWORKS_GITHUB_TOKEN).")
-        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or _limited(response, errors):
-            raise NotNow("GitHub asks for fewer requests; try again in a few minutes.", retry_after=_retry_after(response))
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or limited(response, errors):
+            raise NotNow("GitHub asks for fewer requests; try again in a few minutes.", retry_after=retry_after(response))
         if response.status_code == HTTPStatus.FORBIDDEN:
             raise Refused("GitHub does not let our token do this; it belongs to an owner or billing manager of the organisation.")
         missing = [each for each in errors or [] if each.get("type") == "NOT_FOUND"]
@@ -259,6 +276,20 @@ class GitHubSponsorsRail:
             raise RailError(f"GitHub answered {response.status_code}.")
         data: Mapping[str, Any] = body["data"]
         return data
+
+    def _post(
+        self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float
+    ) -> tuple[requests.Response, Any]:
+        try:
+            response = self._http.post(
+                self._address(),
+                json={"query": document, "operationName": operation, "variables": variables},
+                timeout=timeout,
+                allow_redirects=False,
+            )
+            return response, response.json()
+        except (requests.RequestException, ValueError) as error:
+            raise OutcomeUnknown(f"GitHub gave no clear answer ({type(error).__name__}).") from error
 
 
 def write(instructions: Iterable[Instruction]) -> bytes:
@@ -282,7 +313,7 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _limited(response: requests.Response, errors: Any) -> bool:
+def limited(response: requests.Response, errors: Any) -> bool:
     """GitHub's two limits: the hour's (200 with an error and nothing remaining) and the burst's (200 or 403 and a wait)."""
     return any(each.get("type") in {"RATE_LIMITED", "RATE_LIMIT"} for each in errors or []) or (
         response.status_code in {HTTPStatus.OK, HTTPStatus.FORBIDDEN}
@@ -290,9 +321,19 @@ def _limited(response: requests.Response, errors: Any) -> bool:
     )
 
 
-def _retry_after(response: requests.Response) -> timedelta:
+def retry_after(response: requests.Response) -> timedelta:
     given = response.headers.get("Retry-After", "")
     return timedelta(seconds=min(int(given), 3600) if given.isdecimal() else 60)
+
+
+def month_of(moment: datetime) -> datetime:
+    """The first moment of its month (UTC)."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_after(moment: datetime) -> datetime:
+    """The first moment of the month after its month (UTC)."""
+    return month_of(month_of(moment) + timedelta(days=32))
 
 
 def _not_a_manager(sponsor: str) -> str:

@@ -267,6 +267,7 @@ def _new_attempt(session: Session, payout: Payout, rail: Rail, *, now: datetime)
         country=payout.recipient.country,
         destination=payout.destination.details,
         memo=payout.memo,
+        begun_at=now,
     )
     by_hand = rail.capabilities.needs_person and not rail.capabilities.in_files
     attempt = PayoutAttempt(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from payouts import queries
 from payouts.models import AttemptState, Payout
-from payouts.rails.base import NetworkRail, Rail, RailError, Receipt, Refused
+from payouts.rails.base import Instruction, NetworkRail, Rail, RailError, Receipt, Refused, UnreferencedRail
 from payouts.services import controls
 
 
@@ -41,6 +41,7 @@ class _Question:
     no: int
     state: AttemptState
     reference: str
+    instruction: Instruction
     expected: list[Receipt]
     rail: NetworkRail
 
@@ -84,6 +85,8 @@ def compare_with_rails(
 
 def _known_payments(question: _Question) -> list[Receipt]:
     try:
+        if isinstance(question.rail, UnreferencedRail):
+            return list(question.rail.find(question.instruction))
         return list(question.rail.look_up(question.reference))
     except Refused as refused:
         if refused.stops_rail:
@@ -102,11 +105,12 @@ def _questions(payout: Payout, rails: Mapping[str, Rail]) -> list[_Question]:
             no=attempt.no,
             state=attempt.state,
             reference=attempt.idem_key,
+            instruction=Instruction.from_parameters(attempt.parameters),
             expected=[Receipt(attempt.remote_id, attempt.money)]
             if attempt.remote_id and attempt.state is AttemptState.ACCEPTED
             else [],
             rail=rail,
         )
         for attempt in payout.attempts
-        if attempt.state in {AttemptState.ACCEPTED, AttemptState.FAILED}
+        if attempt.state in {AttemptState.ACCEPTED, AttemptState.FAILED} and attempt.bank_file_id is None
     ]

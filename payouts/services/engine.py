@@ -22,7 +22,7 @@ from core.errors import DomainError
 from payouts import queries
 from payouts.models import Payout
 from payouts.policies import Rules, Step
-from payouts.rails.base import FollowedRail, NetworkRail, Rail
+from payouts.rails.base import FollowedRail, NetworkRail, Rail, UnreferencedRail
 from payouts.services import claims, records, runs, sending
 from payouts.services.claims import Claim, Wait, WaitsForTurn
 from payouts.services.controls import RailStopped
@@ -124,6 +124,8 @@ class Engine:
         try:
             if isinstance(rail, FollowedRail):
                 found = rail.follow(claimed.instruction)
+            elif isinstance(rail, UnreferencedRail):
+                found = rail.find(claimed.instruction)
             else:
                 found = rail.look_up(claimed.instruction.reference)
         except Exception as error:  # noqa: BLE001 - a look-up that brought nothing is recorded as what it is

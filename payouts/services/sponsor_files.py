@@ -18,7 +18,7 @@ from core.files import StoredFile
 from core.identity.models import Person
 from payouts import queries
 from payouts.models import AttemptState, BankFile, Outcome, Payout, PayoutAttempt, Resolution
-from payouts.rails.base import Receipt
+from payouts.rails.base import Instruction, Receipt
 from payouts.rails.github_sponsors import GitHubSponsorsRail, Seen
 from payouts.services import records, resolutions, sending
 
@@ -132,6 +132,20 @@ def open_files(session: Session) -> Sequence[BankFile]:
     return session.scalars(
         select(BankFile).where(BankFile.rail == GitHubSponsorsRail.name, unfinished.exists()).order_by(BankFile.number)
     ).all()
+
+
+def with_people(session: Session) -> Sequence[tuple[UUID, Instruction]]:
+    """Payments that left by GitHub's API and that people are to find out about."""
+    rows = session.scalars(
+        select(PayoutAttempt)
+        .where(
+            PayoutAttempt.rail == GitHubSponsorsRail.name,
+            PayoutAttempt.state == AttemptState.HUMAN,
+            PayoutAttempt.bank_file_id.is_(None),
+        )
+        .order_by(PayoutAttempt.id)
+    )
+    return [(each.id, Instruction.from_parameters(each.parameters)) for each in rows]
 
 
 def _close_runs(session: Session, file_id: UUID, *, now: datetime) -> None:

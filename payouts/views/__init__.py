@@ -32,6 +32,9 @@ navigation.add("Getting paid", "/payouts/mine", roles=(Role.MAINTAINER,), order=
 filters.tone("stopped", "bad")
 filters.tone("human", "warn")
 filters.tone("cancelled", "neutral")
+filters.tone("agrees", "good")
+filters.tone("differs", "bad")
+filters.tone("undecided", "warn")
 
 # They register themselves on the blueprint above.
 from payouts import queries  # noqa: E402

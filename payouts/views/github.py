@@ -1,9 +1,10 @@
 """Files for GitHub Sponsors, and what became of the payments in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from flask import redirect, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -15,9 +16,9 @@ from core.web import current_person, db, flash, fresh_second_factor, page, refus
 from payouts import queries, rails
 from payouts.forms import BankFileForm, SponsorFindingForm
 from payouts.models import Outcome
-from payouts.rails.base import RailError
-from payouts.rails.github_sponsors import GitHubSponsorsRail
-from payouts.services import bank_files, sponsor_files
+from payouts.rails.base import RailError, UnreferencedRail
+from payouts.rails.github_sponsors import GitHubSponsorsRail, month_after, month_of
+from payouts.services import bank_files, sponsor_files, sponsor_months
 from payouts.services.claims import RailMissing
 from payouts.views import CONSOLE, bp
 
@@ -110,6 +111,53 @@ def confirm_sponsor_findings(file_id: UUID) -> ResponseReturnValue:
     return redirect(url_for(".show_sponsor_file", file_id=file_id), code=303)
 
 
+@bp.get("/github/maintainers")
+@requires(*CONSOLE)
+def show_sponsored() -> ResponseReturnValue:
+    """What the ledger says each maintainer was paid in a month."""
+    return _months(_month(request.args.get("month", "")), None)
+
+
+@bp.post("/github/maintainers")
+@requires(*CONSOLE)
+def compare_sponsored() -> ResponseReturnValue:
+    """The same beside what GitHub says."""
+    rail, month = rails.github(), _month(request.form.get("month", ""))
+    if rail is None:
+        raise RailMissing("GitHub Sponsors is not set up here, so it can't be asked; Payouts → Rails says what is missing.")
+    known = list(sponsor_months.ours(db(), month))
+    db().commit()  # no transaction is open while GitHub thinks
+    try:
+        found = sponsor_months.theirs(rail, month, besides=known)
+    except RailError as error:
+        flash(f"{error} Nothing was compared.", "warning")
+        return redirect(url_for(".show_sponsored", month=f"{month:%Y-%m}"), code=303)
+    return _months(month, found)
+
+
+def _month(text: str) -> datetime:
+    """`2026-11`; this month if it is none."""
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        return month_of(utc_now())
+
+
+def _months(month: datetime, found: Mapping[str, sponsor_months.Theirs] | None) -> ResponseReturnValue:
+    rows = sponsor_months.rows(sponsor_months.ours(db(), month), found)
+    before, this = month_of(month - timedelta(days=1)), month_of(utc_now())
+    return page(
+        "payouts/github_maintainers.html",
+        month=month,
+        before=before,
+        after=month_after(month) if month < this else None,
+        rows=rows,
+        asked=found is not None,
+        differing=sum(row.verdict == "differs" for row in rows),
+        configured=rails.github() is not None,
+    )
+
+
 def _list(form: BankFileForm) -> ResponseReturnValue:
     name = GitHubSponsorsRail.name
     return page(
@@ -120,6 +168,7 @@ def _list(form: BankFileForm) -> ResponseReturnValue:
         sponsor_files=queries.bank_files(db(), name),
         open_files={each.id for each in sponsor_files.open_files(db())},
         configured=rails.github() is not None,
+        by_api=isinstance(rails.github(), UnreferencedRail),
     )
 
 

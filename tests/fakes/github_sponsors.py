@@ -161,10 +161,11 @@ class GitHubSponsors(GraphqlServer):
         if not self._is_manager(info):
             return None
         wanted = {login.lower() for login in asked.get("sponsorableLogins") or []}
-        return sum(each.dollars * 100 for each in self._visible(asked.get("since")) if not wanted or each.login.lower() in wanted)
+        visible = self._visible(asked.get("since"), asked.get("until"))
+        return sum(each.dollars * 100 for each in visible if not wanted or each.login.lower() in wanted)
 
     def _activities(self, source: Any, info: GraphQLResolveInfo, first: int, after: str | None = None, **asked: Any) -> Any:
-        newest = list(reversed(self._visible(asked.get("since")))) if self._is_manager(info) else []
+        newest = list(reversed(self._visible(asked.get("since"), asked.get("until")))) if self._is_manager(info) else []
         start = int(after or 0)
         return {
             "pageInfo": {"hasNextPage": len(newest) > start + first, "endCursor": str(start + first)},
@@ -200,9 +201,10 @@ class GitHubSponsors(GraphqlServer):
             "sponsorables": [{"__typename": "User", "login": each.login} for each in taken if each is not None],
         }
 
-    def _visible(self, since: str | None) -> list[Payment]:
+    def _visible(self, since: str | None, until: str | None) -> list[Payment]:
         shown = [each for each in self.payments if each.at + self.visible_after <= self.clock()]
-        return [each for each in shown if since is None or each.at >= datetime.fromisoformat(since)]
+        begun = [each for each in shown if since is None or each.at >= datetime.fromisoformat(since)]
+        return [each for each in begun if until is None or each.at <= datetime.fromisoformat(until)]
 
     def _is_manager(self, info: GraphQLResolveInfo) -> bool:
         call: Call = info.context
