@@ -321,6 +321,19 @@ def notices(session: Session, recipient_id: UUID | None = None) -> Sequence[Noti
     return session.scalars(query.where(Notice.recipient_id == recipient_id)).all()
 
 
+def canary_before(session: Session, payout: Payout) -> Payout | None:
+    """The first payout on the rail of a line's run, while it is another one and not accepted yet."""
+    return session.scalars(
+        select(Payout).where(
+            Payout.run_id == payout.run_id,
+            Payout.rail == payout.rail,
+            Payout.is_canary,
+            Payout.paid_at.is_(None),
+            Payout.id != payout.id,
+        )
+    ).first()
+
+
 def waiting_for_file(session: Session, rail: str = "bank_file") -> list[tuple[Money, int]]:
     """Payments that go into the rail's next file, per currency: (sum, number)."""
     rows = session.execute(

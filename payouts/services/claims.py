@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import audit, ledger
 from core.db import new_id
 from core.errors import DomainError, NotFound
+from payouts import queries
 from payouts.models import (
     AttemptState,
     Payout,
@@ -158,15 +159,7 @@ def require_turn(session: Session, payout: Payout) -> None:
         raise NotAsApproved(
             "This payout is not what was approved any more (recipient or destination changed); take it back and approve it anew."
         )
-    canary = session.scalars(
-        select(Payout).where(
-            Payout.run_id == run.id,
-            Payout.rail == payout.rail,
-            Payout.is_canary,
-            Payout.paid_at.is_(None),
-            Payout.id != payout.id,
-        )
-    ).first()
+    canary = queries.canary_before(session, payout)
     if canary is not None:
         raise WaitsForCanary(
             f"Waits until the first payout of this run on the rail “{payout.rail}” ({canary.recipient.name}) is accepted."

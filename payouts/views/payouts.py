@@ -129,6 +129,7 @@ def show_payout(
         finding=finding,
         payout=payout,
         last=last,
+        canary=queries.canary_before(session, payout) if payout.run_id else None,
         rail=rail,
         may=_possible(payout, now),
         can_reverse=isinstance(rail, ReversibleRail) and payout.status is PayoutStatus.PAID and not (last and last.proposal),

@@ -449,3 +449,18 @@ def test_an_unknown_attempt_can_be_handed_to_people_when_nobody_answers_any_more
     session.commit()
     client.submit(page, "Hand to people", reason="They went out of business")
     assert payout.attempts[0].state is AttemptState.HUMAN
+
+
+def test_a_first_payout_that_was_refused_is_named_where_the_others_wait(
+    client: Client, session: Session, people: world.Cast, rails: Mapping[str, Rail], owe: Callable[..., Payout], now: datetime
+) -> None:
+    refused, waiting = owe("Closed", 1_000, details={"account": "closed_1"}), owe("Open", 2_000, details={"account": "acct_2"})
+    run = world.sent_run(session, people, rails=rails, now=now)
+    session.commit()
+    Engine(rails=rails, sessions=world.Sessions(session.connection())).drive(refused.id)
+    client.sign_in(people.finance)
+    words = client.get(f"/payouts/runs/{run.id}").words
+    assert "The rail said no: somebody decides" in words
+    assert "Waits for the first payout on this rail, Closed" in words
+    words = client.get(f"/payouts/{waiting.id}").words
+    assert "It waits until the first payout of its run on this rail, to Closed, is accepted. The last attempt moved no" in words
