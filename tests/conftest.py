@@ -20,6 +20,24 @@ from uuid_utils.compat import uuid7
 ROOT = Path(__file__).resolve().parent.parent
 
 
+PLAIN = """
+[[terms]]
+rail = "plain"
+title = "Trial rail without keys"
+since = 2026-01-01
+source = "tests"
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The trial rail without keys is in tests alone, so only they have terms of it; worker processes read the same file."""
+    folder = tempfile.TemporaryDirectory(prefix="pw-terms-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    place = Path(folder.name) / "rail_terms.toml"
+    place.write_text((ROOT / "payouts" / "data" / "rail_terms.toml").read_text(encoding="utf-8") + PLAIN, encoding="utf-8")
+    os.environ["PLEDGEWORKS_RAIL_TERMS"] = str(place)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where everything is required (`PLEDGEWORKS_REQUIRE_ALL=1`, as in continuous integration) a skip is a failure."""

@@ -42,6 +42,8 @@ class Recipient(Base):
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     preferred_rail: Mapped[str | None]
     """By which rail it wants to be paid if that is possible; without one the platform chooses."""
+    preferred_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    """Who said so last, also that it is left to the platform; who steers a payee's money does not approve it."""
     held_reason: Mapped[str | None]
     """Why nothing is paid to it at all until an approver lifts this."""
     held_at: Mapped[datetime | None]

@@ -24,6 +24,7 @@ class NeedKind(enum.StrEnum):
     """What can stand between a payee and a rail."""
 
     SETTINGS = "settings"  # an operator sets the rail up first
+    TERMS = "terms"  # nobody entered what the rail costs and allows, or it begins later
     PAYER = "payer"  # we are in a country the rail does not pay from
     COUNTRY = "country"  # the payee is in a country the rail does not serve
     CURRENCY = "currency"
@@ -40,7 +41,8 @@ class NeedKind(enum.StrEnum):
 
 
 NEVER = {
-    NeedKind.SETTINGS, NeedKind.PAYER, NeedKind.COUNTRY, NeedKind.CURRENCY, NeedKind.TOO_LITTLE, NeedKind.TOO_MUCH,
+    NeedKind.SETTINGS, NeedKind.TERMS, NeedKind.PAYER, NeedKind.COUNTRY, NeedKind.CURRENCY, NeedKind.TOO_LITTLE,
+    NeedKind.TOO_MUCH,
 }  # fmt: skip
 """What neither time, nor the payee, nor an approver can bring."""
 
@@ -259,6 +261,8 @@ def _needs(asked: Asked, about: Candidate, gross: Money) -> Iterable[Need]:
         yield Need(NeedKind.SETTINGS, _not_here(asked, about))
     if about.terms is not None:
         yield from _outside(asked, about.terms, gross)
+    elif able is not None:
+        yield terms_need(title)
     if able is not None:
         amount = amount_need(asked.owed, asked.kept, gross, able, title=title, payee=asked.payee)
         if amount is not None:
@@ -276,6 +280,15 @@ def _not_here(asked: Asked, about: Candidate) -> str:
     if about.place is None:
         return f"It is not set up here: an operator sets {' and '.join(about.lacks)}."
     return f"The rail “{about.title}” of {asked.payee} is not part of this installation; enter another destination."
+
+
+def terms_need(title: str) -> Need:
+    """Without terms nothing is known of the rail's largest payment, its countries and its price; so it pays nothing."""
+    return Need(
+        NeedKind.TERMS,
+        f"{title} has no terms in force: what it costs and allows is not known. An operator enters them in the terms file "
+        "(PLEDGEWORKS_RAIL_TERMS), from a day that has begun.",
+    )
 
 
 def second_look_words(payee: str) -> str:

@@ -174,8 +174,7 @@ def mark_sent(session: Session, claimed: Claim, *, capabilities: Capabilities, n
         DestinationNotReady, PayeeHeld: the payee was held, or the destination taken out of use, since the claim.
         WaitsForTurn: the rail takes one at a time, and it is another's turn; nothing was counted.
     """
-    controls.require_running(session, claimed.rail)
-    readiness.require(session, session.get_one(Payout, claimed.payout_id), now=now)
+    require_going_on(session, claimed, now=now)
     if capabilities.one_at_a_time:
         _require_alone(session, claimed, capabilities, now=now)
     counted = session.execute(
@@ -190,6 +189,17 @@ def mark_sent(session: Session, claimed: Claim, *, capabilities: Capabilities, n
         .returning(PayoutAttempt.id)
     )
     return counted.first() is not None
+
+
+def require_going_on(session: Session, claimed: Claim, *, now: datetime) -> None:
+    """Nothing keeps us from doing what brings this payment further.
+
+    Raises:
+        RailStopped: the kill switch is on.
+        DestinationNotReady, PayeeHeld: the payee was held, or the destination taken out of use, since the claim.
+    """
+    controls.require_running(session, claimed.rail)
+    readiness.require(session, session.get_one(Payout, claimed.payout_id), now=now)
 
 
 def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities, *, now: datetime) -> None:

@@ -122,7 +122,7 @@ class Engine:
     def _look_up(self, claimed: Claim, rail: NetworkRail) -> Wait:
         self.probe("in_reconcile")
         try:
-            if isinstance(rail, FollowedRail):
+            if isinstance(rail, FollowedRail) and self._may_go_on(claimed):
                 found = rail.follow(claimed.instruction)
             elif isinstance(rail, UnreferencedRail):
                 found = rail.find(claimed.instruction)
@@ -135,6 +135,16 @@ class Engine:
             with self.sessions() as session:
                 records.looked_up(session, claimed, found, capabilities=rail.capabilities, rules=self.rules, now=self.clock())
         return self._after(claimed)
+
+    def _may_go_on(self, claimed: Claim) -> bool:
+        """Whether a step of ours may be taken towards the payment. Where not, the rail is only asked, and people see why."""
+        try:
+            with self.sessions() as session:
+                claims.require_going_on(session, claimed, now=self.clock())
+        except DomainError as error:
+            self._blocked(claimed.payout_id, error)
+            return False
+        return True
 
     def _after(self, claimed: Claim) -> Wait:
         """Open the way for the payouts that wait for this one, and come back soon if there is more to do about it."""

@@ -16,7 +16,7 @@ from core.errors import DomainError
 from core.money import Money
 from payouts.models import Destination, Payout, PayoutStatus
 from payouts.policies import leaving
-from payouts.policies.ways import amount_need, amount_outside
+from payouts.policies.ways import amount_need, amount_outside, terms_need
 from payouts.rails.base import Rail
 from payouts.terms import in_force
 
@@ -131,8 +131,9 @@ def _why_amount(payout: Payout, rail: Rail, before: int, *, now: datetime) -> st
     gross = Money(leaving(payout.amount_minor, before, rail.capabilities.unit_minor), payout.currency)
     need = amount_need(owed, before, gross, rail.capabilities, title=rail.title, payee=name)
     terms = in_force(rail.name, now.date())
-    if need is None and terms is not None:
-        need = amount_outside(terms, owed, before, gross, payee=name)
+    if terms is None:
+        return terms_need(rail.title).words
+    need = need or amount_outside(terms, owed, before, gross, payee=name)
     return need.words if need else None
 
 

@@ -160,7 +160,7 @@ def prefer_rail(session: Session, recipient_id: UUID, rail: str | None, *, actor
     if rail is not None and not _has_place(session, recipient, rail):
         raise InvalidInput(f"{recipient.name} has no destination on that rail yet; enter one first.", field="rail")
     if recipient.preferred_rail != rail:
-        recipient.preferred_rail = rail
+        recipient.preferred_rail, recipient.preferred_by_id = rail, actor.id
         audit.record(session, "recipient.rail_preferred", recipient, actor=actor, at=now, rail=rail or "the platform's choice")
     return recipient
 

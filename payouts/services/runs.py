@@ -228,13 +228,17 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
 
 
 def _require_no_stake(session: Session, run: Run, approver: Person, *, now: datetime) -> None:
-    """Nobody approves money to themselves, nor to an account they entered: the second pair of eyes is for that account, too."""
+    """Nobody approves money to themselves, nor where they steered it: the second pair of eyes is for account and rail, too."""
     for payout in run.payouts:
         if payees.is_payee(session, payout.recipient, approver, on=now.date()):
             raise SelfApproval(f"{run.name} pays you, or an organisation of yours; another person approves it.")
         if payout.destination is not None and payout.destination.created_by_id == approver.id:
             raise SelfApproval(
                 f"You entered where the money of {payout.recipient.name} in {run.name} goes; another person approves it."
+            )
+        if payout.recipient.preferred_by_id == approver.id:
+            raise SelfApproval(
+                f"You said by which rail {payout.recipient.name} in {run.name} is paid; another person approves it."
             )
         if payout.wish_by_id == approver.id:
             raise SelfApproval(f"You chose the rail for {payout.recipient.name} in {run.name}; another person approves it.")

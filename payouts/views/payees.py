@@ -53,6 +53,7 @@ def show_mine(recipient_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/mine/<uuid:recipient_id>/preference")
 @signed_in
+@fresh_second_factor
 def prefer_own_rail(recipient_id: UUID) -> ResponseReturnValue:
     """By which rail the payee wants to be paid."""
     recipient = payees.own(db(), recipient_id, current_person(), on=today())

@@ -6,6 +6,7 @@ from core.ledger import Balance
 from core.money import Money
 from core.web.filters import money
 from pledge.models import PayIn, PayInRefund, PayInStatus, RefundStatus
+from pledge.policies.pay_ins import may_be_given_up
 from pledge.views.blueprint import bp
 
 METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer", "card": "card"}
@@ -13,14 +14,15 @@ TOO_SMALL = "too_small"
 NO_PAGE = "no_page"
 ODD = "odd"
 DETAILS = "details"
+NOT_SENT = "not_sent"
 
 FOR_COMPANY: Mapping[str, str] = {
     NO_PAGE: "The provider has not answered with a page yet. Press Pay again.",
     ODD: "What the provider shows is not what was asked for, so it is not booked. Finance looks into it; pay nothing more.",
     PayInStatus.OPEN: "The page is open and nobody has paid. Pay there, or close it.",
     TOO_SMALL: "Your transfer was {missing} too small. Send {missing} more to the same account; nothing counts before.",
-    PayInStatus.PROCESSING: "On its way. A debit takes up to four business days, a transfer as long as your bank takes. "
-    "Nothing to do.",
+    NOT_SENT: "Waits for your bank transfer to the account that the payment page shows. It takes as long as your bank takes.",
+    PayInStatus.PROCESSING: "On its way. A debit takes up to four business days. Nothing to do.",
     PayInStatus.PAID: "Arrived by {method}. The fund may use it from {available}; then it counts for your year.",
     PayInStatus.SETTLED: "In the fund, and counts for your year.",
     PayInStatus.FAILED: "{problem} Nothing was paid. Pay again, with another account or another way.",
@@ -36,6 +38,7 @@ FOR_FINANCE: Mapping[str, str] = {
     ODD: "{problem} Look at it in Stripe's dashboard: refund it there, or find whose it is.",
     PayInStatus.OPEN: "Waits for the company.",
     TOO_SMALL: "The company's transfer was {missing} too small; it sees that. Stripe sends money back that nobody completes.",
+    NOT_SENT: "Waits for the company's bank transfer; it sees to which account. Until it came, the company can give it up.",
     PayInStatus.PROCESSING: "On its way. Nothing to do.",
     PayInStatus.PAID: "Arrived at Stripe, ours to use from {available}. Nothing of it can be granted before.",
     PayInStatus.SETTLED: "In the fund.",
@@ -48,7 +51,7 @@ FOR_FINANCE: Mapping[str, str] = {
     PayInStatus.LOST: "The bank took it back for good. Ask the company to pay another way; what the fund had given away of it "
     "is what the fund is short of.",
 }
-assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL, ODD}
+assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL, ODD, NOT_SENT}
 
 
 @bp.app_template_filter()
@@ -140,6 +143,8 @@ def _told(words: Mapping[str, str], row: PayIn) -> str:
         key = NO_PAGE
     elif row.status is PayInStatus.PROCESSING and row.missing_minor:
         key = TOO_SMALL
+    elif row.status is PayInStatus.PROCESSING and may_be_given_up(row):
+        key = NOT_SENT
     return words[key].format(
         missing=money(Money(row.missing_minor or 0, row.currency)),
         method=pay_in_method(row.method),

@@ -14,7 +14,7 @@ from payouts.models import AttemptState, Payout, PayoutStatus
 from payouts.rails.base import Instruction, NotNow, NotYet, OutcomeUnknown, Rail, Receipt, Refused, SaidNo
 from payouts.rails.fake_server import Behaviour, Fault
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
-from payouts.services import comparisons
+from payouts.services import comparisons, controls, holds
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.graphql_server import serving
@@ -246,3 +246,35 @@ def test_a_draft_that_is_gone_is_a_matter_for_people_and_is_not_drafted_again(
     session.expire_all()
     assert (len(payout.attempts), payout.attempts[-1].state) == (1, AttemptState.HUMAN)
     assert service.expenses == []
+
+
+@pytest.mark.parametrize("how", ["held", "stopped"])
+def test_what_a_held_payee_submitted_is_not_approved_until_the_hold_is_lifted(
+    session: Session, service: OpenCollectiveServer, rail: OpenCollectiveExpenseRail, people: world.Cast, clock: world.Clock,
+    payout: Payout, how: str,
+) -> None:  # fmt: skip
+    """Approving is a step of ours towards the payment, as a send is. The rail is asked all the same."""
+    engine = Engine(rails={rail.name: rail}, sessions=world.Sessions(session.connection()), clock=clock)
+
+    def drive() -> str:
+        clock.go(timedelta(hours=1))
+        session.commit()
+        engine.drive(payout.id)
+        session.expire_all()
+        return service.expenses[0].status
+
+    drive()
+    service.submit(service.expenses[0])
+    if how == "held":
+        holds.hold(session, payout.recipient, reason="Called: it was not Ada.", actor=people.approver, now=clock())
+    else:
+        controls.stop_rail(session, rail.name, reason="Odd expenses.", actor=people.approver, now=clock())
+    assert drive() == "PENDING"
+    assert ("it was not Ada" if how == "held" else "Odd expenses") in (payout.blocked_reason or "")
+    assert payout.attempts[0].state is AttemptState.UNKNOWN
+    if how == "held":
+        holds.lift(session, payout.recipient_id, reason="It was Ada.", actor=people.second, now=clock())
+    else:
+        controls.start_rail(session, rail.name, reason="Looked at.", actor=people.second, now=clock())
+    assert drive() == "APPROVED"
+    assert payout.blocked_reason is None

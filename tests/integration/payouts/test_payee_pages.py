@@ -87,6 +87,10 @@ def test_a_payee_enters_an_account_and_others_compare_it(
     page = client.get(mine)
     assert "Payouts can go here." in page.words
     assert "It can go by Bank file when it is due." in page.words
+    client.sign_in(people.officer)
+    assert "Confirm that it is you" in client.submit(client.get(mine), "Prefer Bank file").words, "it steers where money goes"
+    client.sign_in(people.officer, fresh_factor=True)
+    page = client.get(mine)
     page = client.submit(page, "Prefer Bank file", follow=True)
     assert "You are paid by Bank file whenever that is possible" in page.words
     page = client.submit(page, "No preference", follow=True)
@@ -104,7 +108,7 @@ def test_a_change_the_payee_did_not_make_stops_all_payments(
     client.sign_in(people.officer)
     assert "Your payment details were changed: was it you?" in client.get("/work").words
     page = client.get(f"/payouts/mine/{nora.id}")
-    assert "We send no mail ourselves" in page.words
+    assert "If somebody writes to you about this, it is to" in page.words
     page = client.submit(page, "No, stop payments", follow=True)
     assert "Payments are held" in page.words
     assert "Was it you?" not in page.words

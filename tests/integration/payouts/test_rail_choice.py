@@ -1,7 +1,7 @@
 """Which rail a payout goes by, on the database: chosen when a run is prepared, overruled by a person, priced before and after."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.errors import InvalidInput
 from core.money import Money
-from payouts import queries
+from payouts import queries, terms
 from payouts.models import Payout, PayoutStatus, Recipient, Run
 from payouts.rails.base import Rail, Standing
-from payouts.services import choices, onboarding, previews, recipients, runs
+from payouts.services import choices, fitting, onboarding, previews, recipients, runs
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 
@@ -198,3 +198,38 @@ def test_githubs_fee_on_top_is_told_before(desk: Desk, ada: Recipient) -> None:
     seen = previews.preview(desk.session, run.id, rails=desk.rails, now=desk.clock())
     assert (seen.net, seen.cost, seen.cost_at_most) == (Money(1_200, "USD"), Money(72, "USD"), True)
     assert seen.lines[0].leaving == Money(1_200, "USD")
+
+
+def test_who_said_by_which_rail_a_payee_is_paid_does_not_approve_it(desk: Desk, payout: Payout, ada: Recipient) -> None:
+    """Nor who took the preference back again: the run may have been prepared under it."""
+    approver = desk.people.approver
+    for rail in ("plain", None):
+        recipients.prefer_rail(desk.session, ada.id, rail, actor=approver, now=desk.clock())
+        run = desk.prepare()
+        with pytest.raises(runs.SelfApproval, match="You said by which rail Ada"):
+            runs.approve(desk.session, run.id, approver=approver, seen_hash=run.content_hash, now=desk.clock())
+        runs.cancel(desk.session, run.id, actor=desk.people.finance, now=desk.clock())
+    run = desk.prepare()
+    runs.approve(desk.session, run.id, approver=desk.people.second, seen_hash=run.content_hash, now=desk.clock())
+    assert run.status == "approved"
+
+
+def test_a_rail_without_terms_in_force_pays_nothing(desk: Desk, payout: Payout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its largest payment is not known. A run that was prepared before the terms ended is refused when its turn comes."""
+    run = desk.prepare()
+    assert previews.preview(desk.session, run.id, rails=desk.rails, now=desk.clock()).problems == []
+    shipped = terms.book()
+    begins = {"fake": desk.clock().date() + DAY}
+
+    def from_tomorrow(rail: str, on: date) -> terms.Terms | None:
+        return shipped.in_force(rail, on) if on >= begins.get(rail, on) else None
+
+    monkeypatch.setattr(terms, "in_force", from_tomorrow)
+    monkeypatch.setattr(fitting, "in_force", from_tomorrow)
+    (said,) = previews.preview(desk.session, run.id, rails=desk.rails, now=desk.clock()).problems
+    assert "Trial rail (no real money) has no terms in force" in said
+    (dry,) = previews.dry_run(desk.session, run.id, rails=desk.rails, now=desk.clock())
+    assert dry.refusal == said
+    desk.clock.go(DAY)
+    (dry,) = previews.dry_run(desk.session, run.id, rails=desk.rails, now=desk.clock())
+    assert dry.refusal is None

@@ -87,6 +87,7 @@ def test_a_persons_word_comes_first_and_waits_rather_than_go_elsewhere() -> None
     ("about", "kind", "words"),
     [
         (rail("a", able=None), NeedKind.SETTINGS, "is not part of this installation"),
+        (replace(rail("a"), terms=None), NeedKind.TERMS, "A has no terms in force"),
         (rail("a", payer_countries=frozenset({"GB"})), NeedKind.PAYER, "does not pay from US"),
         (rail("a", countries=frozenset({"US"})), NeedKind.COUNTRY, "does not serve DE, where Ada is"),
         (rail("a", currencies=frozenset({"EUR"})), NeedKind.CURRENCY, "pays EUR, not USD"),
