@@ -124,6 +124,10 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file with what rails cost you and reach, instead of payouts/data/rail_terms.toml.",
     )
+    pledgeworks_online_terms: Path | None = Field(
+        default=None,
+        description="TOML file with the ways to pay online and their prices, instead of pledge/data/online_terms.toml.",
+    )
     pledgeworks_stripe_webhook_secrets: SecretStr | None = Field(
         default=None,
         description=(

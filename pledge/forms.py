@@ -163,6 +163,20 @@ class SentForm(Form):
     evidence_file = FileField("Or a file: the bank's confirmation as PDF, PNG or JPEG")
 
 
+class InvoiceForm(Form):
+    """What an invoice says."""
+
+    po_number = TextField("Your PO number", [Optional()], length_max=140)
+    name = TextField("Company name on the invoice", [required("Enter the name that the invoice is made out to.")])
+    email = TextField("E-mail address for invoices", [required("Enter the address that the invoice is e-mailed to.")])
+    line1 = TextField("Street and number", [required("Enter the street and number.")])
+    line2 = TextField("Second line of the address", [Optional()])
+    postal_code = TextField("Postal code", [Optional()], length_max=20)
+    city = TextField("City", [required("Enter the city.")])
+    state = TextField("State or province", [Optional()], length_max=60)
+    country = TextField("Country", [required("Enter the country as two letters, such as US.")], length_max=2)
+
+
 class ConfirmationForm(Form):
     """Finance found the money."""
 

@@ -15,12 +15,15 @@ from core.errors import NotFound
 from core.identity.models import Organisation, Person
 from core.money import Money
 from pledge.models import (
+    PAYABLE_INVOICES,
+    UNENDED_INVOICES,
     AnnualReport,
     CardLimit,
     InKindHelp,
     InstalmentStatus,
     InstalmentWay,
     PayIn,
+    PayInInvoice,
     PayInRefund,
     PayInStatus,
     Pledge,
@@ -412,15 +415,31 @@ def disputed_pay_ins(session: Session) -> int:
 
 
 def pay_in_by_object(session: Session, object_id: str) -> PayIn | None:
-    """The pay-in whose session or payment at the provider this is."""
-    return session.scalars(select(PayIn).where(or_(PayIn.session_id == object_id, PayIn.payment_id == object_id))).first()
+    """The pay-in whose session, invoice or payment at the provider this is."""
+    places = (PayIn.session_id == object_id, PayIn.payment_id == object_id, PayInInvoice.invoice_id == object_id)
+    return session.scalars(select(PayIn).outerjoin(PayIn.invoice).where(or_(*places))).first()
 
 
 def unfinished_pay_ins(session: Session) -> Sequence[UUID]:
-    """Pay-ins with a page that may still change by themselves, the oldest first."""
-    statuses = (PayInStatus.OPEN, PayInStatus.PROCESSING, PayInStatus.PAID)
-    query = select(PayIn.id).where(PayIn.status.in_(statuses), PayIn.session_id.is_not(None))
+    """Pay-ins that may still change by themselves, the oldest first: with a page, or with an invoice that has not ended."""
+    unfinished = PayIn.status.in_((PayInStatus.OPEN, PayInStatus.PROCESSING, PayInStatus.PAID))
+    by_page = and_(unfinished, PayIn.session_id.is_not(None))
+    by_invoice = and_(PayInInvoice.pay_in_id.is_not(None), or_(unfinished, PayInInvoice.standing.in_(UNENDED_INVOICES)))
+    query = select(PayIn.id).outerjoin(PayIn.invoice).where(or_(by_page, by_invoice))
     return session.scalars(query.order_by(PayIn.started_at)).all()
+
+
+def overdue_invoices(session: Session, *, on: date) -> Sequence[PayIn]:
+    """Invoices that should have been paid by now, the longest overdue first."""
+    late = (PayInInvoice.standing.in_(PAYABLE_INVOICES), PayInInvoice.due_on < on)
+    return session.scalars(select(PayIn).join(PayIn.invoice).where(*late).order_by(PayInInvoice.due_on, PayIn.id)).all()
+
+
+def latest_invoice_of(session: Session, organisation_id: UUID) -> PayInInvoice | None:
+    """The invoice that a company asked for last: whom it names is likely right for the next one, too."""
+    mine = select(PayInInvoice).join(PayInInvoice.pay_in).join(PayIn.instalment).join(PledgeInstalment.pledge).join(Pledge.member)
+    newest = mine.where(PledgeMember.organisation_id == organisation_id).order_by(PayIn.started_at.desc())
+    return session.scalars(newest.limit(1)).first()
 
 
 def recent_pay_ins(session: Session, *, limit: int = 100) -> Sequence[PayIn]:

@@ -9,7 +9,7 @@ from core.db import session_scope
 from core.tasks import Run, daily, enqueue, every, handler
 from pledge import host_queries, providers, queries
 from pledge.providers.hosts import HostRefused, HostSilent
-from pledge.services import host_orders, inbox, membership, pay_ins, refunds
+from pledge.services import host_orders, inbox, invoices, membership, pay_ins, refunds
 from pledge.services.inbox import HandleNotice
 from pledge.services.pay_ins import LookAt
 from pledge.services.refunds import SendRefund
@@ -30,8 +30,8 @@ def pass_a_day(now: datetime) -> None:
 
 @handler(LookAt)
 def look_at_pay_in(task: LookAt, run: Run) -> None:
-    """Ask the provider about a pay-in, and apply what it says."""
-    pay_ins.look(run.session, providers.required(), task.pay_in_id, clock=utc_now)
+    """Bring about what is wanted of its invoice, ask the provider about a pay-in, and apply what it says."""
+    invoices.tend(run.session, providers.required(), task.pay_in_id, clock=utc_now)
 
 
 @handler(HandleNotice)

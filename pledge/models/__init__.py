@@ -2,6 +2,7 @@
 
 from pledge.models.host_orders import LIVE_HOST_ORDERS, NEXT_HOST_ORDER, HostOrder, HostOrderStatus
 from pledge.models.instalments import NEXT_INSTALMENT, InstalmentStatus, InstalmentWay, PledgeInstalment
+from pledge.models.invoices import PAYABLE_INVOICES, UNENDED_INVOICES, InvoiceStanding, InvoiceWish, PayInInvoice
 from pledge.models.members import (
     NEXT_MEMBERSHIP,
     RENEWING,
@@ -45,7 +46,9 @@ __all__ = [
     "NEXT_MEMBERSHIP",
     "NEXT_PAY_IN",
     "NEXT_REFUND",
+    "PAYABLE_INVOICES",
     "RENEWING",
+    "UNENDED_INVOICES",
     "UNPAID",
     "AnnualReport",
     "CardLimit",
@@ -55,12 +58,15 @@ __all__ = [
     "InKindKind",
     "InstalmentStatus",
     "InstalmentWay",
+    "InvoiceStanding",
+    "InvoiceWish",
     "MemberOrigin",
     "MemberRole",
     "MembershipException",
     "MembershipStatus",
     "MovementKind",
     "PayIn",
+    "PayInInvoice",
     "PayInMovement",
     "PayInRefund",
     "PayInStatus",

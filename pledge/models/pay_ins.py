@@ -14,6 +14,7 @@ from core.money import Money
 from pledge.models.instalments import PledgeInstalment
 
 if TYPE_CHECKING:
+    from pledge.models.invoices import PayInInvoice
     from pledge.models.refunds import PayInRefund
 
 
@@ -116,6 +117,8 @@ class PayIn(Base):
         order_by="PayInMovement.happened_at, PayInMovement.id", back_populates="pay_in"
     )
 
+    invoice: Mapped["PayInInvoice | None"] = relationship(lazy="joined", back_populates="pay_in")
+    """Set where it is asked for by an invoice, not at a page."""
     refunds: Mapped[list["PayInRefund"]] = relationship(order_by="PayInRefund.asked_at", back_populates="pay_in")
 
     @property
@@ -162,7 +165,8 @@ class PayInMovement(Base):
         CheckConstraint("(gross_minor = 0) = (kind = 'fee')", name="only_fees_move_nothing"),
         CheckConstraint("gross_minor <> 0 OR fee_minor <> 0", name="something_moved"),
         CheckConstraint("(gross_minor > 0) = (kind IN ('arrival', 'refund_failed', 'reinstated'))", name="direction"),
-        Index("uq_pay_in_movement_arrival", "pay_in_id", unique=True, postgresql_where="kind = 'arrival'"),
+        # An invoice can be paid by several charges, but each of them arrives once.
+        Index("uq_pay_in_movement_arrival", "source", unique=True, postgresql_where="kind = 'arrival'"),
     )
 
     id: Mapped[ShortText] = mapped_column(primary_key=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 from core.money import Money
-from pledge.models import CardLimit, InstalmentStatus, PayIn, PayInStatus
+from pledge.models import UNENDED_INVOICES, CardLimit, InstalmentStatus, PayIn, PayInStatus
 from pledge.providers.base import Snapshot, Standing
 
 CHARGE_MAX_MINOR = 99_999_999
@@ -47,8 +47,32 @@ def _covers(pay_in: PayIn) -> int:
     return pay_in.kept.amount_minor
 
 
+def waits_for_payment(pay_in: PayIn) -> bool:
+    """Can its invoice be paid, or will it be in a moment? After a debit that bounced it can be paid again."""
+    if pay_in.invoice is None:
+        return False
+    if pay_in.status is PayInStatus.OPEN:
+        return pay_in.invoice.standing in UNENDED_INVOICES
+    return pay_in.status is PayInStatus.FAILED and pay_in.invoice.is_payable
+
+
+def leaves_a_transfer(pay_in: PayIn) -> bool:
+    """May the same money come by a transfer to our bank? Nothing came here, and no page is open where it could be paid twice.
+
+    An invoice may be open: companies pay those to the account they know. It is ended there once two people found the money.
+    """
+    if pay_in.invoice is not None and waits_for_payment(pay_in):
+        return not pay_in.received and not pay_in.missing_minor
+    return pay_in.status in {PayInStatus.FAILED, PayInStatus.EXPIRED}
+
+
 def may_be_given_up(pay_in: PayIn) -> bool:
-    """Nobody has paid, and nothing is on its way that the provider knows of: the page is open, or a bank transfer is awaited."""
+    """Nobody has paid, and nothing is on its way that the provider knows of: the page is open, or a bank transfer is awaited.
+
+    Invoices are withdrawn instead.
+    """
+    if pay_in.invoice is not None:
+        return False
     if pay_in.status is PayInStatus.PROCESSING:
         return pay_in.method == "customer_balance" and not pay_in.received and not pay_in.missing_minor
     return pay_in.status is PayInStatus.OPEN

@@ -10,6 +10,7 @@ from uuid import UUID
 from core.errors import DomainError
 from core.money import Money
 from pledge.models import MovementKind
+from pledge.providers.invoicing import Invoices, InvoiceSeen
 
 
 class ProviderSilent(DomainError):
@@ -19,10 +20,22 @@ class ProviderSilent(DomainError):
     status = 503
 
 
+class AnswerKept(ProviderSilent):
+    """An unclear answer that the provider saved under the key: asked again under it, it says the same for a day."""
+
+    code = "answer_kept"
+
+
 class ProviderRefused(DomainError):
     """The payment provider said no, and nothing happened."""
 
     code = "provider_refused"
+
+
+class KeyRefused(ProviderRefused):
+    """The provider refuses our key: nobody can do anything there until an administrator puts it right."""
+
+    code = "key_refused"
 
 
 class CustomerUnknown(ProviderRefused):
@@ -144,6 +157,7 @@ class Snapshot:
     disputes: Sequence[Dispute] = ()
     refunds: Sequence[RefundSeen] = ()
     surplus: Money | None = None
+    invoice: InvoiceSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +173,7 @@ class Notice:
     live: bool
 
 
-class Provider(Protocol):
+class Provider(Invoices, Protocol):
     """A payment provider."""
 
     title: str
@@ -180,7 +194,10 @@ class Provider(Protocol):
         """Stop waiting for a payment; nothing to do if it came or was cancelled. Raises ProviderSilent, ProviderRefused."""
 
     def look(self, session_id: str) -> Snapshot:
-        """What is true now. Raises ProviderSilent, ProviderRefused, NotThere."""
+        """What is true now of what is paid at a page. Raises ProviderSilent, ProviderRefused, NotThere."""
+
+    def look_at_invoice(self, invoice_id: str) -> Snapshot:
+        """What is true now of what is paid by an invoice. Raises ProviderSilent, ProviderRefused, NotThere."""
 
     def refund(self, wanted: RefundWanted) -> None:
         """Send money back, once per key. Raises ProviderSilent, ProviderRefused."""

@@ -23,13 +23,14 @@ from pledge import queries
 from pledge.models import (
     InstalmentStatus,
     InstalmentWay,
-    PayInStatus,
     PaymentChannel,
     Pledge,
     PledgeInstalment,
     PledgeRule,
 )
+from pledge.policies.pay_ins import leaves_a_transfer
 from pledge.policies.payments import require_paid, require_plausible
+from pledge.services import invoices
 from pledge.services.payments import EvidenceNeeded, PaymentInput, make
 
 OPEN_PLEDGE_FUND = "open-pledge"
@@ -181,6 +182,7 @@ def confirm(
     # Cash on our own bank account can't be called back like a card payment: paid is settled in the same breath.
     _settle(session, instalment, cash=cash, refs=refs or {}, now=now)
     audit.record(session, "instalment.settled", instalment, actor=actor, at=now, amount=str(instalment.money))
+    invoices.end_as_paid_elsewhere(session, instalment, now=now)
     return instalment
 
 
@@ -239,7 +241,7 @@ def take_by_transfer(instalment: PledgeInstalment) -> None:
     Raises:
         PaidOnline: a payment page is open, or money came that way.
     """
-    if any(each.status not in {PayInStatus.FAILED, PayInStatus.EXPIRED} for each in instalment.pay_ins):
+    if not all(leaves_a_transfer(each) for each in instalment.pay_ins):
         raise PaidOnline("This instalment is being paid online. Close the payment page first, or plan another instalment.")
     instalment.way = InstalmentWay.TRANSFER
 

@@ -18,7 +18,7 @@ from core.config import settings
 from core.db import new_id
 from core.errors import DomainError
 from core.identity import access
-from core.identity.models import Organisation, Person, Role
+from core.identity.models import Person, Role
 from core.money import Money
 from core.tasks import Task, enqueue
 from pledge import queries
@@ -29,11 +29,10 @@ from pledge.models import (
     PayIn,
     PayInStatus,
     PledgeInstalment,
-    StripeCustomer,
 )
 from pledge.policies import pay_ins as policy
-from pledge.providers.base import NotThere, PageWanted, PayPage, Provider, Snapshot
-from pledge.services import pay_in_counting, pay_in_postings, refund_states
+from pledge.providers.base import Movement, NotThere, PageWanted, PayPage, Provider, Snapshot
+from pledge.services import invoice_states, pay_in_counting, pay_in_postings, refund_states
 
 LOOKS_MAX = 5
 PAYABLE = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING, InstalmentStatus.FAILED})
@@ -75,7 +74,14 @@ class Watched:
     """A pay-in before the provider is asked: whom to ask about, and how often it was asked by then."""
 
     session_id: str | None
+    invoice_id: str | None
     looks: int
+
+    def ask(self, provider: Provider) -> Snapshot | None:
+        """What the provider says; None where it was asked for nothing yet."""
+        if self.invoice_id is not None:
+            return provider.look_at_invoice(self.invoice_id)
+        return provider.look(self.session_id) if self.session_id is not None else None
 
 
 def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: Person, now: datetime) -> PayIn:
@@ -85,12 +91,33 @@ def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: P
         NotPayable: nothing is outstanding, a transfer is on its way, or the pledge's period is over.
         CurrencyNotTaken: the provider doesn't take it.
     """
+    instalment = _payable(session, instalment_id, provider, actor=actor, now=now)
+    open_one = next((each for each in instalment.pay_ins if each.status is PayInStatus.OPEN), None)
+    return open_one if open_one is not None else _begin(session, instalment, actor=actor, now=now)
+
+
+def start_invoice(session: Session, instalment_id: UUID, *, provider: Provider, actor: Person, now: datetime) -> PayIn:
+    """A new pay-in for what is outstanding, to be asked for by an invoice.
+
+    Raises:
+        NotPayable: as for a page, or a page is open.
+        CurrencyNotTaken: the provider doesn't take it.
+    """
+    instalment = _payable(session, instalment_id, provider, actor=actor, now=now)
+    if any(each.status is PayInStatus.OPEN for each in instalment.pay_ins):
+        raise NotPayable("A payment page of this instalment is open. Pay there, or close it and ask for an invoice then.")
+    return _begin(session, instalment, actor=actor, now=now)
+
+
+def _payable(session: Session, instalment_id: UUID, provider: Provider, *, actor: Person, now: datetime) -> PledgeInstalment:
     instalment = queries.locked_instalment(session, instalment_id)
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=instalment.member.organisation_id, on=now.date())
     _require_payable(instalment, provider, now)
-    open_one = next((each for each in instalment.pay_ins if each.status is PayInStatus.OPEN), None)
-    if open_one is not None:
-        return open_one
+    return instalment
+
+
+def _begin(session: Session, instalment: PledgeInstalment, *, actor: Person, now: datetime) -> PayIn:
+    """Begin to pay what is outstanding, as much of it as one charge takes."""
     outstanding = policy.outstanding(instalment.money, instalment.pay_ins)
     if not outstanding:
         raise NotPayable("Everything of this instalment is paid or on its way. Its page shows where the money is.")
@@ -113,25 +140,6 @@ def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: P
     session.flush()
     audit.record(session, "pay_in.started", pay_in, actor=actor, at=now, amount=str(pay_in.money))
     return pay_in
-
-
-def customer_of(session: Session, organisation: Organisation) -> str | None:
-    """The company as the provider knows it, if it does."""
-    known = queries.latest_customer(session, organisation.id)
-    return known.customer_id if known else None
-
-
-def remember_customer(
-    session: Session, organisation: Organisation, customer_id: str, *, instead_of: str | None = None, now: datetime
-) -> str:
-    """Keep the company's id at the provider, in place of one that it does not know; the first one stands, whoever else asked."""
-    session.get(Organisation, organisation.id, with_for_update=True)
-    known = customer_of(session, organisation)
-    if known is not None and known != instead_of:
-        return known
-    session.add(StripeCustomer(organisation_id=organisation.id, customer_id=customer_id, created_at=now))
-    session.flush()
-    return customer_id
 
 
 def has_page(pay_in: PayIn) -> bool:
@@ -157,11 +165,17 @@ def wanted(session: Session, pay_in: PayIn, *, key: str, customer_id: str, now: 
         money=pay_in.money,
         customer_id=customer_id,
         reference=instalment.reference,
-        title=f"{member.name}, open-source pledge {instalment.pledge.label}, {instalment.reference}",
+        title=title_of(pay_in),
         by_card=pay_in.money <= limit,
         return_url=f"{home}/return",
         cancel_url=home,
     )
+
+
+def title_of(pay_in: PayIn) -> str:
+    """What the company's people read at the provider."""
+    instalment = pay_in.instalment
+    return f"{instalment.member.name}, open-source pledge {instalment.pledge.label}, {instalment.reference}"
 
 
 def opened(session: Session, pay_in_id: UUID, page: PayPage, *, now: datetime) -> PayIn:
@@ -173,12 +187,30 @@ def opened(session: Session, pay_in_id: UUID, page: PayPage, *, now: datetime) -
     return pay_in
 
 
+def expire(session: Session, pay_in_id: UUID, *, now: datetime, reason: str | None = None) -> None:
+    """End an open pay-in that nobody can pay any more."""
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    pay_in.advance(PayInStatus.EXPIRED)
+    audit.record(session, "pay_in.expired", pay_in, actor=None, at=now, reason=reason)
+
+
 def never_opened(session: Session, pay_in_id: UUID, *, now: datetime) -> None:
     """Give up a pay-in for which no page is known; if the provider opened one after all, nobody has its address."""
     pay_in = queries.locked_pay_in(session, pay_in_id)
     if pay_in.session_id is None and pay_in.status is PayInStatus.OPEN:
-        pay_in.advance(PayInStatus.EXPIRED)
-        audit.record(session, "pay_in.expired", pay_in, actor=None, at=now)
+        expire(session, pay_in_id, now=now)
+
+
+def fail(session: Session, pay_in_id: UUID, problem: str, *, now: datetime) -> PayIn:
+    """The provider refuses to ask for it; the company sees why."""
+    instalment = queries.locked_instalment(session, queries.pay_in(session, pay_in_id).instalment_id)
+    pay_in = queries.locked_pay_in(session, pay_in_id)
+    pay_in.problem = problem
+    pay_in.advance(PayInStatus.FAILED)
+    audit.record(session, "pay_in.failed", pay_in, actor=None, at=now, reason=problem, amount=str(pay_in.money))
+    if instalment.way is InstalmentWay.PROVIDER:
+        _move_instalment(session, instalment, policy.instalment_status(instalment.money, instalment.pay_ins), now=now)
+    return pay_in
 
 
 def expire_unknown(session: Session, pay_in_id: UUID, *, now: datetime) -> bool:
@@ -186,9 +218,7 @@ def expire_unknown(session: Session, pay_in_id: UUID, *, now: datetime) -> bool:
     pay_in = queries.locked_pay_in(session, pay_in_id)
     if pay_in.status is not PayInStatus.OPEN or pay_in.page_expires_at is None or pay_in.page_expires_at > now:
         return pay_in.status is PayInStatus.EXPIRED
-    pay_in.advance(PayInStatus.EXPIRED)
-    why = "Its page was opened under another key or account, and is over."
-    audit.record(session, "pay_in.expired", pay_in, actor=None, at=now, reason=why)
+    expire(session, pay_in_id, now=now, reason="Its page was opened under another key or account, and is over.")
     return True
 
 
@@ -226,7 +256,7 @@ def look(
         with sessions() as session:
             before = watched(session, pay_in_id)
         try:
-            seen = provider.look(before.session_id) if before.session_id else None
+            seen = before.ask(provider)
         except NotThere:
             with sessions() as session:
                 if not expire_unknown(session, pay_in_id, now=clock()):
@@ -243,7 +273,7 @@ def look(
 def watched(session: Session, pay_in_id: UUID) -> Watched:
     """Whom to ask about, read before asking."""
     pay_in = queries.pay_in(session, pay_in_id)
-    return Watched(pay_in.session_id, pay_in.looks)
+    return Watched(pay_in.session_id, pay_in.invoice.invoice_id if pay_in.invoice else None, pay_in.looks)
 
 
 def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now: datetime) -> bool:
@@ -262,6 +292,8 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
         return True
     pay_in.payment_id = seen.payment_id or pay_in.payment_id
     pay_in.method, pay_in.paid_on = seen.method or pay_in.method, seen.paid_on or pay_in.paid_on
+    if pay_in.invoice is not None and seen.invoice is not None:
+        invoice_states.follow(session, pay_in.invoice, seen.invoice, now=now)
     pay_in.missing_minor = seen.missing.amount_minor if seen.missing else None
     pay_in.surplus_minor = seen.surplus.amount_minor if seen.surplus else None
     _book(session, pay_in, seen, now=now)
@@ -286,6 +318,10 @@ def _require_payable(instalment: PledgeInstalment, provider: Provider, now: date
         )
     if instalment.status is InstalmentStatus.PROCESSING and instalment.way is InstalmentWay.TRANSFER:
         raise NotPayable("You said that a transfer of this instalment was sent; finance looks for it on the bank statement.")
+    waiting = next((each for each in instalment.pay_ins if each.invoice is not None and policy.waits_for_payment(each)), None)
+    if waiting is not None and waiting.invoice is not None:
+        name = f"Invoice {waiting.invoice.number}" if waiting.invoice.number else "An invoice"
+        raise NotPayable(f"{name} over {waiting.money} is open. Pay it, or withdraw it to pay another way.")
     if instalment.status not in PAYABLE:
         raise NotPayable(f"This instalment is {instalment.status.replace('_', ' ')}; plan another one to pay more.")
     if not pledge.starts_on <= now.date() <= pledge.ends_on:
@@ -307,11 +343,18 @@ def _leave_to_finance(session: Session, pay_in: PayIn, problem: str, *, now: dat
 
 def _book(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
     known = {each.id for each in pay_in.movements}
-    fresh = [each for each in seen.movements if each.id not in known]
+    fresh = [each for each in seen.movements if each.id not in known and not _waits(session, pay_in, each, now=now)]
     for movement in sorted(fresh, key=lambda each: (each.happened_at, KINDS_IN_ORDER.index(each.kind), each.id)):
         pay_in_postings.book(session, pay_in, movement, now=now)
-    arrival = next((each for each in pay_in.movements if each.kind is MovementKind.ARRIVAL), None)
-    pay_in.available_at = arrival.available_at if arrival else None
+    pay_in.available_at = max((each.available_at for each in pay_in.movements if each.kind is MovementKind.ARRIVAL), default=None)
+
+
+def _waits(session: Session, pay_in: PayIn, movement: Movement, *, now: datetime) -> bool:
+    """What comes after the rest has settled goes to the fund at once, so it is booked when the fund may use it."""
+    if pay_in.settled_at is None or movement.kind is not MovementKind.ARRIVAL or movement.available_at <= now:
+        return False
+    enqueue(session, LookAt(pay_in.id), now=now, run_at=movement.available_at, dedupe_key=movement.id)
+    return True
 
 
 def _settle_if_due(session: Session, pay_in: PayIn, *, now: datetime) -> None:
@@ -357,6 +400,8 @@ def _move_instalment(session: Session, instalment: PledgeInstalment, to: Instalm
 
 
 def overpaid(instalment: PledgeInstalment) -> Money | None:
-    """What came beyond what was asked for, if anything."""
-    kept = sum((each.kept for each in instalment.pay_ins), Money(0, instalment.currency))
+    """What came beyond what was asked for, if anything; by transfer to our bank, too."""
+    nothing = Money(0, instalment.currency)
+    by_transfer = instalment.way is InstalmentWay.TRANSFER and instalment.status is InstalmentStatus.SETTLED
+    kept = sum((each.kept for each in instalment.pay_ins), instalment.money if by_transfer else nothing)
     return kept - instalment.money if kept > instalment.money else None

@@ -6,7 +6,7 @@ from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from core import ledger
-from core.clock import utc_now
+from core.clock import today, utc_now
 from core.config import settings
 from core.errors import DomainError
 from core.identity.models import Role
@@ -37,6 +37,7 @@ def pay_ins() -> ResponseReturnValue:
         provider=providers.configured(),
         signed=bool(settings().stripe_webhook_secrets),
         online=queries.recent_pay_ins(db()),
+        overdue=queries.overdue_invoices(db(), on=today()),
         unhandled=len(queries.waiting_events(db())),
         shortfalls=[each for each in ledger.balances(db(), "assets:shortfall") if each.posted],
     )

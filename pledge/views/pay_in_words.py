@@ -7,9 +7,10 @@ from core.money import Money
 from core.web.filters import money
 from pledge.models import PayIn, PayInRefund, PayInStatus, RefundStatus
 from pledge.policies.pay_ins import may_be_given_up
+from pledge.views import invoice_words
 from pledge.views.blueprint import bp
 
-METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer", "card": "card"}
+METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer", "card": "card", "sepa_debit": "SEPA debit"}
 TOO_SMALL = "too_small"
 NO_PAGE = "no_page"
 ODD = "odd"
@@ -61,15 +62,27 @@ def pay_in_method(value: str | None) -> str:
 
 
 @bp.app_template_filter()
+def pay_in_fee(value: Money | None) -> str:
+    """What a way of paying costs, beforehand."""
+    return f"about {money(value)}" if value is not None else "Stripe's price of it is not known here"
+
+
+@bp.app_template_filter()
 def pay_in_meaning(row: PayIn) -> str:
     """For the company."""
-    return _told(FOR_COMPANY, row)
+    return _told(FOR_COMPANY, invoice_words.FOR_COMPANY, row)
 
 
 @bp.app_template_filter()
 def pay_in_for_finance(row: PayIn) -> str:
     """For finance."""
-    return _told(FOR_FINANCE, row)
+    return _told(FOR_FINANCE, invoice_words.FOR_FINANCE, row)
+
+
+@bp.app_template_filter()
+def pay_in_state(row: PayIn) -> str:
+    """The word for where it stands; of an invoice that waits or ended, the invoice's own."""
+    return invoice_words.key_of(row) or row.status
 
 
 @bp.app_template_filter()
@@ -135,21 +148,26 @@ def _refund_key(row: PayInRefund) -> str:
     return DETAILS if row.status is RefundStatus.PENDING and row.wants_details else row.status
 
 
-def _told(words: Mapping[str, str], row: PayIn) -> str:
+def _told(words: Mapping[str, str], of_invoices: Mapping[str, str], row: PayIn) -> str:
+    by_invoice = invoice_words.key_of(row)
     key: str = row.status
     if row.problem and row.status is not PayInStatus.FAILED:
-        key = ODD
+        by_invoice, key = None, ODD
     elif row.status is PayInStatus.OPEN and row.page_url is None:
         key = NO_PAGE
     elif row.status is PayInStatus.PROCESSING and row.missing_minor:
         key = TOO_SMALL
     elif row.status is PayInStatus.PROCESSING and may_be_given_up(row):
         key = NOT_SENT
-    return words[key].format(
+    invoice = row.invoice
+    return (words[key] if by_invoice is None else of_invoices[by_invoice]).format(
         missing=money(Money(row.missing_minor or 0, row.currency)),
         method=pay_in_method(row.method),
         available=f"{row.available_at:%-d %b %Y}" if row.available_at else "soon on",
         problem=row.problem,
         refunded=money(row.refunded),
         kept=money(row.kept),
+        email=invoice.email if invoice else None,
+        due=f"{invoice.due_on:%-d %b %Y}" if invoice and invoice.due_on else "its day",
+        not_sent=invoice.not_sent if invoice else None,
     )

@@ -7,13 +7,14 @@ from flask.typing import ResponseReturnValue
 
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
+from core.money import Money
 from core.tasks import enqueue
 from core.web import current_person, db, flash, page, signed_in
-from pledge import providers, queries
+from pledge import providers, queries, terms
 from pledge.models import InstalmentStatus, InstalmentWay, PayIn, PayInStatus, PledgeInstalment
 from pledge.policies import pay_ins as policy
 from pledge.providers.base import CustomerUnknown, PageWanted, PayPage, Provider
-from pledge.services import pay_ins
+from pledge.services import customers, pay_ins
 from pledge.services.pay_ins import LookAt
 from pledge.views.blueprint import bp
 from pledge.views.shared import editable, may_edit, readable
@@ -23,14 +24,14 @@ from pledge.views.shared import editable, may_edit, readable
 @signed_in
 def show_instalment(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     """Where the money of an instalment is, and what to do next."""
-    return _page(_of(slug, instalment_id, reading=True))
+    return _page(instalment_of(slug, instalment_id, reading=True))
 
 
 @bp.post("/company/<slug>/instalments/<uuid:instalment_id>/page")
 @signed_in
 def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     """Have the provider open a page where the next part can be paid. No transaction is open while it is asked."""
-    row = _of(slug, instalment_id)
+    row = instalment_of(slug, instalment_id)
     try:
         provider = providers.required()
         pay_in = pay_ins.start(db(), row.id, provider=provider, actor=current_person(), now=utc_now())
@@ -38,7 +39,7 @@ def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
             pay_ins.opened(db(), pay_in.id, _opened(provider, pay_in), now=utc_now())
     except DomainError as error:
         db().rollback()
-        return _page(_of(slug, instalment_id), error)
+        return _page(instalment_of(slug, instalment_id), error)
     return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
 
 
@@ -46,7 +47,7 @@ def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
 @signed_in
 def come_back(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     """Back from the provider's page. That it sends people here says nothing; it is asked, in a second or two."""
-    row = _of(slug, instalment_id, reading=True)
+    row = instalment_of(slug, instalment_id, reading=True)
     if _look_soon(row):
         flash("We ask Stripe what became of it. Load this page again in a few seconds.")
     return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
@@ -56,7 +57,7 @@ def come_back(slug: str, instalment_id: UUID) -> ResponseReturnValue:
 @signed_in
 def look_again(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     """Ask the provider now, not within the hour."""
-    row = _of(slug, instalment_id)
+    row = instalment_of(slug, instalment_id)
     if _look_soon(row):
         flash("We ask Stripe where the money is. Load this page again in a few seconds.")
     return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
@@ -66,7 +67,7 @@ def look_again(slug: str, instalment_id: UUID) -> ResponseReturnValue:
 @signed_in
 def close_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     """Close a page that nobody has paid at, or cancel a transfer that nobody sent, for instance to pay another way."""
-    row = _of(slug, instalment_id)
+    row = instalment_of(slug, instalment_id)
     try:
         provider = providers.required()
         unpaid = next((each for each in row.pay_ins if policy.may_be_given_up(each)), None)
@@ -87,13 +88,13 @@ def close_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
                     _look_soon(row)
     except DomainError as error:
         db().rollback()
-        return _page(_of(slug, instalment_id), error)
+        return _page(instalment_of(slug, instalment_id), error)
     return redirect(url_for(".show_instalment", slug=slug, instalment_id=instalment_id), code=303)
 
 
 def _opened(provider: Provider, pay_in: PayIn) -> PayPage:
     """The provider's page, under a customer that it knows: after a change of its key or account, a new one."""
-    known = pay_ins.customer_of(db(), pay_in.instalment.member.organisation)
+    known = customers.customer_of(db(), pay_in.instalment.member.organisation)
     customer = known or _new_customer(provider, pay_in, instead_of=None)
     try:
         return provider.open_page(_wanted(pay_in, customer))
@@ -103,10 +104,10 @@ def _opened(provider: Provider, pay_in: PayIn) -> PayPage:
 
 def _new_customer(provider: Provider, pay_in: PayIn, *, instead_of: str | None) -> str:
     organisation = pay_in.instalment.member.organisation
-    key, about = pay_ins.ask(db(), pay_in.id), {"pledgeworks_organisation": str(organisation.id)}
+    key = pay_ins.ask(db(), pay_in.id)
     db().commit()
-    made = provider.create_customer(name=organisation.name, metadata=about, key=f"{key}-customer")
-    customer = pay_ins.remember_customer(db(), organisation, made, instead_of=instead_of, now=utc_now())
+    made = customers.made(provider, organisation.id, organisation.name, key=key)
+    customer = customers.remember_customer(db(), organisation, made, instead_of=instead_of, now=utc_now())
     db().commit()
     return customer
 
@@ -118,13 +119,19 @@ def _wanted(pay_in: PayIn, customer: str) -> PageWanted:
 
 
 def _look_soon(row: PledgeInstalment) -> bool:
-    watched = [each for each in row.pay_ins if each.session_id and each.status is not PayInStatus.EXPIRED]
+    asked = (each for each in row.pay_ins if each.session_id or each.invoice is not None)
+    watched = [each for each in asked if each.status is not PayInStatus.EXPIRED]
     for pay_in in watched:
         enqueue(db(), LookAt(pay_in.id), now=utc_now(), dedupe_key=f"{pay_in.id}:asked")
     return bool(watched)
 
 
-def _of(slug: str, instalment_id: UUID, *, reading: bool = False) -> PledgeInstalment:
+def instalment_of(slug: str, instalment_id: UUID, *, reading: bool = False) -> PledgeInstalment:
+    """An instalment of a company that this person may see, or pay.
+
+    Raises:
+        NotFound, NotAllowed: somebody else's.
+    """
     member = readable(slug) if reading else editable(slug)
     row = queries.instalment(db(), instalment_id)
     if row.pledge.member_id != member.id:
@@ -135,8 +142,13 @@ def _of(slug: str, instalment_id: UUID, *, reading: bool = False) -> PledgeInsta
 def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseReturnValue:
     provider = providers.configured()
     outstanding = policy.outstanding(row.money, row.pay_ins)
-    open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN), None)
+    invoiced = next((each for each in row.pay_ins if policy.waits_for_payment(each)), None)
+    open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN and each is not invoiced), None)
+    limit = policy.card_limit_on(queries.card_limits(db()), row.currency, utc_now().date())
+    known = terms.book().on(row.currency, utc_now().date())
     unopened = [open_one.money] if open_one is not None and open_one.page_url is None else []
+    parts = unopened + policy.parts(outstanding)
+    by_card = bool(parts) and parts[0] <= limit
     return page(
         "pledge/instalment_page.html",
         status=error.status if error else None,
@@ -149,11 +161,29 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         open_pay_in=open_one if open_one is not None and open_one.page_url else None,
         awaited=next((each for each in row.pay_ins if each is not open_one and policy.may_be_given_up(each)), None),
         outstanding=outstanding,
-        parts=unopened + policy.parts(outstanding),
+        parts=parts,
+        invoiced=invoiced,
+        ways=ways_of(row.currency, parts[0], by_card=by_card) if parts else [],
+        fee_of_invoice=_invoicing(row.currency, parts[0]) if parts else None,
+        due_days=known.due_days if known is not None and known.invoice else None,
         payable=row.status in pay_ins.PAYABLE
+        and invoiced is None
         and (bool(outstanding) or open_one is not None)
         and not (row.way is InstalmentWay.TRANSFER and row.status is InstalmentStatus.PROCESSING),
         overpaid=pay_ins.overpaid(row),
         has_receipt=queries.payment_of_instalment(db(), row) is not None,
-        card_limit=policy.card_limit_on(queries.card_limits(db()), row.currency, utc_now().date()),
+        card_limit=limit,
     )
+
+
+def ways_of(currency: str, part: Money, *, by_card: bool) -> list[tuple[str, Money | None]]:
+    """The ways offered at the provider's page, and what each costs; None where nobody here knows."""
+    known = terms.book().on(currency, utc_now().date())
+    methods = [*(known.page if known else ()), *([terms.CARD] if by_card else [])]
+    return [(each, known.fee(each, part) if known else None) for each in methods]
+
+
+def _invoicing(currency: str, part: Money) -> Money | None:
+    """What an invoice costs on top of how it is paid."""
+    known = terms.book().on(currency, utc_now().date())
+    return known.fee(terms.INVOICING, part) if known else None

@@ -13,14 +13,19 @@ from core.identity.models import Person
 from core.money import Money
 from core.tasks import registered
 from pledge.models import PayIn, Pledge, PledgeInstalment
+from pledge.providers.invoicing import Billing
 from pledge.providers.stripe_checkout import StripeProvider
 from pledge.providers.stripe_signature import notice
-from pledge.services import inbox, instalments, pay_ins
+from pledge.services import customers, inbox, instalments, invoices, pay_ins
 from tests.fakes.payouts_world import Sessions
 from tests.fakes.stripe import StripeServer, World, checkout
 from tests.fakes.stripe.server import KEY
 
 SHORT = timedelta(seconds=12)
+BILLING: dict[str, Any] = {
+    "name": "Acme Inc.", "email": "invoices@acme.example", "line1": "1 Main Street", "line2": None, "city": "Springfield",
+    "postal_code": "12345", "state": "IL", "country": "US",
+}  # fmt: skip
 
 
 @dataclass
@@ -69,14 +74,43 @@ class Till:
         if not pay_ins.has_page(row):
             organisation = instalment.member.organisation
             key = pay_ins.ask(self.session, row.id)
-            customer = pay_ins.customer_of(self.session, organisation)
+            customer = customers.customer_of(self.session, organisation)
             if customer is None:
                 made = self.provider.create_customer(name=organisation.name, metadata={}, key=f"{key}-customer")
-                customer = pay_ins.remember_customer(self.session, organisation, made, now=self.clock())
+                customer = customers.remember_customer(self.session, organisation, made, now=self.clock())
             wanted = pay_ins.wanted(self.session, row, key=key, customer_id=customer, now=self.clock())
             pay_ins.opened(self.session, row.id, self.provider.open_page(wanted), now=self.clock())
         self.session.commit()
         return row
+
+    def invoice(self, instalment: PledgeInstalment, **said: Any) -> PayIn:
+        """As the page's button and a worker do it; `said` replaces what the company usually says."""
+        row = self.ask_for_invoice(instalment, **said)
+        self.tend(row)
+        return row
+
+    def ask_for_invoice(self, instalment: PledgeInstalment, **said: Any) -> PayIn:
+        billing = Billing(**(BILLING | {name: each for name, each in said.items() if name != "po_number"}))
+        row = invoices.ask(
+            self.session, instalment.id, po_number=said.get("po_number", "PO 4711"), billing=billing, provider=self.provider,
+            actor=self.editor, now=self.clock(),
+        )  # fmt: skip
+        self.session.commit()
+        return row
+
+    def tend(self, row: PayIn) -> PayIn:
+        """A worker does what is left to do, and looks."""
+        self.session.commit()
+        try:
+            invoices.tend(self.sessions, self.provider, row.id, clock=self.clock)
+        finally:
+            self.session.expire_all()
+        return row
+
+    def stripe_invoice(self, row: PayIn) -> dict[str, Any]:
+        """The invoice as Stripe has it."""
+        assert row.invoice is not None
+        return self.world.objects[row.invoice.invoice_id or ""]
 
     def choose(self, row: PayIn, method: str) -> str:
         """The company agrees at Stripe's page; the payment's id there."""

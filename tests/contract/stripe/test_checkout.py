@@ -13,7 +13,8 @@ import stripe
 from core import stripe_api
 from core.money import Money
 from pledge.providers.base import PageWanted, ProviderRefused, ProviderSilent, Standing
-from pledge.providers.stripe_checkout import METADATA_KEY, StripeProvider
+from pledge.providers.stripe_calls import METADATA_KEY
+from pledge.providers.stripe_checkout import StripeProvider
 from tests.fakes.stripe import Fault, StripeServer, checkout, contract
 from tests.fakes.stripe.server import KEY
 

@@ -6,7 +6,7 @@ clears or bounces, a transfer comes in.
 
 from typing import Any
 
-from tests.fakes.stripe import contract
+from tests.fakes.stripe import contract, invoice_books
 from tests.fakes.stripe.routes import route
 from tests.fakes.stripe.world import Object, Parameters, Refusal, World, within
 
@@ -26,10 +26,10 @@ def choose(world: World, session_id: str, method: str) -> Object:
         intent = _intent(world, session, method)
         session.update(payment_intent=intent["id"], status="complete", url=None)
         if method == "card":
-            _succeed(world, intent)
+            succeed(world, intent)
         elif method == "us_bank_account":
             intent["status"] = "processing"
-            _charge(world, intent, status="pending")
+            charged(world, intent, status="pending")
             world.notify("payment_intent.processing", intent)
         else:
             _await_transfer(intent, intent["amount"])
@@ -45,7 +45,7 @@ def decline(world: World, session_id: str) -> Object:
         known = session["payment_intent"]
         intent = world.objects[known] if known else _intent(world, session, "card")
         session["payment_intent"] = intent["id"]
-        _charge(world, intent, status="failed")
+        charged(world, intent, status="failed")
         _fail(intent, "card_declined", "Your card was declined.")
         world.notify("payment_intent.payment_failed", intent)
         return intent
@@ -67,8 +67,9 @@ def arrive(world: World, payment: str, amount: int | None = None) -> Object:
                 return intent
         else:
             assert intent["status"] == "processing", f"the payment is {intent['status']}"
-        _succeed(world, intent)
-        world.notify("checkout.session.async_payment_succeeded", _session_of(world, payment))
+        succeed(world, intent)
+        if "_invoice" not in intent:
+            world.notify("checkout.session.async_payment_succeeded", _session_of(world, payment))
         return intent
 
 
@@ -81,7 +82,10 @@ def bounce(world: World, payment: str, code: str = "insufficient_funds") -> Obje
         _fail(intent, code, "The customer's bank account has insufficient funds to cover this payment.")
         world.notify("payment_intent.payment_failed", intent)
         world.notify("charge.failed", world.objects[intent["latest_charge"]])
-        world.notify("checkout.session.async_payment_failed", _session_of(world, payment))
+        if "_invoice" in intent:
+            world.notify("invoice.payment_failed", world.objects[intent["_invoice"]])
+        else:
+            world.notify("checkout.session.async_payment_failed", _session_of(world, payment))
         return intent
 
 
@@ -202,6 +206,12 @@ def retrieve_charge(world: World, given: Parameters, *, base: str, charge: str) 
     return world.get("charge", charge, param="charge")
 
 
+@route("GET", "/v1/charges")
+def list_charges(world: World, given: Parameters, *, base: str) -> Object:
+    found = [each for each in world.all("charge") if given.get("payment_intent") in {None, each["payment_intent"]}]
+    return world.page(found, "/v1/charges", given)
+
+
 @route("GET", "/v1/events")
 def list_events(world: World, given: Parameters, *, base: str) -> Object:
     found = [each for each in world.all("event") if within(each["created"], given.get("created"))]
@@ -217,27 +227,38 @@ def fee_of(method: str, amount: int) -> int:
 
 def _intent(world: World, session: Object, method: str) -> Object:
     wanted = session["_intent"]
+    made = intended(
+        world, amount=session["amount_total"], currency=session["currency"], customer=session["customer"],
+        methods=session["payment_method_types"], method=method,
+    )  # fmt: skip
+    made.update(metadata=dict(wanted.get("metadata", {})), transfer_group=wanted.get("transfer_group"))
+    return made
+
+
+def intended(world: World, *, amount: int, currency: str, customer: str, methods: list[str], method: str) -> Object:
+    """A payment that is asked for."""
     made = contract.smallest("payment_intent") | {
         "id": world.new_id("pi"),
-        "amount": session["amount_total"],
+        "amount": amount,
         "amount_received": 0,
         "created": world.now(),
-        "currency": session["currency"],
-        "customer": session["customer"],
+        "currency": currency,
+        "customer": customer,
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
-        "metadata": dict(wanted.get("metadata", {})),
+        "metadata": {},
         "next_action": None,
-        "payment_method_types": session["payment_method_types"],
+        "payment_method_types": methods,
         "status": "requires_payment_method",
-        "transfer_group": wanted.get("transfer_group"),
+        "transfer_group": None,
         "_method": method,
     }
     return world.add(made)
 
 
-def _charge(world: World, intent: Object, *, status: str) -> Object:
+def charged(world: World, intent: Object, *, status: str) -> Object:
+    """A try to get the money of a payment."""
     made = contract.smallest("charge") | {
         "id": world.new_id("py" if intent["_method"] != "card" else "ch"),
         "amount": intent["amount"],
@@ -262,9 +283,10 @@ def _charge(world: World, intent: Object, *, status: str) -> Object:
     return world.add(made)
 
 
-def _succeed(world: World, intent: Object) -> None:
+def succeed(world: World, intent: Object) -> None:
+    """The money of a payment is there."""
     known = intent["latest_charge"] and world.objects[intent["latest_charge"]]
-    charge = known if known and known["status"] == "pending" else _charge(world, intent, status="succeeded")
+    charge = known if known and known["status"] == "pending" else charged(world, intent, status="succeeded")
     fee = fee_of(intent["_method"], intent["amount"])
     after = world.available_after.get(intent["_method"], AVAILABLE_AFTER[intent["_method"]])
     kind = "charge" if intent["_method"] == "card" else "payment"
@@ -273,9 +295,12 @@ def _succeed(world: World, intent: Object) -> None:
     )  # fmt: skip
     charge.update(status="succeeded", paid=True, captured=True, amount_captured=intent["amount"], balance_transaction=moved["id"])
     intent.update(status="succeeded", amount_received=intent["amount"], next_action=None, last_payment_error=None)
-    _session_of(world, intent["id"])["payment_status"] = "paid"
     world.notify("charge.succeeded", charge)
     world.notify("payment_intent.succeeded", intent)
+    if "_invoice" in intent:
+        invoice_books.take(world, intent)
+    else:
+        _session_of(world, intent["id"])["payment_status"] = "paid"
 
 
 def _fail(intent: Object, code: str, message: str) -> None:

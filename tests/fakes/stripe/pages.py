@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qs
 
-from tests.fakes.stripe import checkout, connect, global_payouts, refunds
+from tests.fakes.stripe import checkout, connect, global_payouts, invoice_books, invoices, refunds
 from tests.fakes.stripe.world import Object, World
 
 PAGE = """<!doctype html><html lang="en"><title>{title} (stand-in of Stripe)</title><h1>{title} (stand-in of Stripe)</h1>
@@ -31,6 +31,8 @@ def serve(handler: Answering, world: World, method: str, path: str, body: str) -
             _money(handler, world, method, given)
         elif path.startswith("/c/pay/"):
             _checkout(handler, world, method, path.rsplit("/", 1)[1], given)
+        elif path.startswith("/i/"):
+            _invoice(handler, world, method, path.split("/")[2], given)
         else:
             _onboarding(handler, world, method, path.rsplit("/", 1)[1])
 
@@ -69,6 +71,29 @@ def _checkout(handler: Answering, world: World, method: str, session_id: str, gi
         _show(
             handler, "Checkout", f'{about}<form method="post">{buttons}</form><a href="{escape(session["cancel_url"])}">Back</a>'
         )
+
+
+def _invoice(handler: Answering, world: World, method: str, invoice_id: str, given: Mapping[str, str]) -> None:
+    """The page where an invoice is read and paid; its PDF is the same page here."""
+    invoice = world.objects.get(invoice_id)
+    if invoice is None or invoice["object"] != "invoice":
+        handler.send(HTTPStatus.NOT_FOUND, b"There is no such page.", "text/plain", {})
+        return
+    if method == "POST" and invoice["status"] in invoice_books.PAYABLE:
+        if given.get("method") == "us_bank_account":
+            invoices.agree(world, invoice_id)
+        else:
+            invoices.transfer(world, invoice["customer"], int(given.get("amount") or invoice["amount_remaining"]))
+        _go(handler, f"/i/{invoice_id}")
+        return
+    fields = "".join(f"<p>{escape(each['name'])}: {escape(each['value'])}</p>" for each in invoice["custom_fields"] or [])
+    about = f"<p>{escape(invoice['description'] or '')}</p>{fields}<p>{_amount(invoice['total'], invoice['currency'])}</p>"
+    buttons = "".join(
+        f'<button name="method" value="{each}">{METHODS[each]}</button> '
+        for each in invoice["payment_settings"]["payment_method_types"]
+    )
+    form = f'<form method="post">{buttons}</form>' if invoice["status"] in invoice_books.PAYABLE else ""
+    _show(handler, f"Invoice {invoice['number']}", f"{about}<p>This invoice is {invoice['status']}.</p>{form}")
 
 
 def _money(handler: Answering, world: World, method: str, given: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from payouts.rails.fake_server import Behaviour
-from tests.fakes.stripe import balances, checkout, connect, contract, global_payouts, pages, refunds
+from tests.fakes.stripe import balances, checkout, connect, contract, global_payouts, invoices, pages, refunds
 from tests.fakes.stripe.forms import decode
 from tests.fakes.stripe.routes import ROUTES, Route
 from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expanded, public
@@ -33,7 +33,7 @@ from tests.fakes.stripe.world import Object, Refusal, SavedAnswer, World, expand
 KEY = "sk_test_stand_in_of_stripe"
 KEY_CHARACTERS_MAX = 255
 BODY_BYTES_MAX = 200_000
-_ENDPOINTS = (balances, checkout, connect, global_payouts, refunds)  # importing them registers their routes
+_ENDPOINTS = (balances, checkout, connect, global_payouts, invoices, refunds)  # importing them registers their routes
 
 
 @dataclass
@@ -127,12 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
+
     def _serve(self, method: str) -> None:
         self.request_id = self.server.world.new_id("req")
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(min(length, BODY_BYTES_MAX)).decode()
-        if parts.path.startswith(("/connect/", "/c/pay/", "/_stand_in/money")):
+        if parts.path.startswith(("/connect/", "/c/pay/", "/i/", "/_stand_in/money")):
             pages.serve(self, self.server.world, method, parts.path, body)
             return
         if parts.path == "/_stand_in/faults" and method == "POST":
@@ -140,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"faults": len(self.server.faults)})
             return
         try:
-            self._api(method, parts.path, parts.query if method == "GET" else body)
+            self._api(method, parts.path, body if method == "POST" else parts.query)
         except Refusal as refusal:
             self._answer(refusal.status, refusal.body)
 

@@ -63,6 +63,8 @@ class World:
         """Payment method -> seconds until money that came by it may be used, where it is not as usual."""
         self.visibility_seconds = 0.0
         """How long a new object is missing from lists."""
+        self.invoicing_fee = False
+        """Stripe takes its price of a paid invoice from our balance, in a movement of its own."""
         self.swift = False
         """Outbound payments leave at once."""
 

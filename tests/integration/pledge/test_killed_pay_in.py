@@ -2,11 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, create_engine, func, select
@@ -15,12 +17,23 @@ from sqlalchemy.orm import Session
 from core import ledger
 from core.db import new_id
 from core.identity.models import Organisation, Role
-from pledge.models import MemberOrigin, MembershipStatus, PayIn, PayInMovement, PayInStatus, StripeEvent
+from pledge.models import (
+    InvoiceStanding,
+    MemberOrigin,
+    MembershipStatus,
+    PayIn,
+    PayInMovement,
+    PayInStatus,
+    PledgeInstalment,
+    StripeEvent,
+)
+from pledge.providers.stripe_checkout import StripeProvider
 from pledge.providers.stripe_signature import notice
-from pledge.services import inbox, membership, periods
+from pledge.services import inbox, invoices, membership, periods
 from pledge.tasks import handle_notice
-from tests.fakes.pay_ins import Clock, OneRun, Till
+from tests.fakes.pay_ins import SHORT, Clock, OneRun, Till
 from tests.fakes.stripe import StripeServer
+from tests.fakes.stripe.server import KEY
 from tests.integration.pledge.conftest import give, person
 
 SESSIONS = 4
@@ -56,8 +69,9 @@ def database(fresh_database: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def a_paid_page(engine: Engine, server: StripeServer, now: datetime) -> str:
-    """A company paid by card, and Stripe's notice of it is in the inbox; its id."""
+@contextmanager
+def a_company(engine: Engine, server: StripeServer, now: datetime) -> Iterator[tuple[Till, PledgeInstalment]]:
+    """A company that pays $5,000."""
     with Session(engine, expire_on_commit=False) as session:
         editor = person(session, "Edda", now)
         organisation = Organisation(id=new_id(), slug="acme", name="Acme", created_at=now)
@@ -70,26 +84,56 @@ def a_paid_page(engine: Engine, server: StripeServer, now: datetime) -> str:
             actor=editor, now=now,
         )  # fmt: skip
         till = Till(session, server, editor, Clock(now))
-        till.choose(till.open(till.announce(pledge)), "card")
-        event = server.world.events[-1]
-        inbox.take_in(session, notice(event), polled=False, now=now)
+        yield till, till.announce(pledge)
         session.commit()
+
+
+def a_paid_page(engine: Engine, server: StripeServer, now: datetime) -> str:
+    """A company paid by card, and Stripe's notice of it is in the inbox; its id."""
+    with a_company(engine, server, now) as (till, instalment):
+        till.choose(till.open(instalment), "card")
+        event = server.world.events[-1]
+        inbox.take_in(till.session, notice(event), polled=False, now=now)
         return str(event["id"])
 
 
-def worker(url: str, event_id: str, number: int, *, committed: bool) -> int:
-    """One worker process doing the task; the signal that ended it, 0 for none."""
+def an_invoice_to_make(engine: Engine, server: StripeServer, now: datetime) -> UUID:
+    """A company asked for an invoice, and no worker has begun."""
+    with a_company(engine, server, now) as (till, instalment):
+        return till.ask_for_invoice(instalment).id
+
+
+@dataclass
+class Deadly:
+    """A provider whose caller's process ends with SIGKILL when one of its calls was answered."""
+
+    provider: StripeProvider
+    call: str
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.provider, name)
+        return (
+            real if name != self.call else lambda *given, **named: (real(*given, **named), os.kill(os.getpid(), signal.SIGKILL))
+        )
+
+
+def in_a_worker(deed: Callable[[], None]) -> int:
+    """Do something in a process of its own; the signal that ended it, 0 for none."""
     child = os.fork()
     if child == 0:
         try:
-            engine = create_engine(url)
-            handle_notice(inbox.HandleNotice(event_id), OneRun(Mortal(engine, number, committed)))
+            deed()
             os._exit(0)
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the worker failed instead of dying"
     return os.WTERMSIG(status)
+
+
+def worker(url: str, event_id: str, number: int, *, committed: bool) -> int:
+    """One worker process doing the task; the signal that ended it, 0 for none."""
+    return in_a_worker(lambda: handle_notice(inbox.HandleNotice(event_id), OneRun(Mortal(create_engine(url), number, committed))))
 
 
 def test_killed_anywhere_the_next_worker_books_once(
@@ -111,3 +155,32 @@ def test_killed_anywhere_the_next_worker_books_once(
         assert (row.status, len(row.movements)) == (PayInStatus.PAID, 1)
         assert ledger.balance(session, "assets:rail:stripe:usd").posted == 5_000_00 - 145_30
         assert len(ledger.entries_for(session, ref=("rail", "stripe"))) == 1
+
+
+def test_killed_anywhere_an_invoice_is_made_and_sent_once(
+    fresh_database: str, database: Engine, stripe_server: StripeServer, now: datetime
+) -> None:
+    """After every answer of Stripe, and before and after every commit; each worker goes on where the last one died."""
+    pay_in_id = an_invoice_to_make(database, stripe_server, now)
+    provider = StripeProvider(KEY, api_base=stripe_server.url, timeout=SHORT)
+
+    def tend(call: str = "", number: int = 0, *, committed: bool = False) -> int:
+        sessions = Mortal(create_engine(fresh_database), number, committed)
+        deadly: Any = Deadly(provider, call)
+        return in_a_worker(lambda: invoices.tend(sessions, deadly, pay_in_id, clock=lambda: now))
+
+    # Each worker opens fewer sessions than the one before, for what was kept is not done again: customer, draft, mail.
+    for call, numbers in (("create_customer", (1, 2, 3)), ("draft_invoice", (2,)), ("issue_invoice", ()), ("send_invoice", (2,)),
+                          ("look_at_invoice", (3, 4))):  # fmt: skip
+        assert tend(call) == signal.SIGKILL, call
+        for number in numbers:
+            assert tend(number=number) == signal.SIGKILL, (call, number)
+            assert tend(number=number, committed=True) == signal.SIGKILL, (call, number)
+    assert tend() == 0
+    world = stripe_server.world
+    (made,) = [each for each in world.objects.values() if each["object"] == "invoice"]
+    assert (made["status"], made["total"], made["_sent"]) == ("open", 5_000_00, 1)
+    with Session(database) as session:
+        row = session.get_one(PayIn, pay_in_id)
+        assert row.invoice is not None
+        assert (row.invoice.standing, row.invoice.sent_at) == (InvoiceStanding.OPEN, now)

@@ -9,7 +9,7 @@ from core.config import settings
 from core.identity.models import Person
 from pledge import queries
 from pledge.models import InstalmentStatus, PayInStatus, PledgeInstalment
-from pledge.services import pay_ins
+from pledge.services import customers
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout
 from tests.fakes.stripe.webhooks import delivery
@@ -81,14 +81,14 @@ def test_after_a_change_of_the_key_or_account_a_company_is_made_anew_and_pays(
     client.sign_in(editor)
     client.submit(client.get(place), "Pay $5,000.00")
     (row,) = running.pay_ins
-    old = pay_ins.customer_of(session, running.member.organisation)
+    old = customers.customer_of(session, running.member.organisation)
     checkout.run_out(wall.world, row.session_id or "")
     wall.look(row)
     del wall.world.objects[old or ""]
 
     page = client.submit(client.get(place), "Pay $5,000.00", follow=True)
     assert "Go to Stripe" in page.words
-    new = pay_ins.customer_of(session, running.member.organisation)
+    new = customers.customer_of(session, running.member.organisation)
     assert queries.customers_of(session, running.member.organisation_id) == {old, new}
     assert (old == new, len(running.pay_ins)) == (False, 2)
     wall.choose(running.pay_ins[1], "card")

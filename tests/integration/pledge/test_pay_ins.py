@@ -26,7 +26,7 @@ from pledge.models import (
     PledgeInstalment,
 )
 from pledge.providers.base import NotThere, ProviderRefused, ProviderSilent
-from pledge.providers.stripe_checkout import METADATA_KEY
+from pledge.providers.stripe_calls import METADATA_KEY
 from pledge.services import instalments, pay_ins
 from pledge.services.instalments import PaidOnline
 from pledge.services.pay_in_postings import Accounts
