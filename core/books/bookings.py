@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core import audit, files, ledger
-from core.books import meeting, queries, second_looks, sources
+from core.books import meeting, queries, second_looks, several, sources
 from core.books.meeting import DoesNotMeet, LineTaken
 from core.books.models import BankLine, Direction, Match
 from core.books.sources import Expected, Finding
@@ -95,13 +95,21 @@ def unlink(session: Session, line_id: UUID, *, reason: str, actor: Person, now: 
         InClosedMonth: a month was closed with this link.
     """
     line = meeting.locked(session, line_id, actor=actor, now=now)
-    if line.match is not Match.LINKED or line.entry_id is None:
-        raise LineTaken("Only a link can be taken back; what was posted for a line stays with it.")
+    if line.match not in {Match.LINKED, Match.SEVERAL}:
+        raise LineTaken(
+            "Only a link can be taken back; what was posted for a line stays with it. Correct it with an entry of today."
+        )
     if not reason.strip():
         raise InvalidInput("Say why the link was wrong.", field="reason")
-    meeting.require_not_closed_with(session, line, line.entry_id)
-    audit.record(session, "bank_line.unlinked", line, actor=actor, at=now, reason=reason.strip(), entry=str(line.entry_id))
-    line.entry_id = line.match = line.matched_by_id = line.matched_at = line.note = None
+    entries = [line.entry_id] if line.entry_id is not None else [part.entry_id for part in line.parts]
+    if line.match is Match.SEVERAL:
+        several.take_back(session, line)
+    else:
+        meeting.require_not_closed_with(session, line, entries[0])
+        line.entry_id = line.match = line.matched_by_id = line.matched_at = line.note = None
+    audit.record(
+        session, "bank_line.unlinked", line, actor=actor, at=now, reason=reason.strip(), entries=[str(each) for each in entries]
+    )
     return line
 
 

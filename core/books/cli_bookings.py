@@ -1,12 +1,13 @@
 """`pledgeworks books …` for lines that people book on their own word: fees, what was sent back, and who confirms it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
-from core.books import outgoing, second_looks
+from core.books import outgoing, proposals, queries, second_looks, several
 from core.books.models import AloneLimit, Proposal
 from core.cli import Commands, json_option, print_json, print_table
 from core.clock import utc_now
@@ -15,6 +16,7 @@ from core.identity import people
 from core.money import Money
 
 actor_option = click.option("--as", "actor", metavar="EMAIL", required=True, help="Who does this; must have the role finance.")
+DAY = click.DateTime(["%Y-%m-%d"])
 line_argument = click.argument("line_id", metavar="LINE", type=click.UUID)
 booking_argument = click.argument("booking_id", metavar="BOOKING", type=click.UUID)
 note_option = click.option("--note", required=True, help="What it was for.")
@@ -46,12 +48,52 @@ def send_back_command(line_id: UUID, code: str, note: str, actor: str, as_json: 
         _say_booked(line_id, made, as_json)
 
 
+@click.command("sum")
+@line_argument
+@click.option("--containing", default="", help="Only what has this in its name or references.")
+@click.option("--from", "from_on", type=DAY, help="Only entries from this day on.")
+@click.option("--until", "until_on", type=DAY, help="Only entries up to this day.")
+@click.option("--choose", "keys", metavar="KEY", multiple=True, help="One of what is listed; give it once for each.")
+@click.option("--all", "are_all", is_flag=True, help="All that are listed.")
+@click.option("--note", default="", help="What shows that it is these: the invoice, or the batch.")
+@click.option("--as", "actor", metavar="EMAIL", help="Who proposes it; must have the role finance.")
+@json_option
+def sum_command(
+    line_id: UUID, containing: str, from_on: datetime | None, until_on: datetime | None, keys: Sequence[str], are_all: bool,
+    note: str, actor: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """List what a line may be the sum of; with --choose or --all, propose that it is. Another person confirms it."""
+    with session_scope() as session:
+        listed = several.candidates(
+            session,
+            queries.line(session, line_id),
+            containing=containing,
+            from_on=from_on.date() if from_on else None,
+            until_on=until_on.date() if until_on else None,
+        )
+        if keys or are_all:
+            if actor is None:
+                raise click.UsageError("Say who proposes it, with --as.")
+            chosen = [each.key for each in listed] if are_all else list(keys)
+            who = people.acting_person(session, actor)
+            made = several.propose(session, line_id, chosen, note=note, actor=who, now=utc_now())
+            _say_booked(line_id, made, as_json)
+            return
+    rows = [{"key": each.key, "on": each.on, "amount": str(each.money), "who": each.who, "references": list(each.references)}
+            for each in listed]  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    columns = {"key": "Key", "on": "Day", "amount": "Amount", "who": "Who"}
+    print_table(rows, columns, empty="No payment of this direction is open under this name and in these days.")
+
+
 @click.command("bookings")
 @json_option
 def bookings_command(as_json: bool) -> None:
     """The bookings that wait for a second person, the longest waiting first."""
     with session_scope() as session:
-        rows = [_booking(each) for each in outgoing.waiting(session)]
+        rows = [_booking(each) for each in proposals.waiting(session)]
     if as_json:
         print_json(rows)
         return
@@ -66,7 +108,7 @@ def bookings_command(as_json: bool) -> None:
 def confirm_booking_command(booking_id: UUID, actor: str, as_json: bool) -> None:
     """Confirm a booking of `books bookings` as the second person; it is posted now."""
     with session_scope() as session:
-        line = outgoing.confirm(session, booking_id, actor=people.acting_person(session, actor), now=utc_now())
+        line = proposals.confirm(session, booking_id, actor=people.acting_person(session, actor), now=utc_now())
         value = {"booking": booking_id, "line": line.id, "entry": line.entry_id}
     say(value, "Confirmed, and in the ledger.", as_json)
 
@@ -80,7 +122,7 @@ def decline_booking_command(booking_id: UUID, reason: str, actor: str, as_json: 
     """Decline a booking, or take one's own back; the line waits again."""
     with session_scope() as session:
         who = people.acting_person(session, actor)
-        line = outgoing.decline(session, booking_id, reason=reason, actor=who, now=utc_now())
+        line = proposals.decline(session, booking_id, reason=reason, actor=who, now=utc_now())
         value = {"booking": booking_id, "line": line.id, "entry": None}
     say(value, "The booking is off; the line waits again.", as_json)
 
@@ -106,7 +148,7 @@ def limit_list(as_json: bool) -> None:
 @limit_group.command("add")
 @click.argument("amount_text", metavar="AMOUNT")
 @click.option("--currency", default="USD", show_default=True)
-@click.option("--from", "valid_from", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Tomorrow or later.")
+@click.option("--from", "valid_from", type=DAY, required=True, help="Tomorrow or later.")
 @click.option("--source", required=True, help="Who decided it and why; it stays with the limit.")
 @click.option("--as", "actor", metavar="EMAIL", required=True, help="Who does this: a payout approver.")
 @json_option
@@ -149,5 +191,5 @@ def say(value: dict[str, Any], sentence: str, as_json: bool) -> None:
 
 
 commands: list[click.Command] = [
-    fee_command, send_back_command, bookings_command, confirm_booking_command, decline_booking_command, limit_group,
+    fee_command, send_back_command, sum_command, bookings_command, confirm_booking_command, decline_booking_command, limit_group,
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from flask_wtf.file import FileRequired
 
 from core.books.bank_csv import DATE_FORMATS, DECIMAL_MARKS, DELIMITERS
 from core.money import exponents
-from core.web.forms import BooleanField, FileField, Form, HiddenField, SelectField, TextField, required
+from core.web.forms import BooleanField, FileField, Form, HiddenField, SelectField, SelectMultipleField, TextField, required
 
 CURRENCIES = tuple(sorted(exponents()))
 
@@ -38,8 +38,8 @@ class ColumnsForm(Form):
     booked_on = TextField("Day of booking", [required("Name the column with the day of booking.")])
     value_on = TextField("Day of value")
     amount = TextField("Amount, with a sign")
-    credit = TextField("Or money in")
-    debit = TextField("and money out")
+    credit = TextField("Money in")
+    debit = TextField("Money out")
     currency = TextField("Currency")
     counterparty = TextField("Name of the other party")
     counterparty_account = TextField("Account of the other party")
@@ -78,6 +78,14 @@ class SendBackForm(Form):
 
     account = SelectField("Set aside on", [required("Choose where it was set aside.")], choices=[])
     note = TextField("Why it was sent back", [required("Say why it was sent back.")], id="back-note")
+
+
+class SumForm(Form):
+    """What one line is the sum of."""
+
+    chosen = SelectMultipleField("Payments and entries", choices=[])
+    are_all = BooleanField("All that are listed")
+    note = TextField("What shows that it is these", [required("Name the invoice or the batch that shows it.")], id="sum-note")
 
 
 class DeclineForm(Form):

@@ -76,7 +76,7 @@ def open_line(session: Session, line_id: UUID, *, actor: Person, now: datetime) 
         LineTaken: somebody has, or a booking waits for its second person.
     """
     line = locked(session, line_id, actor=actor, now=now)
-    if line.entry_id is not None:
+    if line.match is not None:
         raise LineTaken("This line is dealt with: somebody was faster. Its page says how.")
     waiting = queries.waiting_proposal(session, line.id)
     if waiting is not None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from core import ledger
 from core.books import sources
 from core.books.matching import Line, Movement, Suggestion, suggest
-from core.books.models import BankAccount, BankLine, BankStatement, Direction, OutsideMovement, Proposal
+from core.books.models import BankAccount, BankLine, BankLinePart, BankStatement, Direction, OutsideMovement, Proposal
 from core.books.sources import Expected
 from core.errors import NotFound
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
@@ -71,7 +71,7 @@ def waiting_proposal(session: Session, line_id: UUID) -> Proposal | None:
 def _undealt() -> ColumnElement[bool]:
     """Lines that met nothing, and for which no booking waits for its second person."""
     proposed = exists().where(Proposal.line_id == BankLine.id, Proposal.decided_at.is_(None))
-    return and_(BankLine.entry_id.is_(None), ~proposed)
+    return and_(BankLine.match.is_(None), ~proposed)
 
 
 def open_lines(session: Session) -> Sequence[BankLine]:
@@ -89,7 +89,7 @@ def count_open(session: Session) -> int:
 def open_by_statement(session: Session, ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:
     """How many lines each of these statements brought, and how many of them are open."""
     rows = session.execute(
-        select(BankLine.statement_id, func.count(), func.count().filter(BankLine.entry_id.is_(None)))
+        select(BankLine.statement_id, func.count(), func.count().filter(BankLine.match.is_(None)))
         .where(BankLine.statement_id.in_(ids))
         .group_by(BankLine.statement_id)
     )
@@ -165,7 +165,7 @@ def open_movements(
     signed = func.sum(case((TransferRow.debit_id == account.id, TransferRow.amount), else_=-TransferRow.amount))
     # A payment that a provider has told of did not leave from our bank; one between the two stays until the bank tells it too.
     met = or_(
-        exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == account.commodity),
+        met_line(EntryRow.id, account.commodity),
         and_(exists().where(OutsideMovement.entry_id == EntryRow.id), ~touches_provider(EntryRow.id)),
     )
     query = (
@@ -220,9 +220,37 @@ def lines_on(session: Session, code: str) -> Sequence[BankLine]:
     return session.scalars(select(BankLine).where(BankLine.entry_id.in_(entries)).order_by(BankLine.booked_on, BankLine.id)).all()
 
 
+def parts_of(session: Session, line: BankLine) -> Sequence[tuple[EntryRow, Money]]:
+    """The entries that a line is the sum of, and what each moves on the bank's account, in the line's direction."""
+    signed = func.sum(case((TransferRow.debit_id == Account.id, TransferRow.amount), else_=-TransferRow.amount))
+    rows = session.execute(
+        select(EntryRow, signed)
+        .join(BankLinePart, BankLinePart.entry_id == EntryRow.id)
+        .join(TransferRow, TransferRow.entry_id == EntryRow.id)
+        .join(Account, or_(Account.id == TransferRow.debit_id, Account.id == TransferRow.credit_id))
+        .where(
+            BankLinePart.line_id == line.id,
+            Account.code == line.account.ledger_code,
+            TransferRow.phase.in_([Phase.DIRECT, Phase.SETTLE]),
+        )
+        .group_by(EntryRow.id)
+        .order_by(EntryRow.at, EntryRow.id)
+    )
+    way = 1 if line.direction is Direction.IN else -1
+    return [(entry, Money(way * int(moved), line.currency)) for entry, moved in rows]
+
+
 def account_in_use(session: Session, account: BankAccount) -> bool:
     """Whether any line of it is here."""
     return bool(session.scalar(select(exists().where(BankLine.account_id == account.id))))
+
+
+def met_line(entry_id: InstrumentedAttribute[UUID], currency: InstrumentedAttribute[str] | str) -> ColumnElement[bool]:
+    """Did the entry meet a line of a bank statement in this currency, alone or as one of several?"""
+    return or_(
+        exists().where(BankLine.entry_id == entry_id, BankLine.currency == currency),
+        exists().where(BankLinePart.entry_id == entry_id, BankLinePart.currency == currency),
+    )
 
 
 def of_provider(account: type[Account]) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.books.feeds import Seen, all_claimants
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Side, Subject
-from core.books.queries import of_provider, provider_of, touches_provider
+from core.books.queries import met_line, of_provider, provider_of, touches_provider
 from core.db import new_id
 from core.ledger.models import Account, EntryRow, Phase, TransferRow
 from core.money import Money
@@ -152,7 +152,7 @@ def _explained(item: Item, known: Sequence[Explanation], current: Set[tuple[UUID
 
 
 def _lines(session: Session, until: date | None) -> Iterable[Item]:
-    query = select(BankLine).where(BankLine.entry_id.is_(None))
+    query = select(BankLine).where(BankLine.match.is_(None))
     if until is not None:
         query = query.where(BankLine.booked_on <= until)
     for line in session.scalars(query):
@@ -191,7 +191,7 @@ def _entries(session: Session, until: date | None) -> Iterable[Item]:
     moves the bank's account only may have met either: payouts that were reserved before their rail's own balance was known were
     posted against it, and those of the trial rail are.
     """
-    line_met = exists().where(BankLine.entry_id == EntryRow.id, BankLine.currency == Account.commodity)
+    line_met = met_line(EntryRow.id, Account.commodity)
     told = exists().where(OutsideMovement.entry_id == EntryRow.id)
     told_there = exists().where(OutsideMovement.entry_id == EntryRow.id, OutsideMovement.provider == provider_of(Account))
     met = case((of_provider(Account), told_there), else_=or_(line_met, and_(told, ~touches_provider(EntryRow.id))))

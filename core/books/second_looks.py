@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
-from core.books.models import AloneLimit, BankLine, Match, Proposal, StatementFormat
+from core.books.models import AloneLimit, BankLine, Deed, Match, Proposal, StatementFormat
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
 from core.identity import access
@@ -45,6 +45,29 @@ def why_two(session: Session, line: BankLine, *, actor: Person, now: datetime) -
         return None
     before = f", and {actor.name} has booked {used}" if used else ""
     return f"One person alone books at most {limit} in 30 days{before}."
+
+
+def propose(
+    session: Session,
+    line: BankLine,
+    deed: Deed,
+    *,
+    note: str,
+    why: str,
+    set_aside_on: str | None = None,
+    chosen: Sequence[str] | None = None,
+    actor: Person,
+    now: datetime,
+) -> Proposal:
+    """Keep a booking for a second person."""
+    made = Proposal(
+        id=new_id(), line=line, deed=deed, set_aside_on=set_aside_on, chosen=list(chosen) if chosen is not None else None,
+        note=note.strip(), why_two=why, proposed_by_id=actor.id, proposed_at=now,
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    audit.record(session, "bank_line.booking_proposed", line, actor=actor, at=now, reason=made.note, deed=deed.value)
+    return made
 
 
 def require_other(line: BankLine, actor: Person) -> None:

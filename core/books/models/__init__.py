@@ -1,6 +1,6 @@
 """The tables of the books."""
 
-from core.books.models.bank import BankAccount, BankLine, BankStatement, Direction, Match, StatementFormat
+from core.books.models.bank import BankAccount, BankLine, BankLinePart, BankStatement, Direction, Match, StatementFormat
 from core.books.models.reconciliation import ClosedMonth, Explanation, FeedReading, OutsideMovement, Side, Subject
 from core.books.models.second_looks import AloneLimit, Deed, Proposal
 
@@ -8,6 +8,7 @@ __all__ = [
     "AloneLimit",
     "BankAccount",
     "BankLine",
+    "BankLinePart",
     "BankStatement",
     "ClosedMonth",
     "Deed",

@@ -36,6 +36,7 @@ class Match(enum.StrEnum):
     SET_ASIDE = "set_aside"  # money in whose purpose is not settled yet; nothing of it can be granted
     FEE = "fee"  # what the bank took for itself
     SENT_BACK = "sent_back"  # money that had been set aside and left again
+    SEVERAL = "several"  # the sum of several entries, which stand in BankLinePart
 
 
 class BankAccount(Base):
@@ -104,10 +105,11 @@ class BankLine(Base):
     __table_args__ = (
         UniqueConstraint("account_id", "identity"),
         CheckConstraint("amount_minor > 0", name="amount_positive"),
-        CheckConstraint("num_nulls(entry_id, match, matched_by_id, matched_at) IN (0, 4)", name="matched"),
+        CheckConstraint("num_nulls(match, matched_by_id, matched_at) IN (0, 3)", name="matched"),
+        CheckConstraint("(entry_id IS NULL) = (match IS NULL OR match = 'several')", name="met_one"),
         # Never one line for two deeds of the ledger (it has one column for it), never one deed for two lines.
         Index("uq_bank_line_entry", "entry_id", "currency", unique=True, postgresql_where="entry_id IS NOT NULL"),
-        Index("ix_bank_line_open", "account_id", "booked_on", postgresql_where="entry_id IS NULL"),
+        Index("ix_bank_line_open", "account_id", "booked_on", postgresql_where="match IS NULL"),
         Index("ix_bank_line_statement_id", "statement_id", "position"),
     )
 
@@ -131,7 +133,7 @@ class BankLine(Base):
     text: Mapped[str]
 
     entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("ledger_entry.id"))
-    """What it met: all that this entry of the ledger moves on the bank's account is this line."""
+    """What it met: all that this entry of the ledger moves on the bank's account is this line. Several stand in `parts`."""
     match: Mapped[Match | None]
     matched_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     matched_at: Mapped[datetime | None]
@@ -140,6 +142,7 @@ class BankLine(Base):
     account: Mapped[BankAccount] = relationship()
     statement: Mapped[BankStatement] = relationship(lazy="joined")
     matched_by: Mapped[Person | None] = relationship()
+    parts: Mapped[list["BankLinePart"]] = relationship(order_by="BankLinePart.entry_id")
 
     @property
     def money(self) -> Money:
@@ -149,3 +152,17 @@ class BankLine(Base):
     def label(self) -> str:
         """How people find it again at the bank."""
         return f"{self.statement.name}, line {self.position}"[:250]
+
+
+class BankLinePart(Base):
+    """One of the entries that a line is the sum of, such as a payment in a batch, or the fee on top of it."""
+
+    __tablename__ = "bank_line_part"
+    # As a line has its own entry, an entry is a part of one line only; a trigger looks at both tables.
+    __table_args__ = (UniqueConstraint("entry_id", "currency"),)
+
+    line_id: Mapped[UUID] = mapped_column(ForeignKey("bank_line.id"), primary_key=True)
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("ledger_entry.id"), primary_key=True)
+    currency: Mapped[CurrencyCode]
+    posted: Mapped[bool]
+    """It was posted with the line, and so stays with it."""

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.books.models.bank import BankLine
@@ -37,6 +38,7 @@ class Deed(enum.StrEnum):
 
     FEE = "fee"  # the bank took it for itself
     SENT_BACK = "sent_back"  # it returned what had been set aside
+    SEVERAL = "several"  # it is the sum of several entries, and perhaps a fee
 
 
 class Proposal(Base):
@@ -47,6 +49,7 @@ class Proposal(Base):
         CheckConstraint("confirmed IS NOT TRUE OR decided_by_id <> proposed_by_id", name="two_people"),
         CheckConstraint("num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name="decided"),
         CheckConstraint("(deed = 'sent_back') = (set_aside_on IS NOT NULL)", name="from_where"),
+        CheckConstraint("(deed = 'several') = (chosen IS NOT NULL)", name="of_what"),
         CheckConstraint("length(trim(note)) > 0", name="says_something"),
         Index("uq_books_proposal_waiting", "line_id", unique=True, postgresql_where="decided_at IS NULL"),
         Index("ix_books_proposal_line_id", "line_id"),
@@ -57,6 +60,8 @@ class Proposal(Base):
     deed: Mapped[Deed]
     set_aside_on: Mapped[str | None]
     """The account it was set aside on, for what is sent back."""
+    chosen: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    """What the line is the sum of: keys of several.Candidate."""
     note: Mapped[str]
     why_two: Mapped[str]
     """Why one person was not enough, as it was told then."""

@@ -21,12 +21,19 @@ TABS = (
 )
 
 navigation.add("Books", "/books", roles=(Role.FINANCE,), order=55)
-for word, tone in {"matched": "good", "open": "warn", "confirmed": "good", "linked": "good", "set_aside": "warn"}.items():
+for word, tone in {
+    "matched": "good",
+    "open": "warn",
+    "confirmed": "good",
+    "linked": "good",
+    "set_aside": "warn",
+    "several": "good",
+}.items():
     filters.tone(word, tone)
 
 # They register themselves on the blueprint above.
-from core.books import explanations, outgoing, queries  # noqa: E402
-from core.books.views import accounts, lines, months, reconciliation, statements  # noqa: E402, F401
+from core.books import explanations, proposals, queries  # noqa: E402
+from core.books.views import accounts, lines, months, reconciliation, statements, sums  # noqa: E402, F401
 
 
 @bp.context_processor
@@ -48,7 +55,7 @@ def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
     if to_confirm:
         yield hooks.ToDo("Explanations in the books to confirm", url_for("books.list_differences"), to_confirm)
     if access.has_role(session, person, Role.FINANCE, on=today()):
-        to_confirm = outgoing.count_for(session, person)
+        to_confirm = proposals.count_for(session, person)
         if to_confirm:
             yield hooks.ToDo("Bookings of bank lines to confirm", url_for("books.index"), to_confirm)
         count = queries.count_open(session)

@@ -1,13 +1,13 @@
 """One line: what it probably is, and what can be done about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from core import audit
-from core.books import between, bookings, outgoing, queries, second_looks
+from core.books import between, bookings, meeting, outgoing, proposals, queries, second_looks, several
 from core.books.forms import (
     AssignForm,
     DeclineForm,
@@ -25,9 +25,12 @@ from core.books.views.words import explained
 from core.clock import utc_now
 from core.errors import DomainError
 from core.identity.models import Role
+from core.money import Money
 from core.web import current_person, db, flash, page, refused, requires
 from core.web.filters import money
 from core.web.forms import Form
+
+FEE_WITH_IT = "Fee, booked with it"
 
 
 @bp.get("/lines/<uuid:line_id>")
@@ -99,7 +102,7 @@ def send_back(line_id: UUID) -> ResponseReturnValue:
 @requires(Role.FINANCE)
 def confirm_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
     """As the second person."""
-    return _decide(line_id, Form(), lambda: outgoing.confirm(db(), proposal_id, actor=current_person(), now=utc_now()),
+    return _decide(line_id, Form(), lambda: proposals.confirm(db(), proposal_id, actor=current_person(), now=utc_now()),
                    "You confirmed the booking, and it is in the ledger.")  # fmt: skip
 
 
@@ -110,7 +113,7 @@ def decline_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
     form = DeclineForm()
     reason = form.reason.data or ""
     return _decide(
-        line_id, form, lambda: outgoing.decline(db(), proposal_id, reason=reason, actor=current_person(), now=utc_now()),
+        line_id, form, lambda: proposals.decline(db(), proposal_id, reason=reason, actor=current_person(), now=utc_now()),
         "The booking is off; the line waits again.",
     )  # fmt: skip
 
@@ -165,7 +168,7 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
     session = db()
     line = queries.line(session, line_id)
     waiting = queries.waiting_proposal(session, line_id)
-    is_open = line.entry_id is None and waiting is None
+    is_open = line.match is None and waiting is None
     suggestion = queries.suggestions(session).get(line_id, Suggestion.unknown()) if is_open else None
     mentioned = suggestion.expected if suggestion and suggestion.expected else None
     ours = [each for each in queries.alike(session, line) if each.source == between.NAME] if suggestion else []
@@ -177,6 +180,7 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
         ours=ours,
         why_two=_why_two(line) if is_open and line.direction is Direction.OUT else None,
         waiting=waiting,
+        parts=_parts(line, waiting),
         decline_form=form if isinstance(form, DeclineForm) else DeclineForm(formdata=None),
         me=current_person(),
         link_form=form if isinstance(form, LinkForm) else _link_form(line, fresh=True),
@@ -189,6 +193,20 @@ def _show(line_id: UUID, form: Form | None = None) -> ResponseReturnValue:
     )  # fmt: skip
 
 
+def _parts(line: BankLine, waiting: Proposal | None) -> Sequence[tuple[str, str, Money]]:
+    """What the line is, or may be, the sum of: name, address and amount of each, and what is left for a fee."""
+    if waiting is None or waiting.chosen is None:
+        return [
+            (FEE_WITH_IT if each.key == meeting.key(line) else each.memo or each.kind, f"/ledger/entries/{each.id}", moved)
+            for each, moved in queries.parts_of(db(), line)
+        ]
+    known = [each for each in several.candidates(db(), line) if each.key in waiting.chosen]
+    rows = [(each.who, each.path, each.money) for each in known]
+    left = sum((each.money for each in known), Money(0, line.currency)) - line.money
+    fee = -left if line.direction is Direction.OUT else left
+    return [*rows, (FEE_WITH_IT, "", fee)] if fee.amount_minor > 0 and len(known) == len(waiting.chosen) else rows
+
+
 def _why_two(line: BankLine) -> str | None:
     return second_looks.why_two(db(), line, actor=current_person(), now=utc_now())
 
@@ -196,7 +214,7 @@ def _why_two(line: BankLine) -> str | None:
 def _link_form(line: BankLine, *, fresh: bool = False) -> LinkForm:
     form = LinkForm(formdata=None) if fresh else LinkForm()
     alike = []
-    if line.entry_id is None:
+    if line.match is None:
         alike = queries.open_movements(db(), line.account.ledger_code, only=line.money, direction=line.direction)
     form.entry.choices = [(str(each.entry_id), f"{each.on:%-d %b %Y}, {each.who}") for each in alike]
     return form
@@ -205,7 +223,7 @@ def _link_form(line: BankLine, *, fresh: bool = False) -> LinkForm:
 def _send_back_form(line: BankLine, *, fresh: bool = False) -> SendBackForm:
     form = SendBackForm(formdata=None) if fresh else SendBackForm()
     enough = []
-    if line.entry_id is None and line.direction is Direction.OUT:
+    if line.match is None and line.direction is Direction.OUT:
         enough = [each for each in queries.set_aside(db(), line.currency) if each.money >= line.money]
     form.account.choices = [(each.code, f"{each.code.rpartition(':')[2]}, {money(each.money)}") for each in enough]
     return form

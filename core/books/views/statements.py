@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from core import files
-from core.books import outgoing, queries, statements
+from core.books import proposals, queries, statements
 from core.books.forms import ImportForm
 from core.books.matching import Suggestion
 from core.books.models import BankStatement
@@ -102,7 +102,7 @@ def _index(form: ImportForm) -> ResponseReturnValue:
         form=form,
         lines=[(line, explained(suggestions.get(line.id, Suggestion.unknown()), line, current_person())) for line in lines],
         count_open=queries.count_open(session),
-        waiting=outgoing.waiting(session),
+        waiting=proposals.waiting(session),
         me=current_person(),
         set_aside=queries.set_aside(session),
         shown=shown,

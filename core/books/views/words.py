@@ -57,10 +57,11 @@ def _advice(suggestion: Suggestion, line: BankLine, *, mine: bool) -> str:
             return f"{suggestion.movement.who}, {money}. Link the two; nothing is posted again."
         case Kind.SEVERAL:
             named = ", ".join(f"{other.reference} ({other.money})" for other in suggestion.others)
-            return f"It names {named}. Set it aside, then assign it to each."
+            return f"It names {named}. If it is their sum, choose them; else set it aside, then assign it to each."
         case Kind.UNKNOWN if line.direction is Direction.OUT:
             return (
-                "Nothing of this amount is expected. If the bank took it as a fee, book it as one; else find out who ordered it."
+                "Nothing of this amount is expected. If it pays several at once, choose them; if the bank took it as a fee, "
+                "book it as one; else find out who ordered it."
             )
         case Kind.UNKNOWN:
             return "Nothing of this amount or with this text is expected. Set it aside and ask the sender, or link it."

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import audit, files, ledger
-from core.books import bookings, outgoing, queries
+from core.books import bookings, outgoing, proposals, queries
 from core.books.bookings import NotSaidYet
 from core.books.matching import Kind
 from core.books.meeting import DoesNotMeet, LineTaken, NotSetAside
@@ -127,7 +127,7 @@ def test_too_much_is_assigned_in_part_and_the_rest_sent_back(
     assert [each.money.amount_minor for each in queries.set_aside(session)] == [500_00]
     proposal = outgoing.send_back(session, back.id, aside.code, note="The company asked for it.", actor=finance, now=now)
     assert proposal is not None
-    outgoing.confirm(session, proposal.id, actor=second, now=now)
+    proposals.confirm(session, proposal.id, actor=second, now=now)
     assert queries.set_aside(session) == []
     assert posted(session, BANK) == 5_000_00
 

@@ -113,6 +113,31 @@ def test_a_fee_is_proposed_and_confirmed_by_two(pledgeworks: Command, tmp_path: 
     assert pledgeworks("send-back", larger, "--from", "liabilities:unassigned:usd:x", "--note", "n", *me).exit_code == 1
 
 
+def test_one_line_is_the_sum_of_several(pledgeworks: Command, tmp_path: Path) -> None:
+    file = tmp_path / "11.xml"
+    file.write_bytes(camt([Ntry("309.00", "GITHUB 4711", sign="DBIT", day="2026-11-03")], opening=None))
+    me, other = ("--as", "fatima@example.org"), ("--as", "farid@example.org")
+    assert pledgeworks("import", str(file), *me).exit_code == 0
+    with session_scope() as session:
+        ledger.ensure_account(session, "assets:bank:usd", "USD", normal=ledger.Side.DEBIT, guard=ledger.Guard.DEBIT)
+        ledger.ensure_account(session, "equity:test", "USD", normal=ledger.Side.DEBIT)
+        cash, bank, now = "equity:test", "assets:bank:usd", utc_now()
+        ledger.post(session, key="cash", kind="t", legs=[ledger.Leg(debit=bank, credit=cash, amount=900_00)], at=now)
+        for cents, name in ((100_00, "ada"), (200_00, "grace")):
+            leg = ledger.Leg(debit=cash, credit=bank, amount=cents)
+            ledger.post(session, key=name, kind="t", legs=[leg], at=now, memo=f"GitHub {name}")
+    (line,) = (each["line"] for each in json.loads(pledgeworks("lines", "--json").stdout))
+    listed = json.loads(pledgeworks("sum", line, "--containing", "github", "--json").stdout)
+    assert [each["amount"] for each in listed] == ["100.00 USD", "200.00 USD"]
+    assert pledgeworks("sum", line, "--until", "2026-01-01").stdout.startswith("No payment")
+    assert pledgeworks("sum", line, "--all", "--note", "n").exit_code == 2
+    assert pledgeworks("sum", line, "--all", *me).exit_code == 2
+    assert "Proposed" in pledgeworks("sum", line, "--all", "--note", "Invoice 4711", *me).stdout
+    (waits,) = json.loads(pledgeworks("bookings", "--json").stdout)
+    assert (waits["deed"], waits["amount"]) == ("several", "-309.00 USD")
+    assert pledgeworks("confirm-booking", waits["booking"], *other).exit_code == 0
+
+
 def test_the_limit_is_a_dated_table(pledgeworks: Command) -> None:
     rows = json.loads(pledgeworks("limit", "list", "--json").stdout)
     assert [(row["currency"], row["amount"]) for row in rows] == [("EUR", "100.00 EUR"), ("USD", "100.00 USD")]

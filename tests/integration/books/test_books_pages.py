@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, outgoing, queries, statements
+from core.books import bookings, proposals, queries, statements
 from core.books.bank_csv import Columns
 from core.books.models import BankAccount, BankLine
 from core.clock import utc_now
@@ -151,7 +151,7 @@ def test_a_large_fee_waits_for_a_second_person_and_says_for_whom(
     assert "One person alone books at most 100.00 USD in 30 days." in page.words
     assert "Take the booking back" in page.words
     assert "Confirm booking" not in page.words
-    assert client.post(f"/books/lines/{fee.id}/bookings/{outgoing.waiting(session)[0].id}/confirmation").status == 409
+    assert client.post(f"/books/lines/{fee.id}/bookings/{proposals.waiting(session)[0].id}/confirmation").status == 409
     assert "another person of finance" in client.get("/books").words
     client.sign_in(second)
     assert "Bookings of bank lines to confirm" in client.get("/work").words

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import bookings, meeting, outgoing, queries, statements
+from core.books import bookings, meeting, outgoing, proposals, queries, reconciliation, several, statements
 from core.books.matching import Kind
 from core.books.models import BankAccount, BankLine, Direction
 from core.identity.models import Membership, Person, Role
@@ -111,3 +111,23 @@ def test_a_payment_the_bank_answered_before_is_linked_to_its_line(
     with pytest.raises(NotWaiting):
         BankPayments().found(session, ada.attempts[0].id, meeting.finding(line), actor=cast.finance, now=now)
     assert outgoing.book_fee(session, line.id, note="The bank paid twice; claim is open.", actor=cast.finance, now=now)
+
+
+def test_a_batch_that_the_bank_books_in_one_sum_pays_each_of_its_payments(
+    session: Session, in_a_file: tuple[world.Cast, Sequence[Payout]], now: datetime
+) -> None:
+    """Banks that book the file in one sum name none of its payments; a person says which it holds, and another confirms."""
+    cast, (ada, bo) = in_a_file
+    session.add(Membership(person_id=cast.approver.id, role=Role.FINANCE, from_on=now.date()))
+    session.flush()
+    (line,) = lines(session, cast.finance, now, Ntry("25405.00", "SEPA BATCH 1", sign="DBIT", reference="FILE-1"))
+    known = several.candidates(session, line)
+    assert [each.who for each in known] == ["Ada", "Bo"]
+    chosen = [each.key for each in known]
+    proposal = several.propose(session, line.id, chosen, note="Bank file 1", actor=cast.finance, now=now)
+    assert {payout.status for payout in (ada, bo)} == {PayoutStatus.RESERVED}
+    proposals.confirm(session, proposal.id, actor=cast.approver, now=now)
+    assert {payout.status for payout in (ada, bo)} == {PayoutStatus.PAID}
+    assert len({payout.attempts[0].remote_id for payout in (ada, bo)}) == 2
+    assert ledger.balance(session, world.BANK).posted == 10_000_000 - 2_540_500
+    assert [each for each in reconciliation.differences(session) if each.money.amount_minor < 0] == []

@@ -10,11 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
-from core.books import bookings, outgoing, queries, second_looks, statements
+from core.books import bookings, outgoing, proposals, queries, second_looks, statements
 from core.books.bank_csv import Columns
 from core.books.meeting import LineTaken, NotSetAside
 from core.books.models import BankAccount, BankLine, Match, Proposal
-from core.books.outgoing import OwnProposal
+from core.books.proposals import OwnProposal
 from core.books.second_looks import LimitExists, SecondPersonNeeded
 from core.db import new_id
 from core.errors import InvalidInput, NotAllowed, NotFound
@@ -63,16 +63,16 @@ def test_a_fee_above_the_limit_is_posted_when_another_person_confirms(
     (line,) = read(Ntry("100.01", "charges", sign="DBIT"))
     proposal = outgoing.book_fee(session, line.id, note="Charges", actor=finance, now=now)
     assert proposal is not None
-    assert (line.entry_id, fees(session), outgoing.waiting(session)) == (None, 0, [proposal])
+    assert (line.entry_id, fees(session), proposals.waiting(session)) == (None, 0, [proposal])
     assert "at most 100.00 USD in 30 days" in proposal.why_two
-    assert (outgoing.count_for(session, finance), outgoing.count_for(session, second)) == (0, 1)
+    assert (proposals.count_for(session, finance), proposals.count_for(session, second)) == (0, 1)
     with pytest.raises(OwnProposal):
-        outgoing.confirm(session, proposal.id, actor=finance, now=now)
-    outgoing.confirm(session, proposal.id, actor=second, now=now)
+        proposals.confirm(session, proposal.id, actor=finance, now=now)
+    proposals.confirm(session, proposal.id, actor=second, now=now)
     assert (line.match, line.matched_by_id, fees(session)) == (Match.FEE, second.id, 100_01)
     assert [event.actor_name for event in audit.history(session, line) if event.verb.endswith("proposed")] == ["Fatima"]
     with pytest.raises(LineTaken):
-        outgoing.confirm(session, proposal.id, actor=second, now=now)
+        proposals.confirm(session, proposal.id, actor=second, now=now)
 
 
 @pytest.mark.usefixtures("cash")
@@ -87,16 +87,16 @@ def test_what_waits_keeps_its_line_and_a_decline_frees_it(
     with pytest.raises(LineTaken, match="Fatima proposed"):
         bookings.link(session, line.id, new_id(), actor=second, now=now)
     with pytest.raises(InvalidInput, match="Fatima"):
-        outgoing.decline(session, proposal.id, reason=" ", actor=second, now=now)
-    outgoing.decline(session, proposal.id, reason="That was a payment.", actor=second, now=now)
+        proposals.decline(session, proposal.id, reason=" ", actor=second, now=now)
+    proposals.decline(session, proposal.id, reason="That was a payment.", actor=second, now=now)
     again = outgoing.book_fee(session, line.id, note="Charges", actor=second, now=now)
     mine = outgoing.book_fee(session, other.id, note="Charges", actor=second, now=now)
     assert again is not None
     assert mine is not None
-    outgoing.decline(session, mine.id, reason="", actor=second, now=now)
-    assert (outgoing.waiting(session), line.entry_id, fees(session)) == ([again], None, 0)
+    proposals.decline(session, mine.id, reason="", actor=second, now=now)
+    assert (proposals.waiting(session), line.entry_id, fees(session)) == ([again], None, 0)
     with pytest.raises(NotFound):
-        outgoing.confirm(session, new_id(), actor=finance, now=now)
+        proposals.confirm(session, new_id(), actor=finance, now=now)
 
 
 @pytest.mark.usefixtures("cash")
@@ -107,7 +107,7 @@ def test_many_small_fees_are_a_large_one(session: Session, read: Read, finance: 
     third = outgoing.book_fee(session, lines[2].id, note="Fee", actor=finance, now=now)
     assert third is not None
     assert "Fatima has booked 80.00 USD" in third.why_two
-    outgoing.confirm(session, third.id, actor=second, now=now)
+    proposals.confirm(session, third.id, actor=second, now=now)
     assert outgoing.book_fee(session, lines[3].id, note="Fee", actor=second, now=now) is None, "confirming uses up nothing"
     (later,) = read(Ntry("40.00", "fee", sign="DBIT"), name="45")
     assert outgoing.book_fee(session, later.id, note="Fee", actor=finance, now=now + timedelta(days=31)) is None
@@ -134,7 +134,7 @@ def test_whoever_read_a_csv_file_books_and_confirms_nothing_of_it_alone(
     assert (row.status, fees(session)) == (InstalmentStatus.PROCESSING, 0)
     bookings.assign(session, aside.code, f"pledge:{row.id}", actor=second, now=now)
     bookings.link(session, linked.id, cash.entry_id, actor=second, now=now)
-    outgoing.confirm(session, proposal.id, actor=second, now=now)
+    proposals.confirm(session, proposal.id, actor=second, now=now)
     assert (row.status, fees(session)) == (InstalmentStatus.SETTLED, 5_00)
 
 
@@ -152,7 +152,7 @@ def test_set_aside_and_sent_back_takes_two(
     assert proposal is not None
     bookings.assign(session, aside.code, f"pledge:{row.id}", actor=second, now=now)
     with pytest.raises(NotSetAside):
-        outgoing.confirm(session, proposal.id, actor=second, now=now)
+        proposals.confirm(session, proposal.id, actor=second, now=now)
 
 
 def test_little_is_assigned_by_whoever_set_it_aside(
@@ -221,9 +221,9 @@ def test_a_booking_that_has_become_impossible_is_refused_and_stays(
     proposal = outgoing.book_fee(session, line.id, note="Charges", actor=finance, now=now)
     assert proposal is not None
     with pytest.raises(InsufficientFunds), session.begin_nested():
-        outgoing.confirm(session, proposal.id, actor=second, now=now)
+        proposals.confirm(session, proposal.id, actor=second, now=now)
     session.refresh(proposal)
-    assert outgoing.waiting(session) == [proposal]
+    assert proposals.waiting(session) == [proposal]
 
 
 def test_two_who_confirm_at_once_post_once(fresh_database: str, now: datetime) -> None:
@@ -248,7 +248,7 @@ def test_two_who_confirm_at_once_post_once(fresh_database: str, now: datetime) -
     def confirm(person: Person) -> None:
         with Session(engine) as own, own.begin():
             try:
-                outgoing.confirm(own, proposal.id, actor=person, now=now)
+                proposals.confirm(own, proposal.id, actor=person, now=now)
                 said.append("booked")
             except LineTaken:
                 said.append("too late")
