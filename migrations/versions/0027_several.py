@@ -1,15 +1,15 @@
 """one line of a bank statement that is the sum of several entries
 
-Revision: 0026_several
-Follows: 0025_preferred_by
+Revision: 0027_several
+Follows: 0026_invoices
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0026_several"
-down_revision = "0025_preferred_by"
+revision = "0027_several"
+down_revision = "0026_invoices"
 branch_labels = None
 depends_on = None
 
