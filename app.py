@@ -43,6 +43,7 @@ from payouts.rails import movements
 from payouts.services.bank_lines import BankPayments
 from payouts.services.movements import PayoutMovements
 from pledge.services.bank_lines import PayIns
+from pledge.services.host_orders import HostMovements
 
 DOMAINS = (pledge, grants, payouts, compute)
 
@@ -51,6 +52,7 @@ for source in (PayIns(), BankPayments(), BetweenOurs()):
     sources.register(source)
 feeds.register_feeds(movements.feeds)
 feeds.register_claimant(PayoutMovements())
+feeds.register_claimant(HostMovements())
 before_stop.append(compute.runtime.evict_local_jobs)
 
 

@@ -43,11 +43,21 @@ def live(session: Session, instalment_id: UUID) -> HostOrder | None:
     ).one_or_none()
 
 
+def at_hosts(session: Session) -> set[UUID]:
+    """The instalments that a host receives, or may."""
+    return set(session.scalars(select(HostOrder.instalment_id).where(HostOrder.status.in_(LIVE_HOST_ORDERS))))
+
+
 def of_instalments(session: Session, instalment_ids: Collection[UUID]) -> Sequence[HostOrder]:
     """Every order of these instalments, the newest first."""
     return session.scalars(
         select(HostOrder).where(HostOrder.instalment_id.in_(instalment_ids)).order_by(HostOrder.asked_at.desc())
     ).all()
+
+
+def by_remote_id(session: Session, remote_ids: Collection[str]) -> dict[str | None, HostOrder]:
+    """The orders of these names at the host, by name."""
+    return {each.remote_id: each for each in session.scalars(select(HostOrder).where(HostOrder.remote_id.in_(remote_ids)))}
 
 
 def unsettled(session: Session) -> Sequence[UUID]:

@@ -54,7 +54,7 @@ class BetweenOurs:
             select(OutsideMovement)
             .where(OutsideMovement.entry_id.is_(None), _is_between(OutsideMovement), ~_has_twin(), ~explained)
             .order_by(OutsideMovement.occurred_at, OutsideMovement.id)
-        )
+        ).all()
         return [
             Expected(
                 source=NAME,
@@ -65,7 +65,7 @@ class BetweenOurs:
                 who=_who(row),
                 path="/books/reconciliation",
             )
-            for row in rows
+            for row in feeds.unclaimed(session, rows)
         ]
 
     def posted(self, session: Session, keys: Collection[str]) -> Mapping[str, Posted]:

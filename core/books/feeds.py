@@ -77,6 +77,14 @@ def title_of(provider: str) -> str:
     return next((feed.title for feed in all_feeds() if feed.name == provider), provider.replace("_", " ").title())
 
 
-def all_claimants() -> Sequence[Claimant]:
-    """Every domain that knows movements."""
-    return tuple(_claimants)
+def claimed(session: Session, provider: str, rows: Sequence[OutsideMovement]) -> dict[UUID, str]:
+    """Which of a provider's movements a domain knows, with the keys of the entries that they are or will be."""
+    return {movement_id: key for claimant in _claimants for movement_id, key in claimant.claims(session, provider, rows).items()}
+
+
+def unclaimed(session: Session, rows: Sequence[OutsideMovement]) -> list[OutsideMovement]:
+    """Movements that no domain knows: what they are is for finance to say."""
+    taken: set[UUID] = set()
+    for provider in {row.provider for row in rows}:
+        taken |= claimed(session, provider, [row for row in rows if row.provider == provider]).keys()
+    return [row for row in rows if row.id not in taken]

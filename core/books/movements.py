@@ -52,11 +52,13 @@ def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -
     Raises:
         NotAllowed: the actor is not in finance.
         NotFound: there is none, or it met an entry meanwhile.
-        NotBookable: its kind is neither money between places of ours nor a fee.
+        NotBookable: its kind is neither money between places of ours nor a fee, or a domain books it itself.
         InsufficientFunds: the ledger knows less money where it left.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     row = between.locked(session, movement_id)
+    if not feeds.unclaimed(session, [row]):
+        raise NotBookable("This belongs to a payment that is known here, and is booked with it; look at that one.")
     match booking_of(row):
         case Booking.BANK:
             entry = between.post(session, [row], between.account_of(session, row.currency), now=now)

@@ -13,7 +13,8 @@ from sqlalchemy import and_, case, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from core.books.feeds import Seen, all_claimants
+from core.books import feeds
+from core.books.feeds import Seen
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Side, Subject
 from core.books.queries import met_line, of_provider, provider_of, touches_provider
 from core.db import new_id
@@ -83,11 +84,7 @@ def meet(session: Session, provider: str) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     named = _named(session, provider, [each.remote_id for each in waiting])
-    claimed = {
-        movement_id: key
-        for claimant in all_claimants()
-        for movement_id, key in claimant.claims(session, provider, waiting).items()
-    }
+    claimed = feeds.claimed(session, provider, waiting)
     by_key = _by_key(session, claimed.values())
     candidates: dict[UUID, UUID] = {}
     given: set[UUID] = set()

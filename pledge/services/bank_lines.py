@@ -11,11 +11,10 @@ from core.books.models import Direction
 from core.books.sources import Expected, Finding, Posted
 from core.files import StoredFile
 from core.identity.models import Person
-from pledge import queries
+from pledge import host_queries, queries
 from pledge.models import InstalmentStatus, PledgeInstalment
 from pledge.services import instalments
 
-PREFIX = "pledge-instalment:"
 PATH = "/finance/pay-ins"
 WAITING = (InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING)
 
@@ -27,6 +26,7 @@ class PayIns:
 
     def expected(self, session: Session) -> Sequence[Expected]:
         rows = queries.pay_ins(session, *WAITING, limit=None)
+        at_hosts = host_queries.at_hosts(session)  # their money comes on the host's account
         return [
             Expected(
                 source=self.name,
@@ -40,10 +40,11 @@ class PayIns:
                 is_said=row.status is InstalmentStatus.PROCESSING,
             )
             for row in rows
+            if row.id not in at_hosts
         ]
 
     def posted(self, session: Session, keys: Collection[str]) -> Mapping[str, Posted]:
-        ids = {UUID(key.removeprefix(PREFIX)): key for key in keys if key.startswith(PREFIX)}
+        ids = {UUID(key.removeprefix(instalments.ENTRY_PREFIX)): key for key in keys if key.startswith(instalments.ENTRY_PREFIX)}
         rows = session.scalars(select(PledgeInstalment).where(PledgeInstalment.id.in_(ids)))
         return {ids[row.id]: Posted((row.reference,), row.member.name, PATH) for row in rows}
 
@@ -62,4 +63,4 @@ class PayIns:
             actor=actor,
             now=now,
         )
-        return f"{PREFIX}{row.id}"
+        return instalments.entry_key(row.id)

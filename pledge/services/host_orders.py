@@ -5,7 +5,7 @@ up. An order that shows nowhere a quarter of an hour later was not recorded; not
 be repeated, because the host refuses it the second time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
+from core.books.models import OutsideMovement
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
 from core.identity import access
@@ -28,6 +29,8 @@ SHOWS_WITHIN = timedelta(minutes=15)
 """A call ends within a minute, and what it made shows within another; the rest is for clocks and restarts."""
 RAIL = "open_collective"
 """What the books call the list of movements that shows it."""
+FEES = frozenset({"host_fee", "payment_processor_fee"})
+"""What that list calls what the host and its provider keep."""
 FRESH = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING})
 
 Sessions = Callable[[], AbstractContextManager[Session]]
@@ -231,12 +234,36 @@ def settle(session: Session, order_id: UUID, *, received_on: date, title: str, a
         order.instalment_id,
         received_on=received_on,
         bank_reference=f"{title}, order {order.remote_id}",
+        cash=_fund_there(session, order, title=title),
+        by_host=True,
         refs={"rail": RAIL, "balance_transaction": order.movement_id or ""},
         actor=actor,
         now=now,
     )
     _book_fee(session, order, instalment, title=title, now=now)
     return instalment
+
+
+class HostMovements:
+    """Implements core.books.feeds.Claimant: what the host booked of an order is not ours to book another time."""
+
+    def claims(self, session: Session, provider: str, movements: Sequence[OutsideMovement]) -> Mapping[UUID, str]:
+        if provider != RAIL:
+            return {}
+        orders = host_queries.by_remote_id(session, {each.about for each in movements if each.about})
+        found = {}
+        for each in movements:
+            if (order := orders.get(each.about)) is not None:
+                if each.kind in FEES:
+                    found[each.id] = fee_key(order.id)
+                elif each.kind == "contribution" and each.amount_minor > 0:
+                    found[each.id] = instalments.entry_key(order.instalment_id)
+        return found
+
+
+def fee_key(order_id: UUID) -> str:
+    """The ledger's key of the host's fee for an order."""
+    return f"host-fee:{order_id}"
 
 
 def awaited(order: HostOrder) -> Awaited:
@@ -293,11 +320,19 @@ def _move(session: Session, order: HostOrder, to: HostOrderStatus, *, now: datet
     audit.record(session, f"host_order.{to}", order.instalment, actor=None, at=now, order=order.remote_id or "")
 
 
+def _fund_there(session: Session, order: HostOrder, *, title: str) -> str:
+    """Our fund at the host: payouts of that service leave from there."""
+    code = f"assets:rail:{RAIL}:{order.currency.lower()}"
+    name = f"Balance at {title}, {order.currency}"
+    return ledger.ensure_account(session, code, order.currency, normal=Side.DEBIT, guard=Guard.DEBIT, name=name).code
+
+
 def _book_fee(session: Session, order: HostOrder, instalment: PledgeInstalment, *, title: str, now: datetime) -> None:
     """The fund bears what the host kept; the company paid the whole."""
     if not order.fee_minor:
         return
     codes, currency = instalments.accounts(instalment), order.currency
+    fund_there = _fund_there(session, order, title=title)
     fees, borne = f"expenses:fees:{RAIL}:{currency.lower()}", f"income:fees-borne:{instalment.fund}:{currency.lower()}"
     ledger.ensure_account(session, fees, currency, normal=Side.DEBIT, guard=Guard.NONE, name=f"Fees of {title}, {currency}")
     ledger.ensure_account(
@@ -305,10 +340,10 @@ def _book_fee(session: Session, order: HostOrder, instalment: PledgeInstalment, 
     )
     ledger.post(
         session,
-        key=f"host-fee:{order.id}",
+        key=fee_key(order.id),
         kind="pledge.host_fee",
         legs=[
-            Leg(debit=fees, credit=codes.bank, amount=order.fee_minor),
+            Leg(debit=fees, credit=fund_there, amount=order.fee_minor),
             Leg(debit=codes.fund, credit=borne, amount=order.fee_minor),
         ],
         at=now,

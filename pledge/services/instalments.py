@@ -19,7 +19,7 @@ from core.identity import access
 from core.identity.models import Person, Role
 from core.ledger import Guard, Leg, Side
 from core.money import Money
-from pledge import queries
+from pledge import host_queries, queries
 from pledge.models import (
     InstalmentStatus,
     InstalmentWay,
@@ -34,6 +34,13 @@ from pledge.services import invoices
 from pledge.services.payments import EvidenceNeeded, PaymentInput, make
 
 OPEN_PLEDGE_FUND = "open-pledge"
+ENTRY_PREFIX = "pledge-instalment:"
+
+
+class AtHost(DomainError):
+    """The host's books say what came; a line of a bank statement would count the same money again."""
+
+    code = "at_host"
 
 
 class SelfConfirmation(DomainError):
@@ -156,22 +163,29 @@ def confirm(
     bank_reference: str,
     cash: str | None = None,
     refs: Mapping[str, str] | None = None,
+    by_host: bool = False,
     actor: Person,
     now: datetime,
 ) -> PledgeInstalment:
     """Confirm that the money is on our account: post it, settle it, and count it as a payment of the pledge.
 
     `cash` is the ledger's account that holds it, where it was set aside before; else it is the bank's. `refs` name the movement
-    that a provider's own list has of it.
+    that a provider's own list has of it. `by_host`: its books show it, and it is confirmed with them.
 
     Raises:
         NotAllowed: the actor is not in finance.
+        AtHost: a fiscal host receives it.
         SelfConfirmation: the actor is who said that it was sent.
         InvalidInput: no line of the bank statement is named, or a day in the future.
         PaidOnline: the provider says what came.
         IllegalTransition: it is not being processed (confirmed already, say).
     """
     instalment = require_confirmable(session, instalment_id, actor=actor, now=now)
+    if not by_host and host_queries.live(session, instalment.id) is not None:
+        raise AtHost(
+            "A fiscal host receives this instalment. Confirm it on the page “At the host”, by what its books show, or have the "
+            "host expect it no longer."
+        )
     if not bank_reference.strip():
         raise InvalidInput("Name the line of the bank statement you found it on.", field="bank_reference")
     require_paid(received_on, on=now.date())
@@ -261,6 +275,11 @@ def accounts(instalment: PledgeInstalment) -> FundAccounts:
     return FundAccounts(bank=f"assets:bank:{currency}", fund=f"liabilities:fund:{instalment.fund}:{currency}")
 
 
+def entry_key(instalment_id: UUID) -> str:
+    """The ledger's key of the money that came for an instalment by transfer."""
+    return f"{ENTRY_PREFIX}{instalment_id}"
+
+
 def _require_transfer(instalment: PledgeInstalment) -> None:
     if instalment.way is not InstalmentWay.TRANSFER:
         raise PaidOnline("This instalment is paid online: the payment provider says what came, and nobody confirms it by hand.")
@@ -276,7 +295,7 @@ def _settle(session: Session, instalment: PledgeInstalment, *, cash: str | None,
     )
     ledger.post(
         session,
-        key=f"pledge-instalment:{instalment.id}",
+        key=entry_key(instalment.id),
         kind="pledge.pay_in",
         legs=[Leg(debit=cash or codes.bank, credit=codes.fund, amount=instalment.amount_minor)],
         at=now,

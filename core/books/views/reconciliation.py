@@ -124,7 +124,7 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
 def _bookings(items: Sequence[Item]) -> Mapping[UUID, str]:
     """What the button says at each movement that can be booked as what its provider calls it."""
     wanted = [each.subject_id for each in items if each.side is Side.MISSING_HERE and each.subject is Subject.OUTSIDE_MOVEMENT]
-    rows = db().scalars(select(OutsideMovement).where(OutsideMovement.id.in_(wanted)))
+    rows = feeds.unclaimed(db(), db().scalars(select(OutsideMovement).where(OutsideMovement.id.in_(wanted))).all())
     words = {
         (Booking.BANK, True): "It came from our bank",
         (Booking.BANK, False): "It went to our bank",

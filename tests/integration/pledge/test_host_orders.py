@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import reconciliation
+from core.books import movements, reconciliation
+from core.books.between import BetweenOurs
+from core.books.models import OutsideMovement
+from core.books.movements import NotBookable
 from core.clock import utc_now
 from core.config import settings
+from core.db import new_id
 from core.errors import IllegalTransition, NotAllowed
 from core.files import StoredFile
 from core.files import store as keep
@@ -28,8 +32,9 @@ from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, Pledge, 
 from pledge.providers.hosts import HostRefused, HostSilent
 from pledge.providers.opencollective_host import OpenCollectiveHost
 from pledge.services import host_orders, instalments, periods
+from pledge.services.bank_lines import PayIns
 from pledge.services.host_orders import AlreadyExpected, NotThere
-from pledge.services.instalments import SelfConfirmation
+from pledge.services.instalments import AtHost, SelfConfirmation
 from tests.fakes.graphql_server import GraphqlFault, serving
 from tests.fakes.opencollective import FUND, TOKEN
 from tests.fakes.opencollective_host import HOST_TOKEN, OpenCollectiveWithHost
@@ -37,7 +42,7 @@ from tests.fakes.pay_ins import Clock
 from tests.fakes.payouts_world import Sessions
 from tests.integration.pledge.conftest import give, person
 
-BANK, LATE = "assets:bank:usd", timedelta(minutes=16)
+THERE, LATE = "assets:rail:open_collective:usd", timedelta(minutes=16)
 
 
 @pytest.fixture
@@ -124,7 +129,7 @@ def test_it_is_recorded_once_and_settles_less_the_hosts_fee(
         host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
     session.expire_all()
     assert noted.instalment.status is InstalmentStatus.SETTLED
-    assert (ledger.balance(session, BANK).posted, ledger.balance(session, "liabilities:fund:open-pledge:usd").posted) == (
+    assert (ledger.balance(session, THERE).posted, ledger.balance(session, "liabilities:fund:open-pledge:usd").posted) == (
         475_000, 475_000,
     )  # fmt: skip
     assert service.balance(FUND) == 475_000
@@ -170,6 +175,37 @@ def test_what_shows_late_is_not_missing_before(
             session, asked.instalment_id, host=host, payer="acme-inc", expected_on=None, fee_percent=None,
             actor=session.get_one(Person, asked.recorded_by_id), now=clock(),
         )  # fmt: skip
+
+
+@pytest.mark.usefixtures("app")  # it tells the books who knows which movements
+def test_nobody_says_that_the_hosts_money_came_from_our_bank(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    finance: Person, second: Person, clock: Clock,
+) -> None:  # fmt: skip
+    assert PayIns().expected(session) == [], "no line of our bank is it"
+    service.receive(service.pending()[0])
+    feed = OpenCollectiveMovements(service.url, TOKEN, fund=FUND)
+    reconciliation.take(session, feed.name, feed.read(None), now=clock())
+    rows = session.scalars(select(OutsideMovement)).all()
+    assert {row.kind for row in rows} == {"contribution", "host_fee"}
+    assert BetweenOurs().expected(session) == []
+    for row in rows:
+        with pytest.raises(NotBookable, match="known here"):
+            movements.book(session, row.id, actor=finance, now=clock())
+    with pytest.raises(AtHost):
+        instalments.confirm(
+            session, noted.instalment_id, received_on=clock().date(), bank_reference="line 4", actor=second, now=clock()
+        )
+    session.commit()
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    assert reconciliation.meet(session, feed.name) == 2
+    given = OutsideMovement(
+        id=new_id(), provider=feed.name, remote_id="row-x", kind="contribution", about="order-of-somebody", occurred_at=clock(),
+        amount_minor=700, currency="USD", description="", first_seen_at=clock(),
+    )  # fmt: skip
+    session.add(given)
+    session.flush()
+    assert [each.id for each in BetweenOurs().expected(session)] == [given.id], "the control: what no order is of may be ours"
 
 
 def test_a_look_up_as_for_other_orders_would_not_find_it(expected: HostOrder, service: OpenCollectiveWithHost) -> None:
