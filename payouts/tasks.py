@@ -9,7 +9,7 @@ from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
 from payouts.rails.base import OnboardingRail, RailError, UnreferencedRail
-from payouts.services import notices, onboarding, records, sending, sponsor_files
+from payouts.services import notices, onboarding, records, returns, sending, sponsor_files
 from payouts.services.engine import Engine
 from payouts.services.notices import MailNotice
 from payouts.services.sending import SendPayout
@@ -66,6 +66,15 @@ def ask_about_accounts(now: datetime) -> None:
             continue
         with session_scope() as session:
             onboarding.remember(session, place, standing, now=utc_now())
+
+
+@tasks.every(seconds=600)
+def find_returns(now: datetime) -> None:
+    """Propose what the providers' lists, read every hour, show to have come back after it was paid."""
+    with session_scope() as session:
+        found = returns.find(session, now=now)
+    if found:
+        log.info("payouts.came_back", found=found)
 
 
 @tasks.every(seconds=3600)

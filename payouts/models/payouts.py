@@ -322,6 +322,7 @@ class Resolution(Base):
     __table_args__ = (
         CheckConstraint("confirmed IS NOT TRUE OR decided_by_id <> proposed_by_id", name="two_people"),
         CheckConstraint("num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name="decided"),
+        CheckConstraint("proposed_by_id IS NOT NULL OR outcome IN ('returned', 'reversed')", name="proposed_by"),
         CheckConstraint("(outcome = 'accepted') = (remote_id IS NOT NULL)", name="accepted_has_remote_id"),
         Index("uq_payout_resolution_open", "attempt_id", unique=True, postgresql_where="decided_at IS NULL"),
     )
@@ -333,7 +334,8 @@ class Resolution(Base):
     """The bank's or rail's own reference of the payment."""
     evidence_id: Mapped[UUID] = mapped_column(ForeignKey("stored_file.id"))
     note: Mapped[str]
-    proposed_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    proposed_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    """None: the provider's own list of movements says that the money came back."""
     proposed_at: Mapped[Utc]
     decided_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     decided_at: Mapped[datetime | None]
@@ -341,5 +343,10 @@ class Resolution(Base):
 
     attempt: Mapped[PayoutAttempt] = relationship(back_populates="resolutions")
     evidence: Mapped[StoredFile] = relationship()
-    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
+    proposed_by: Mapped[Person | None] = relationship(foreign_keys=[proposed_by_id])
     decided_by: Mapped[Person | None] = relationship(foreign_keys=[decided_by_id])
+
+    @property
+    def said_by(self) -> str:
+        """Whose finding it is, in words."""
+        return self.proposed_by.name if self.proposed_by else "The provider"

@@ -41,7 +41,9 @@ class StripeMovements:
         client = stripe_api.client(self._key, api_base=self._api_base, timeout=TIMEOUT)
         try:
             listed = client.v1.balance_transactions.list(
-                {"limit": 100, "created": {"gte": int(since.timestamp())}} if since else {"limit": 100}
+                {"limit": 100, "expand": ["data.source"], "created": {"gte": int(since.timestamp())}}
+                if since
+                else {"limit": 100, "expand": ["data.source"]}
             )
             return [_stripe_seen(each) for each in listed.auto_paging_iter()]
         except (stripe.StripeError, AttributeError, TypeError, InvalidInput) as error:
@@ -157,9 +159,16 @@ def _stripe_seen(each: "stripe.BalanceTransaction") -> Seen:
         kind=each.type,
         occurred_at=datetime.fromtimestamp(each.created, UTC),
         money=Money(each.net, each.currency.upper()),
-        about=each.source if isinstance(each.source, str) else getattr(each.source, "id", None),
+        about=_about(each.source),
         description=each.description or "",
     )
+
+
+def _about(source: Any) -> str | None:
+    """What moved the balance; of a reversal the transfer that was reversed, by which its payout is known."""
+    if source is None or isinstance(source, str):
+        return source
+    return getattr(source, "transfer", None) or source.id if source.object == "transfer_reversal" else getattr(source, "id", None)
 
 
 def _transaction_seen(each: Mapping[str, Any], about: str | None) -> Seen:

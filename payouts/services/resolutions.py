@@ -85,10 +85,12 @@ def propose(
     remote_id: str | None,
     evidence: StoredFile,
     note: str,
-    actor: Person,
+    actor: Person | None,
     now: datetime,
 ) -> Resolution:
     """Say what became of an attempt, with a file that shows it. Nothing moves until a second person confirms.
+
+    Without an actor it is the provider's own list that says so (`returns`), and the person who confirms is the first.
 
     Raises:
         NothingToResolve: machines still know better, or it ended (and, for money that came back: it was not paid).
@@ -105,7 +107,7 @@ def propose(
     session.refresh(attempt, ["resolutions"])
     _require_open(payout, attempt, outcome)
     if attempt.proposal is not None:
-        raise AlreadyProposed(f"{attempt.proposal.proposed_by.name} proposed a finding; decide about that one first.")
+        raise AlreadyProposed(f"{attempt.proposal.said_by} proposed a finding; decide about that one first.")
     if outcome is Outcome.ACCEPTED:
         assert reference is not None
         _require_free(session, attempt, reference)
@@ -116,7 +118,7 @@ def propose(
         remote_id=reference if outcome is Outcome.ACCEPTED else None,
         evidence_id=evidence.id,
         note=note.strip(),
-        proposed_by_id=actor.id,
+        proposed_by_id=actor.id if actor else None,
         proposed_at=now,
     )
     session.add(resolution)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 import app as application
@@ -14,14 +14,15 @@ from core import files, ledger
 from core.books import movements, reconciliation
 from core.books import tasks as books
 from core.books.models import OutsideMovement
+from core.db import new_id
 from core.identity.models import Membership, Role
 from core.money import Money
-from payouts.models import Outcome, Payout, PayoutStatus
+from payouts.models import Alarm, Outcome, Payout, PayoutStatus, Resolution
 from payouts.rails.base import Rail
 from payouts.rails.global_payouts import GlobalPayoutsRail
 from payouts.rails.movements import StripeFinancialMovements, StripeMovements
 from payouts.rails.stripe_connect import StripeConnectRail
-from payouts.services import previews, resolutions
+from payouts.services import previews, resolutions, returns
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.stripe import StripeServer, connect, global_payouts, serving
@@ -233,3 +234,104 @@ def test_a_payment_that_came_back_to_the_financial_account_meets_its_reversal(
     assert posted(session, world.FINANCIAL) == 150_000
     elsewhere = [each for each in reconciliation.differences(session) if not each.where.startswith("assets:bank")]
     assert elsewhere == []
+
+
+def paid_bruna(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout, engine: Engine
+) -> str:
+    """Paid from the financial account, and what Stripe calls the payment."""
+    now = engine.clock()
+    global_payouts.arrive(server.world, 150_000)
+    read(session, server, now)
+    movements.book(session, listed(session, "received_credit").id, actor=people.finance, now=now)
+    world.sent_run(session, people, rails=rails, now=now)
+    session.commit()
+    engine.drive(bruna.id)
+    session.expire_all()
+    assert bruna.status is PayoutStatus.PAID
+    read(session, server, now)
+    assert returns.find(session, now=now) == 0, "nothing came back yet"
+    return str(bruna.attempts[0].remote_id)
+
+
+def test_a_payment_that_is_returned_after_it_was_paid_is_found_and_one_person_books_it(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    payment = paid_bruna(session, people, rails, server, bruna, engine_of_payouts)
+    global_payouts.settle(server.world, payment, "returned", "payout_method_closed")
+    read(session, server, clock())
+    assert returns.find(session, now=clock()) == 1
+    assert returns.find(session, now=clock()) == 0
+    session.expire_all()
+    finding = bruna.attempts[0].proposal
+    assert finding is not None
+    assert (finding.said_by, finding.outcome) == ("The provider", Outcome.RETURNED)
+    assert payment in files.read(finding.evidence).decode()
+    assert bruna.status is PayoutStatus.PAID, "nothing moves before a person looked"
+    resolutions.decide(session, finding.id, confirm=True, actor=people.approver, now=clock())
+    read(session, server, clock())
+    assert (bruna.status, posted(session, world.FINANCIAL)) == (PayoutStatus.RETURNED, 150_000)
+    elsewhere = [each for each in reconciliation.differences(session) if not each.where.startswith("assets:bank")]
+    assert elsewhere == []
+
+
+def test_what_was_turned_down_is_not_proposed_again(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    payment = paid_bruna(session, people, rails, server, bruna, engine_of_payouts)
+    global_payouts.settle(server.world, payment, "returned")
+    read(session, server, clock())
+    returns.find(session, now=clock())
+    session.expire_all()
+    finding = bruna.attempts[0].proposal
+    assert finding is not None
+    resolutions.decide(session, finding.id, confirm=False, actor=people.approver, now=clock())
+    session.expire_all()
+    assert returns.find(session, now=clock()) == 0
+
+
+def test_a_transfer_reversed_at_stripe_is_found_and_part_of_one_is_an_alarm(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, ada: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    server.world.top_up(300_000)
+    world.fund(session, Money(300_000, "USD"), now=clock(), cash=world.STRIPE)
+    world.sent_run(session, people, rails=rails, now=clock())
+    session.commit()
+    engine_of_payouts.drive(ada.id)
+    session.expire_all()
+    transfer = str(ada.attempts[0].remote_id)
+    read(session, server, clock())
+    with server.world.lock:
+        connect.create_reversal(server.world, {"amount": 1_000}, base="", id=transfer)
+    read(session, server, clock())
+    assert returns.find(session, now=clock()) == 0
+    (alarm,) = session.query(Alarm).all()
+    assert "10.00 USD of this payment of 2,500.00 USD came back" in alarm.message
+    session.query(OutsideMovement).filter_by(kind="transfer_refund").delete()
+    with server.world.lock:
+        server.world.objects[transfer].update(amount_reversed=0, reversed=False)
+        server.world.held[ADA, "usd"] = 250_000
+        connect.create_reversal(server.world, {}, base="", id=transfer)
+    whole = [each for each in StripeMovements(KEY, api_base=server.url).read(None) if each.money.amount_minor == 250_000]
+    books.keep(session, "stripe", whole, now=clock())
+    assert returns.find(session, now=clock()) == 1
+    session.expire_all()
+    assert ada.attempts[0].proposal is not None
+    assert ada.attempts[0].proposal.outcome is Outcome.REVERSED
+
+
+def test_only_money_that_came_back_is_a_providers_word(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    paid_bruna(session, people, rails, server, bruna, engine_of_payouts)
+    evidence = files.store(session, io.BytesIO(b"x"), name="x.txt", uploaded_by_id=None, now=clock())
+    session.flush()
+    alone = insert(Resolution).values(
+        id=new_id(), attempt_id=bruna.attempts[0].id, outcome="failed", evidence_id=evidence.id, note="x", proposed_at=clock()
+    )
+    with pytest.raises(IntegrityError, match="proposed_by"), session.begin_nested():
+        session.execute(alone)
