@@ -56,6 +56,7 @@ class MovementKind(enum.StrEnum):
     """Why money moved on our balance at the provider."""
 
     ARRIVAL = "arrival"
+    PAYMENT_FAILED = "payment_failed"  # a debit that was on our balance while it was on its way, and bounced
     REFUND = "refund"
     REFUND_FAILED = "refund_failed"  # what was refunded came back to us
     DISPUTE = "dispute"  # taken back by the payer's bank
@@ -106,6 +107,8 @@ class PayIn(Base):
     settled_at: Mapped[datetime | None]
     problem: Mapped[str | None]
     """Why the money did not come, or what keeps us from booking it, for people."""
+    unknown: Mapped[str | None]
+    """Movements of it at the provider that nobody here can book, for finance; the rest of it is booked."""
     looks: Mapped[int] = mapped_column(default=0)
     """How often the provider's answer was applied. An answer is applied only if none was since it was asked for."""
     looked_at: Mapped[datetime | None]
@@ -127,7 +130,8 @@ class PayIn(Base):
 
     @property
     def received(self) -> Money:
-        return self._sum(MovementKind.ARRIVAL)
+        """What came and did not bounce."""
+        return self._sum(MovementKind.ARRIVAL, MovementKind.PAYMENT_FAILED)
 
     @property
     def refunded(self) -> Money:

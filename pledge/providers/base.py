@@ -154,6 +154,8 @@ class Snapshot:
     missing: Money | None = None
     failure: str | None = None
     movements: Sequence[Movement] = ()
+    unknown: Sequence[str] = ()
+    """Movements that it can't tell the meaning of, in words."""
     disputes: Sequence[Dispute] = ()
     refunds: Sequence[RefundSeen] = ()
     surplus: Money | None = None

@@ -8,6 +8,7 @@ from core.money import Money
 from pledge.models import MovementKind
 from pledge.providers.base import Dispute, Movement, RefundSeen, RefundStanding, RefundWanted
 from pledge.providers.stripe_calls import StripeCalls, moment_of, money_of
+from pledge.providers.stripe_types import KINDS, meaning
 
 REFUND_KEY = "pledgeworks_refund"
 REFUND_STANDINGS = {
@@ -40,30 +41,29 @@ class StripeMoney(StripeCalls):
             return [_refund(each) for each in self._refunds(payment_id)]
 
     def _came(self, payment_ids: Sequence[str]) -> dict[str, Any]:
-        """What moved because of payments, and who wants it back."""
-        movements: list[Movement] = []
-        refunds, disputes = [], []
+        """What moved because of payments, and who wants it back. Of kinds that are unknown, what they are in words."""
+        seen: list[tuple[Any, MovementKind]] = []
+        refunds, disputes, others = [], [], []
         for payment_id in payment_ids:
-            charges = self._charges(payment_id)
-            arrived = [each for each in charges if each["status"] == "succeeded" and each["balance_transaction"]]
-            if not arrived:
-                continue  # nothing until Stripe's own books show that it arrived
-            movements += [_movement(each["balance_transaction"], MovementKind.ARRIVAL) for each in arrived]
-            refunds += self._refunds(payment_id)
-            disputes += self._disputes(payment_id)
+            for charge in self._charges(payment_id):
+                if ended := _of_charge(charge):
+                    known = {each["id"] for each, _ in ended}
+                    seen += ended
+                    others += [each for each in self._moved_by(charge["id"]) if each["id"] not in known]
+            if seen:
+                refunds += self._refunds(payment_id)
+                disputes += self._disputes(payment_id)
         for refund in refunds:
-            if refund.get("balance_transaction"):
-                movements.append(_movement(refund["balance_transaction"], MovementKind.REFUND))
-            if refund.get("failure_balance_transaction"):
-                movements.append(_movement(refund["failure_balance_transaction"], MovementKind.REFUND_FAILED))
+            seen.append((refund.get("balance_transaction"), MovementKind.REFUND))
+            seen.append((refund.get("failure_balance_transaction"), MovementKind.REFUND_FAILED))
         for dispute in disputes:
-            movements += [
-                _movement(each, _of_dispute(each["amount"]))
-                for each in dispute["balance_transactions"]
-                if each["amount"] or each["fee"]
-            ]
+            found = [each for each in dispute["balance_transactions"] if each["amount"] or each["fee"]]
+            seen += [(each, _of_dispute(each["amount"])) for each in found]
+        there = [(each, kind) for each, kind in seen if each]
         return {
-            "movements": movements,
+            "movements": [_movement(each, kind) for each, kind in there if each["type"] in KINDS[kind]],
+            "unknown": [_unknown(each) for each, kind in there if each["type"] not in KINDS[kind]]
+            + [_unknown(each) for each in others],
             "disputes": [_dispute(each) for each in disputes],
             "refunds": [_refund(each) for each in refunds],
         }
@@ -80,9 +80,13 @@ class StripeMoney(StripeCalls):
 
     def _charges(self, payment_id: str) -> list[dict[str, Any]]:
         """Every try at a payment: a debit that bounced can be followed by one that did not."""
-        listed = self._stripe.v1.charges.list(
-            {"payment_intent": payment_id, "limit": 100, "expand": ["data.balance_transaction"]}
-        )
+        expand = ["data.balance_transaction", "data.failure_balance_transaction"]
+        listed = self._stripe.v1.charges.list({"payment_intent": payment_id, "limit": 100, "expand": expand})
+        return [each.to_dict() for each in listed.auto_paging_iter()]
+
+    def _moved_by(self, charge_id: str) -> list[dict[str, Any]]:
+        """Every movement that a charge led to, whatever its kind."""
+        listed = self._stripe.v1.balance_transactions.list({"source": charge_id, "limit": 100})
         return [each.to_dict() for each in listed.auto_paging_iter()]
 
     def _refunds(self, payment_id: str) -> list[dict[str, Any]]:
@@ -106,6 +110,21 @@ def why_failed(intent: Mapping[str, Any]) -> str:
     error = intent["last_payment_error"] or {}
     code = f" ({error['code']})" if error.get("code") else ""
     return f"{(error.get('message') or 'The payment did not succeed')[:300].rstrip('.')}{code}."
+
+
+def _of_charge(charge: Mapping[str, Any]) -> list[tuple[Any, MovementKind]]:
+    """What a charge moved, once it ended: while it is on its way it may be on our balance, but nobody may count on it."""
+    arrival, bounce = charge["balance_transaction"], charge.get("failure_balance_transaction")
+    if arrival and charge["status"] == "succeeded":
+        return [(arrival, MovementKind.ARRIVAL)]
+    if arrival and bounce:
+        return [(arrival, MovementKind.ARRIVAL), (bounce, MovementKind.PAYMENT_FAILED)]
+    return []
+
+
+def _unknown(found: Mapping[str, Any]) -> str:
+    money = money_of(found["amount"], found["currency"])
+    return f"{found['id']} over {money} is {meaning(found['type'])} ({found['type']})"
 
 
 def _movement(found: Mapping[str, Any], kind: MovementKind) -> Movement:

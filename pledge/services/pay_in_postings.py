@@ -20,6 +20,7 @@ from pledge.models import MovementKind, PayIn, PayInMovement
 from pledge.providers.base import Movement
 
 RAIL = "stripe"
+RECEIVING = frozenset({MovementKind.ARRIVAL, MovementKind.PAYMENT_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Accounts:
     shortfall: str
     fees: str
     borne: str
+    refunds: str
 
 
 def accounts(fund: str, currency: str) -> Accounts:
@@ -46,6 +48,7 @@ def accounts(fund: str, currency: str) -> Accounts:
         shortfall=f"assets:shortfall:{fund}:{code}",
         fees=f"expenses:fees:{RAIL}:{code}",
         borne=f"income:fees-borne:{fund}:{code}",
+        refunds=f"liabilities:refunds:{RAIL}:{code}",
     )
 
 
@@ -56,10 +59,12 @@ def shortfall(session: Session, fund: str, currency: str) -> Money:
     return Money(known[code].posted if known else 0, currency)
 
 
-def book(session: Session, pay_in: PayIn, seen: Movement, *, now: datetime) -> PayInMovement:
-    """Book a movement that is not booked yet, with its fee."""
-    codes = _ensured(session, pay_in)
-    legs = _incoming(session, pay_in, seen, codes) if seen.gross.amount_minor > 0 else _outgoing(session, pay_in, seen, codes)
+def book(session: Session, pay_in: PayIn, seen: Movement, *, held: int = 0, now: datetime) -> PayInMovement:
+    """Book a movement that is not booked yet, with its fee. `held`: so much of a refund was set apart from the fund for it."""
+    codes = ensured(session, pay_in)
+    legs = (
+        _incoming(session, pay_in, seen, codes) if seen.gross.amount_minor > 0 else _outgoing(session, pay_in, seen, codes, held)
+    )
     if seen.fee.amount_minor > 0:
         legs.append(Leg(debit=codes.fees, credit=codes.stripe, amount=seen.fee.amount_minor))
     elif seen.fee.amount_minor < 0:
@@ -88,14 +93,14 @@ def settle(session: Session, pay_in: PayIn, *, now: datetime) -> Entry | None:
     left = pay_in.kept.amount_minor
     if left <= 0:
         return None
-    codes = _ensured(session, pay_in)
+    codes = ensured(session, pay_in)
     legs = _to_fund(session, pay_in, left, codes, from_account=codes.unsettled)
     return _post(session, pay_in, f"pay-in-settled:{pay_in.id}", "pledge.pay_in_settled", legs, now=now)
 
 
 def arrival_key(pay_in: PayIn) -> str:
-    """The key of the entry that books a pay-in's arrival; it has one once money came."""
-    return _key(next(each.id for each in pay_in.movements if each.kind is MovementKind.ARRIVAL))
+    """The key of the entry that books a pay-in's arrival, the last one after debits that bounced; it has one once money came."""
+    return _key([each.id for each in pay_in.movements if each.kind is MovementKind.ARRIVAL][-1])
 
 
 def _key(balance_transaction: str) -> str:
@@ -119,16 +124,22 @@ def _to_fund(session: Session, pay_in: PayIn, amount: int, codes: Accounts, *, f
 
 def _fee_to_bear(session: Session, pay_in: PayIn, codes: Accounts) -> int:
     """What is left of the arrival's fee: borne once, by the first money that reaches the fund, be it back from a refund."""
-    fee = sum(each.fee_minor for each in pay_in.movements if each.kind is MovementKind.ARRIVAL)
+    fee = sum(each.fee_minor for each in pay_in.movements if each.kind in RECEIVING)
     entries = ledger.entries_for(session, ref=("pay_in", str(pay_in.id))) if fee > 0 else []
     return max(fee - sum(each.amount for entry in entries for each in entry.transfers if each.credit == codes.borne), 0)
 
 
-def _outgoing(session: Session, pay_in: PayIn, seen: Movement, codes: Accounts) -> list[Leg]:
-    amount = -seen.gross.amount_minor
+def _outgoing(session: Session, pay_in: PayIn, seen: Movement, codes: Accounts, held: int) -> list[Leg]:
+    held = min(held, -seen.gross.amount_minor)
+    amount = -seen.gross.amount_minor - held
     unsettled = min(amount, pay_in.kept.amount_minor) if pay_in.settled_at is None else 0
     fund = min(amount - unsettled, max(ledger.balance(session, codes.fund).available, 0))
-    wanted = [(codes.unsettled, unsettled), (codes.fund, fund), (codes.shortfall, amount - unsettled - fund)]
+    wanted = [
+        (codes.refunds, held),
+        (codes.unsettled, unsettled),
+        (codes.fund, fund),
+        (codes.shortfall, amount - unsettled - fund),
+    ]
     return [Leg(debit=code, credit=codes.stripe, amount=part) for code, part in wanted if part]
 
 
@@ -148,7 +159,8 @@ def _within_balance(session: Session, legs: list[Leg], codes: Accounts) -> list[
     return [Leg(debit=debit, credit=credit, amount=amount) for debit, credit, amount in split if amount]
 
 
-def _ensured(session: Session, pay_in: PayIn) -> Accounts:
+def ensured(session: Session, pay_in: PayIn) -> Accounts:
+    """The accounts of a pay-in, made if they are not there."""
     fund, currency = pay_in.instalment.fund, pay_in.currency
     codes = accounts(fund, currency)
     for code, normal, guard, name in (
@@ -159,6 +171,7 @@ def _ensured(session: Session, pay_in: PayIn) -> Accounts:
         (codes.shortfall, Side.DEBIT, Guard.DEBIT, f"Taken back after fund {fund} gave it away"),
         (codes.fees, Side.DEBIT, Guard.NONE, f"Fees of Stripe, {currency}"),
         (codes.borne, Side.CREDIT, Guard.NONE, f"Fees of receiving, borne by fund {fund}"),
+        (codes.refunds, Side.CREDIT, Guard.CREDIT, f"Refunds set apart, {currency}"),
     ):
         ledger.ensure_account(session, code, currency, normal=normal, guard=guard, name=name)
     return codes

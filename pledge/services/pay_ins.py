@@ -32,7 +32,7 @@ from pledge.models import (
 )
 from pledge.policies import pay_ins as policy
 from pledge.providers.base import Movement, NotThere, PageWanted, PayPage, Provider, Snapshot
-from pledge.services import invoice_states, pay_in_counting, pay_in_postings, refund_states
+from pledge.services import invoice_states, pay_in_counting, pay_in_postings, refund_holds, refund_states
 
 LOOKS_MAX = 5
 PAYABLE = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING, InstalmentStatus.FAILED})
@@ -297,6 +297,7 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     pay_in.missing_minor = seen.missing.amount_minor if seen.missing else None
     pay_in.surplus_minor = seen.surplus.amount_minor if seen.surplus else None
     _book(session, pay_in, seen, now=now)
+    _note_unknown(session, pay_in, seen, now=now)
     _settle_if_due(session, pay_in, now=now)
     _follow_refunds(session, pay_in, seen, now=now)
     _follow(session, pay_in, seen, now=now)
@@ -344,9 +345,20 @@ def _leave_to_finance(session: Session, pay_in: PayIn, problem: str, *, now: dat
 def _book(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
     known = {each.id for each in pay_in.movements}
     fresh = [each for each in seen.movements if each.id not in known and not _waits(session, pay_in, each, now=now)]
+    ours = {each.id: each.refund_id for each in seen.refunds}
     for movement in sorted(fresh, key=lambda each: (each.happened_at, KINDS_IN_ORDER.index(each.kind), each.id)):
-        pay_in_postings.book(session, pay_in, movement, now=now)
+        refund_id = ours.get(movement.source) if movement.kind is MovementKind.REFUND else None
+        held = refund_holds.settle(session, refund_id, now=now) if refund_id is not None else 0
+        pay_in_postings.book(session, pay_in, movement, held=held, now=now)
     pay_in.available_at = max((each.available_at for each in pay_in.movements if each.kind is MovementKind.ARRIVAL), default=None)
+
+
+def _note_unknown(session: Session, pay_in: PayIn, seen: Snapshot, *, now: datetime) -> None:
+    """What nobody can book stands on the pay-in until it is known or gone; what is known of it goes on."""
+    said = "; ".join(seen.unknown) or None
+    if said is not None and said != pay_in.unknown:
+        audit.record(session, "pay_in.unknown_movement", pay_in, actor=None, at=now, reason=said)
+    pay_in.unknown = said
 
 
 def _waits(session: Session, pay_in: PayIn, movement: Movement, *, now: datetime) -> bool:
@@ -358,11 +370,12 @@ def _waits(session: Session, pay_in: PayIn, movement: Movement, *, now: datetime
 
 
 def _settle_if_due(session: Session, pay_in: PayIn, *, now: datetime) -> None:
-    if pay_in.settled_at is not None or pay_in.available_at is None:
+    if pay_in.settled_at is not None or pay_in.available_at is None or not pay_in.received:
         return
     if pay_in.available_at <= now:
         pay_in_postings.settle(session, pay_in, now=now)
         pay_in.settled_at = now
+        refund_holds.hold_approved(session, pay_in, now=now)
     else:
         enqueue(session, LookAt(pay_in.id), now=now, run_at=pay_in.available_at, dedupe_key=f"{pay_in.id}:settle")
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from core import audit
 from pledge.models import PayInRefund, RefundStatus
 from pledge.providers.base import RefundSeen, RefundStanding
+from pledge.services import refund_holds
 
 STATUS_OF = {
     RefundStanding.PENDING: RefundStatus.PENDING,
@@ -36,4 +37,5 @@ def _before(status: RefundStatus) -> set[RefundStatus]:
 def fail(session: Session, refund: PayInRefund, why: str, *, now: datetime) -> None:
     refund.failure = why
     refund.advance(RefundStatus.FAILED)
+    refund_holds.void(session, refund.id, now=now)
     audit.record(session, "refund.failed", refund, actor=None, at=now, reason=why, amount=str(refund.money))

@@ -21,7 +21,7 @@ from core.tasks import Task, enqueue
 from pledge import queries
 from pledge.models import LIVE_REFUNDS, PayIn, PayInRefund, PayInStatus, RefundStatus
 from pledge.providers.base import Provider, ProviderRefused, RefundSeen, RefundWanted
-from pledge.services import pay_in_postings
+from pledge.services import pay_in_postings, refund_holds
 from pledge.services.pay_ins import LookAt, Sessions
 from pledge.services.refund_states import fail, follow
 
@@ -88,7 +88,7 @@ def ask(session: Session, pay_in_id: UUID, *, money: Money, reason: str, actor: 
 
 
 def approve(session: Session, refund_id: UUID, *, actor: Person, now: datetime) -> PayInRefund:
-    """Approve a refund, as the second person; it is sent at once.
+    """Approve a refund, as the second person; its money is held from now on, and it is sent at once.
 
     Raises:
         SelfApproval: the actor asked for it.
@@ -100,6 +100,8 @@ def approve(session: Session, refund_id: UUID, *, actor: Person, now: datetime) 
         raise SelfApproval("You asked for this refund, so somebody else in finance approves it.")
     pay_in = queries.locked_pay_in(session, refund.pay_in_id)
     _require_left(session, pay_in, refund.money, besides=refund)
+    if pay_in.settled_at is not None:
+        refund_holds.hold(session, refund, refund.amount_minor, now=now)
     refund.advance(RefundStatus.APPROVED)
     refund.approved_by_id, refund.approved_at = actor.id, now
     audit.record(session, "refund.approved", refund, actor=actor, at=now, amount=str(refund.money))

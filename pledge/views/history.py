@@ -7,6 +7,8 @@ from datetime import datetime
 from core.audit import Event
 
 WORDS = {
+    "host_order.asked": "Fiscal host told to expect it",
+    "host_order.refused": "Fiscal host did not take it on",
     "in_kind.recorded": "Help in kind entered",
     "in_kind.struck_out": "Help in kind struck out",
     "instalment.announced": "Instalment planned",
@@ -52,6 +54,7 @@ WORDS = {
     "pay_in.refunded_full": "Online payment refunded",
     "pay_in.refunded_part": "Online payment refunded in part",
     "pay_in.settled": "Online payment settled in the ledger",
+    "pay_in.unknown_movement": "Online payment has a movement that nobody can book",
     "pay_in.started": "Online payment begun",
     "payment.corrected": "Payment corrected",
     "payment.recorded": "Payment entered",

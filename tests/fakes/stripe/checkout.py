@@ -78,7 +78,15 @@ def bounce(world: World, payment: str, code: str = "insufficient_funds") -> Obje
     with world.lock:
         intent = world.get("payment_intent", payment)
         assert intent["status"] == "processing", f"the payment is {intent['status']}"
-        world.objects[intent["latest_charge"]].update(status="failed", paid=False, failure_code=code)
+        charge = world.objects[intent["latest_charge"]]
+        # While it was on its way it was on our balance, pending; now it is taken back.
+        came = world.move("payment", intent["amount"], intent["currency"], source=charge["id"], category="charge")
+        back = world.move(
+            "payment_failure_refund", -intent["amount"], intent["currency"], source=charge["id"], category="charge_failure"
+        )  # fmt: skip
+        charge.update(
+            status="failed", paid=False, failure_code=code, balance_transaction=came["id"], failure_balance_transaction=back["id"]
+        )  # fmt: skip
         _fail(intent, code, "The customer's bank account has insufficient funds to cover this payment.")
         world.notify("payment_intent.payment_failed", intent)
         world.notify("charge.failed", world.objects[intent["latest_charge"]])

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core import ledger
 from core.errors import IllegalTransition, InvalidInput, NotAllowed
 from core.identity.models import Person, Role
-from core.ledger import Leg, Side
+from core.ledger import InsufficientFunds, Leg, Side
 from core.money import Money
 from pledge import queries
 from pledge.models import InstalmentStatus, MovementKind, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
@@ -168,6 +168,89 @@ def test_an_unanswered_refund_is_found_out_and_made_once(
         till.run(SendRefund(refund.id))
         assert (refund.status, sent(till)) == (RefundStatus.FAILED, [])
         assert "never made it" in (refund.failure or "")
+
+
+def give_away(session: Session, codes: Accounts, now: datetime, *, key: str = "granted") -> None:
+    """All that the fund has is granted."""
+    ledger.ensure_account(session, "liabilities:programme:commons:usd", "USD", normal=Side.CREDIT)
+    leg = Leg(debit=codes.fund, credit="liabilities:programme:commons:usd", amount=ledger.balance(session, codes.fund).available)
+    ledger.post(session, key=key, kind="grants.funded", legs=[leg], at=now)
+
+
+def test_money_that_is_to_go_back_is_held_from_the_approval_on(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    """What it took from the fund before it was booked could be granted meanwhile, and was a shortfall then."""
+    refund = send_back(paid, run=False)
+    leg = Leg(debit=codes.fund, credit=codes.refunds, amount=posted(session, codes.fund))
+    with pytest.raises(InsufficientFunds), session.begin_nested():
+        ledger.post(session, key="all", kind="grants.funded", legs=[leg], at=till.clock())
+    give_away(session, codes, till.clock())
+    till.run(SendRefund(refund.id))
+    till.look(paid)
+    till.look(paid)
+    assert (posted(session, codes.refunds), posted(session, codes.fund), posted(session, codes.shortfall)) == (0, 0, 0)
+    assert ledger.balance(session, codes.fund).debits_pending == 0
+    assert (
+        len([each for each in ledger.entries_for(session, ref=("refund", str(refund.id))) if each.kind == "pledge.refund_held"])
+        == 2
+    )
+    agree(till, codes)
+
+
+def test_what_was_held_for_a_refund_that_never_came_to_be_is_the_funds_again(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    before = ledger.balance(session, codes.fund).available
+    refund = send_back(paid, run=False)
+    assert ledger.balance(session, codes.fund).available == before - 5_000_00
+    banks.dispute(till.world, paid.payment_id or "")
+    till.run(SendRefund(refund.id))
+    assert refund.status is RefundStatus.FAILED
+    assert ledger.balance(session, codes.fund).available == before
+
+
+def test_a_refund_of_unsettled_money_is_held_when_it_settles(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    row = till.paid(till.announce(paid.instalment.pledge, "700"), "us_bank_account", settled=False)
+    refund = send_back(row, Money(300_00, "USD"), run=False)
+    till.clock.pass_(days=5)
+    till.look(row)
+    assert ledger.balance(session, codes.fund).debits_pending == 300_00
+    give_away(session, codes, till.clock())
+    till.run(SendRefund(refund.id))
+    till.look(row)
+    assert (posted(session, codes.refunds), posted(session, codes.shortfall)) == (0, 0)
+    agree(till, codes)
+
+
+def test_a_debit_that_bounced_leaves_both_of_its_movements_and_no_money(
+    session: Session, till: Till, instalment: PledgeInstalment, codes: Accounts
+) -> None:
+    row = till.open(instalment)
+    payment = till.choose(row, "us_bank_account")
+    till.look(row)
+    checkout.bounce(till.world, payment)
+    till.look(row)
+    assert (row.status, row.received.amount_minor, row.settled_at) == (PayInStatus.FAILED, 0, None)
+    assert {each.kind for each in row.movements} == {MovementKind.ARRIVAL, MovementKind.PAYMENT_FAILED}
+    assert posted(session, codes.unsettled) == 0
+    agree(till, codes)
+
+
+def test_a_movement_of_a_kind_nobody_knows_is_said_and_the_rest_is_booked(
+    session: Session, till: Till, paid: PayIn, codes: Accounts
+) -> None:
+    charge = till.world.objects[paid.payment_id or ""]["latest_charge"]
+    moved = till.world.move("payment_reversal", -100, "usd", source=charge)
+    till.look(paid)
+    assert f"{moved['id']} over -1.00 USD is a payment that was taken back" in (paid.unknown or "")
+    assert paid.status is PayInStatus.SETTLED
+    assert moved["id"] not in {each.id for each in paid.movements}
+    del till.world.objects[moved["id"]]
+    till.look(paid)
+    assert paid.unknown is None
 
 
 def test_stripe_s_no_ends_a_refund_with_its_words(till: Till, paid: PayIn, send_back: Callable[..., PayInRefund]) -> None:
