@@ -1,14 +1,14 @@
 """debits that were on our balance while they were on their way, and movements that nobody here can book
 
-Revision: 0028_bounced_debits
-Follows: 0027_several
+Revision: 0029_bounced_debits
+Follows: 0028_said_by_provider
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028_bounced_debits"
-down_revision = "0027_several"
+revision = "0029_bounced_debits"
+down_revision = "0028_said_by_provider"
 branch_labels = None
 depends_on = None
 
