@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNING_SECRET_LENGTH_MIN = 16
 """Of a webhook's secret, with its prefix. Stripe's are longer."""
 
+HINT_SECRET_LENGTH_MIN = 32
+"""Of an address that only a provider knows: nothing else tells its calls from others."""
+
 
 class Environment(enum.StrEnum):
     """How careful to be. Production refuses demo data and executors that don't confine untrusted code."""
@@ -100,6 +103,14 @@ class Settings(BaseSettings):
         description=(
             "Personal token of an admin of the fund's fiscal host, to record there what companies will send. Only if you are "
             "the host: it can spend every fund hosted there."
+        ),
+    )
+    pledgeworks_opencollective_webhook_secret: SecretStr | None = Field(
+        default=None,
+        min_length=HINT_SECRET_LENGTH_MIN,
+        description=(
+            "Last part of the address that Open Collective calls when something happens to the fund: at least 32 characters that "
+            "nobody can guess. Unset: calls are not taken, and everything is looked at hourly."
         ),
     )
     pledgeworks_opencollective_url: str = Field(

@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 import core.books.views
+import core.hints_api
 import core.identity.views
 import core.ledger.views
 import core.tasks.views
@@ -15,4 +16,4 @@ pages: list[Blueprint] = [
     core.books.views.bp,
     core.tasks.views.bp,
 ]
-apis: list[Blueprint] = []
+apis: list[Blueprint] = [core.hints_api.bp]

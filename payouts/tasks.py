@@ -3,12 +3,14 @@
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.orm import Session
 
-from core import mail, tasks
+from core import hints, mail, tasks
 from core.clock import utc_now
 from core.db import session_scope
 from payouts import queries, rails
 from payouts.rails.base import OnboardingRail, RailError, UnreferencedRail
+from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 from payouts.services import notices, onboarding, records, returns, sending, sponsor_files
 from payouts.services.engine import Engine
 from payouts.services.notices import MailNotice
@@ -37,6 +39,12 @@ def mail_notice(task: MailNotice, run: tasks.Run) -> None:
     mail.send(letter)
     with run.session() as session:
         notices.mailed(session, task.notice_id, now=utc_now())
+
+
+@hints.listen("open_collective")
+def look_at_expenses(session: Session, now: datetime) -> None:
+    """Something happened to our fund there: an expense was submitted, perhaps, or paid."""
+    sending.look_sooner(session, rails=[OpenCollectiveExpenseRail.name], now=now)
 
 
 @tasks.every(seconds=60)

@@ -1,12 +1,16 @@
 """The background work of `pledge`: once a day time passes for every membership, and pay-ins are followed to their end."""
 
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import ClassVar
 
 import structlog
+from sqlalchemy.orm import Session
 
+from core import hints
 from core.clock import utc_now
 from core.db import session_scope
-from core.tasks import Run, daily, enqueue, every, handler
+from core.tasks import Run, Task, daily, enqueue, every, handler
 from pledge import host_queries, providers, queries
 from pledge.providers.hosts import HostRefused, HostSilent
 from pledge.services import host_orders, inbox, invoices, membership, pay_ins, refunds
@@ -80,6 +84,25 @@ def look_around(now: datetime) -> None:
     with session_scope() as session:
         fresh = sum(inbox.take_in(session, notice, polled=True, now=now) for notice in fetched)
     log.info("pledge.pay_ins", fetched=len(fetched), missed=fresh)
+
+
+@dataclass(frozen=True)
+class LookAtHost(Task):
+    """Look at everything that the fiscal host has, or may have."""
+
+    kind: ClassVar[str] = "pledge.look_at_host"
+
+
+@hints.listen("open_collective")
+def look_at_the_host_sooner(session: Session, now: datetime) -> None:
+    """Something happened to our fund there: a transfer was marked as received, perhaps."""
+    enqueue(session, LookAtHost(), now=now, dedupe_key="now")
+
+
+@handler(LookAtHost)
+def look_at_the_host_now(task: LookAtHost, run: Run) -> None:
+    """Because the host's service called."""
+    look_at_the_host(utc_now())
 
 
 @every(seconds=3600)

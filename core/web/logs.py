@@ -9,6 +9,8 @@ from flask import Flask, Response, g, request
 from core.logging import configure_logging
 
 QUIET = {"static", "web.healthz", "web.readyz"}
+SECRET_IN_ADDRESS = {"hints_api.open_collective"}
+"""Of these the rule is logged, not the address."""
 
 log = structlog.get_logger("pledgeworks.request")
 
@@ -33,7 +35,7 @@ def register(app: Flask) -> None:
             log.info(
                 "request",
                 method=request.method,
-                path=request.path,
+                path=str(request.url_rule) if request.endpoint in SECRET_IN_ADDRESS else request.path,
                 status=response.status_code,
                 ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
                 person=str(who.person_id) if who else None,

@@ -1,18 +1,18 @@
 """A run on its way: canary first, then the others, and done when the last line ended."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import audit, tasks
 from core.identity.models import Person
 from core.tasks import TaskRow, TaskStatus
-from payouts.models import AttemptState, Payout, PayoutStatus, Run, RunStatus
+from payouts.models import AttemptState, Payout, PayoutAttempt, PayoutStatus, Run, RunStatus
 from payouts.policies import Rules, Step, next_step
 from payouts.rails.base import Rail
 from payouts.services.claims import Wait, known
@@ -115,6 +115,39 @@ def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
         run.advance(RunStatus.DONE)
         run.finished_at = now
         audit.record(session, "run.done", run, actor=None, at=now)
+
+
+def look_sooner(session: Session, *, now: datetime, rails: Collection[str] = (), payout_id: UUID | None = None) -> int:
+    """Look now at payments that a rail has and somebody there goes on with, of these rails or this one. Returns how many.
+
+    It is early only for the pause between two looks; a look too soon after the send to be believed still waits.
+    """
+    waiting = (
+        select(PayoutAttempt)
+        .where(
+            PayoutAttempt.state == AttemptState.UNKNOWN,
+            PayoutAttempt.at_rail,
+            PayoutAttempt.not_before > now,
+            PayoutAttempt.payout_id == payout_id if payout_id is not None else PayoutAttempt.rail.in_(rails),
+        )
+        .with_for_update(of=PayoutAttempt, skip_locked=True)
+    )
+    found = session.scalars(waiting).all()
+    for attempt in found:
+        attempt.not_before = None
+    session.flush()
+    ids = [str(attempt.payout_id) for attempt in found]
+    session.execute(
+        update(TaskRow)
+        .where(
+            TaskRow.kind == SendPayout.kind,
+            TaskRow.status == TaskStatus.READY,
+            TaskRow.arguments["payout_id"].astext.in_(ids),
+        )
+        .values(run_at=now)
+    )
+    wake(session, [attempt.payout for attempt in found], now=now)
+    return len(found)
 
 
 def wake(session: Session, payouts: Iterable[Payout], *, now: datetime) -> None:

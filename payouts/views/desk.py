@@ -16,7 +16,7 @@ from payouts import queries, rails
 from payouts.forms import FindingForm, ReasonForm
 from payouts.models import Outcome, Resolution
 from payouts.policies import Rules
-from payouts.services import resolutions
+from payouts.services import resolutions, sending
 from payouts.services.claims import RailMissing
 from payouts.views import CONSOLE, bp
 from payouts.views.payouts import outcomes_for, show_payout
@@ -58,6 +58,17 @@ def ask_people(attempt_id: UUID) -> ResponseReturnValue:
             flash("It is on the people's desk: one person says what became of it, another confirms.")
             return redirect(url_for(".show", payout_id=payout_id), code=303)
     return show_payout(payout_id, reason=form)
+
+
+@bp.post("/<uuid:payout_id>/look")
+@requires(*CONSOLE)
+def look_sooner(payout_id: UUID) -> ResponseReturnValue:
+    """Look now at a payment that the rail has and has not made yet."""
+    if sending.look_sooner(db(), payout_id=payout_id, now=utc_now()):
+        flash("A worker looks at it. Load this page again in a few seconds.")
+    else:
+        flash("It is being looked at, or there is nothing to look at.", "info")
+    return redirect(url_for(".show", payout_id=payout_id), code=303)
 
 
 @bp.post("/attempts/<uuid:attempt_id>/finding")

@@ -17,6 +17,7 @@ from tests.fakes.stripe import StripeServer, global_payouts
 from tests.fakes.stripe.server import KEY
 
 BALANCE_CENTS = 2_000_000
+FUND_CENTS = 1_200_000
 
 
 def main() -> None:
@@ -53,9 +54,9 @@ def _stripe(port: int) -> StripeServer:
 def _graphql(schemas: Path | None, port: int) -> list[GraphqlServer]:
     made: list[GraphqlServer] = []
     if schemas is not None and (schemas / "opencollective-v2.graphql").exists():
-        collective = OpenCollectiveWithHost(
-            schemas / "opencollective-v2.graphql", balance_cents=BALANCE_CENTS, port=port and port + 1
-        )
+        schema = schemas / "opencollective-v2.graphql"
+        collective = OpenCollectiveWithHost(schema, balance_cents=0, port=port and port + 1)
+        collective.add_funds(FUND_CENTS)  # with ledger rows, so that it can be booked as coming from our bank
         print(f"export PLEDGEWORKS_OPENCOLLECTIVE_URL={collective.url} PLEDGEWORKS_OPENCOLLECTIVE_FUND={FUND}")
         print(f"export PLEDGEWORKS_OPENCOLLECTIVE_TOKEN={TOKEN}")
         print(f"export PLEDGEWORKS_OPENCOLLECTIVE_HOST_TOKEN={HOST_TOKEN}")

@@ -129,6 +129,12 @@ class OpenCollectiveWithHost(OpenCollectiveServer):
         if fee:
             self._rows(order, FUND, HOST, "HOST_FEE", is_refund=False, cents=fee)
 
+    def add_funds(self, cents: int) -> None:
+        """The host adds what was sent to it, as `addFunds` does."""
+        order = self._new_order({}, self.accounts["acme-inc"], self.accounts[FUND], cents, "USD")
+        order.status = "PAID"
+        self._rows(order, "acme-inc", FUND, "ADDED_FUNDS", is_refund=False)
+
     def give_back(self, order: Order) -> None:
         """The host refunds it: rows the other way round, and the order stays PAID."""
         self._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True)
