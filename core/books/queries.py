@@ -46,9 +46,14 @@ def statement(session: Session, statement_id: UUID) -> BankStatement:
     return found
 
 
+def lines_in(statement_id: UUID) -> Select[BankLine]:
+    """The lines a statement brought."""
+    return select(BankLine).where(BankLine.statement_id == statement_id)
+
+
 def lines_of(session: Session, statement_id: UUID) -> Sequence[BankLine]:
-    """The lines a statement brought, in its order."""
-    return session.scalars(select(BankLine).where(BankLine.statement_id == statement_id).order_by(BankLine.position)).all()
+    """The same, in their order."""
+    return session.scalars(lines_in(statement_id).order_by(BankLine.position)).all()
 
 
 def line(session: Session, line_id: UUID) -> BankLine:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, or_, select, text
+from sqlalchemy import ARRAY, Uuid, and_, bindparam, case, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -136,7 +136,7 @@ def differences(session: Session, *, until: date | None = None) -> list[Item]:
     known = _explanations(session, found)
     current = {(each.subject_id, each.side, each.money) for each in found}
     return [
-        _explained(each, known.get((each.subject, each.subject_id), ()), current)
+        _explained(each, said, current) if (said := known.get((each.subject, each.subject_id))) else each
         for each in sorted(found, key=lambda item: (item.on, item.side, item.subject_id, item.money.amount_minor))
     ]
 
@@ -244,9 +244,10 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
 
 def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Sequence[Explanation]]:
     """What was said about these things, in its order, but for what was turned down."""
-    ids = {each.subject_id for each in items}
+    # One array, not a parameter for each of thousands of ids.
+    ids = bindparam("ids", list({each.subject_id for each in items}), type_=ARRAY(Uuid))
     found: dict[tuple[Subject, UUID], list[Explanation]] = {}
-    said = select(Explanation).where(Explanation.subject_id.in_(ids), Explanation.confirmed.is_not(False))
+    said = select(Explanation).where(Explanation.subject_id == func.any(ids), Explanation.confirmed.is_not(False))
     for row in session.scalars(said.order_by(Explanation.proposed_at, Explanation.id)):
         found.setdefault((row.subject, row.subject_id), []).append(row)
     return found

@@ -1,9 +1,10 @@
 """The three lists: what outside and ledger don't both say, or say with other amounts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from flask import redirect, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -19,6 +20,7 @@ from core.identity import access
 from core.identity.models import Role
 from core.money import Money
 from core.web import current_person, db, flash, page, refused, requires
+from core.web.pagination import Page
 
 WORDS = {
     Side.MISSING_HERE: ("Missing here", "Outside says it, and no entry of the ledger is it."),
@@ -27,7 +29,20 @@ WORDS = {
 }
 assert WORDS.keys() == set(Side)
 LOOKERS = (Role.FINANCE, Role.PAYOUT_APPROVER)
-SHOWN_MAX = 200
+SHOWN_FIRST, SHOWN = 25, 100
+"""Of each list at first, and of one list on a page of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One of the three lists, as far as it is shown."""
+
+    side: Side
+    title: str
+    lead: str
+    count: int
+    explained: int
+    page: Page[Item]
 
 
 @bp.get("/reconciliation")
@@ -48,7 +63,7 @@ def read_feeds() -> ResponseReturnValue:
             flash(str(error), "warning")
         else:
             flash(f"{feed.title}: {new} new, {met} met an entry of the ledger.")
-    return redirect(url_for(".list_differences"), code=303)
+    return _back()
 
 
 @bp.post("/reconciliation/movements/<uuid:movement_id>/booking")
@@ -57,7 +72,7 @@ def book_movement(movement_id: UUID) -> ResponseReturnValue:
     """Say that a movement is what its provider calls it: money to or from our bank, or a fee."""
     movements.book(db(), movement_id, actor=current_person(), now=utc_now())
     flash("It is booked. Where our bank is the other side, its line meets the entry when the statement is read.")
-    return redirect(url_for(".list_differences"), code=303)
+    return _back()
 
 
 @bp.post("/reconciliation/explanations")
@@ -75,7 +90,7 @@ def create_explanation() -> ResponseReturnValue:
             refused(form, error)
         else:
             flash("Kept. It counts when another person confirms it.")
-            return redirect(url_for(".list_differences"), code=303)
+            return _back()
     return _show(form)
 
 
@@ -85,7 +100,7 @@ def confirm_explanation(explanation_id: UUID) -> ResponseReturnValue:
     """As the second person."""
     explanations.decide(db(), explanation_id, confirm=True, actor=current_person(), now=utc_now())
     flash("You confirmed the explanation.")
-    return redirect(url_for(".list_differences"), code=303)
+    return _back()
 
 
 @bp.post("/reconciliation/explanations/<uuid:explanation_id>/rejection")
@@ -94,7 +109,12 @@ def reject_explanation(explanation_id: UUID) -> ResponseReturnValue:
     """It does not convince, or its author takes it back."""
     explanations.decide(db(), explanation_id, confirm=False, actor=current_person(), now=utc_now())
     flash("The explanation is turned down; somebody can give another.", "info")
-    return redirect(url_for(".list_differences"), code=303)
+    return _back()
+
+
+def _back() -> ResponseReturnValue:
+    """To the page of the list that the visitor was on."""
+    return redirect(url_for(".list_differences", list=request.args.get("list"), cursor=request.args.get("cursor")), code=303)
 
 
 def _difference(form: ExplanationForm) -> tuple[Subject, UUID, Side, Money]:
@@ -107,18 +127,38 @@ def _difference(form: ExplanationForm) -> tuple[Subject, UUID, Side, Money]:
 
 def _show(form: ExplanationForm | None) -> ResponseReturnValue:
     items = reconciliation.differences(db())
+    lists = [_listed(side, [each for each in items if each.side is side]) for side in Side]
+    shown = [each for listed in lists for each in listed.page.items]
     return page(
         "books/reconciliation.html",
         form=form,
-        lists=[(side, *WORDS[side], [each for each in items if each.side is side]) for side in Side],
+        lists=lists,
+        only=request.args.get("list"),
+        here={name: request.args.get(name) for name in ("list", "cursor")},
         overtaken=explanations.overtaken(db(), items),
-        bookings=_bookings(items) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},
+        bookings=_bookings(shown) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},
         places={feed.name: feed.title for feed in feeds.all_feeds()},
         feeds=[feed.title for feed in feeds.all_feeds()],
         today=today(),
         me=current_person(),
-        shown_max=SHOWN_MAX,
     )
+
+
+def _listed(side: Side, items: Sequence[Item]) -> Listed:
+    """The first of a list; or, where the address asks for this list only, the page of it that the address says."""
+    only, cursor = request.args.get("list"), request.args.get("cursor")
+    explained, size = sum(each.is_explained for each in items), SHOWN if only else SHOWN_FIRST
+    rows = items if only in {None, side.value} else ()
+    if only and cursor and rows:
+        rows = [each for each in rows if _place(each) > cursor]
+    following = _place(rows[size - 1]) if only and len(rows) > size else None
+    shown = Page(rows[:size], following, is_first=not (only and cursor))
+    return Listed(side, *WORDS[side], count=len(items), explained=explained, page=shown)
+
+
+def _place(item: Item) -> str:
+    """Where a row stands in its list, which is sorted by day and thing. The rows of one thing stay on one page or the next."""
+    return f"{item.on:%Y-%m-%d}.{item.subject_id}.{item.money.amount_minor:+020d}"
 
 
 def _bookings(items: Sequence[Item]) -> Mapping[UUID, str]:

@@ -10,7 +10,7 @@ from core import files
 from core.books import proposals, queries, statements
 from core.books.forms import ImportForm
 from core.books.matching import Suggestion
-from core.books.models import BankStatement
+from core.books.models import BankLine, BankStatement
 from core.books.views import bp
 from core.books.views.words import explained
 from core.books.xml import SIZE_MAX_BYTES
@@ -62,8 +62,16 @@ def create_statement() -> ResponseReturnValue:
 def show_statement(statement_id: UUID) -> ResponseReturnValue:
     """One statement with its lines."""
     found = queries.statement(db(), statement_id)
-    lines = queries.lines_of(db(), statement_id)
-    return page("books/statement.html", statement=found, lines=lines, gap=queries.gap_before(db(), found))
+    lines = queries.lines_in(statement_id)
+    by = [BankLine.position, BankLine.id]
+    shown = paginate(db(), lines, by=by, descending=False, cursor=request.args.get("cursor"), size=LINES_SHOWN)
+    return page(
+        "books/statement.html",
+        statement=found,
+        shown=shown,
+        count=queries.open_by_statement(db(), [found.id]).get(found.id, (0, 0)),
+        gap=queries.gap_before(db(), found),
+    )
 
 
 @bp.get("/statements/<uuid:statement_id>/file")

@@ -8,11 +8,15 @@ import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, proposals, queries, statements
+from core.books import bookings, proposals, queries, reconciliation, statements
 from core.books.bank_csv import Columns
+from core.books.feeds import Seen
 from core.books.models import BankAccount, BankLine
+from core.books.views import reconciliation as reconciliation_views
+from core.books.views import statements as statement_views
 from core.clock import utc_now
 from core.identity.models import Person
+from core.money import Money
 from pledge.models import InstalmentStatus, PledgeInstalment
 from pledge.services import instalments
 from tests.fakes.bank_statements import Ntry, camt
@@ -272,3 +276,42 @@ def test_an_empty_reconciliation_and_no_month_say_so(client: Client, finance: Pe
     assert "Outside and ledger agree" in client.get("/books/reconciliation").words
     page = client.submit(client.get("/books/months"), "Close month", month="nonsense")
     assert page.problems == ["Write a month like 2026-10."]
+
+
+def test_many_differences_come_in_pages_and_a_deed_returns_to_its_page(
+    client: Client, session: Session, finance: Person, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [Seen(f"txn_{number}", "charge", now, Money(100 + number, "USD")) for number in range(30)]
+    reconciliation.take(session, "stripe", seen, now=now)
+    monkeypatch.setattr(reconciliation_views, "SHOWN", 20)
+    client.sign_in(finance)
+    page = client.get("/books/reconciliation")
+    assert rows(page) == 25
+    assert "All 30" in page.words
+    page = client.get("/books/reconciliation?list=missing_here")
+    assert (rows(page), "No more differences" in page.words) == (20, False)
+    (more,) = [a.get("href", "") for a in page.all("a") if "More differences" in "".join(a.itertext())]
+    page = client.get(more)
+    assert (rows(page), "No more differences" in page.words) == (10, True)
+    form = next(each for each in page.all("form") if "explanations" in each.get("action", ""))
+    kept = {field.get("name", ""): field.get("value", "") for field in form.iter("input")}
+    assert client.post(form.get("action", ""), {**kept, "text": ""}).status == 422
+    page = client.post(form.get("action", ""), {**kept, "text": "Ours follows."}, follow=True)
+    assert (rows(page), "Waits for a second person" in page.words) == (10, True)
+    for odd in ("list=nonsense", "cursor=zzz", "list=missing_here&cursor=zzz", "_external=1&subject_id=2"):
+        assert client.get(f"/books/reconciliation?{odd}").status == 200
+
+
+def test_a_long_statement_comes_in_pages(client: Client, read: Read, finance: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line, *_) = read(*[Ntry(f"{number}.00", f"gift {number}") for number in range(1, 6)])
+    monkeypatch.setattr(statement_views, "LINES_SHOWN", 3)
+    client.sign_in(finance)
+    page = client.get(f"/books/statements/{line.statement_id}")
+    assert (rows(page), "5 new, 5 to be dealt with" in page.words) == (3, True)
+    (more,) = [a.get("href", "") for a in page.all("a") if "More lines" in "".join(a.itertext())]
+    page = client.get(more)
+    assert (rows(page), "gift 5" in page.words) == (2, True)
+
+
+def rows(page: Page) -> int:
+    return len(page.all("tr")) - len(page.all("thead"))
