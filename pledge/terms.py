@@ -74,10 +74,6 @@ class Book:
         known = [each for each in self.entries if each.currency == currency and each.since <= day]
         return max(known, key=lambda each: each.since, default=None)
 
-    def currencies(self, day: date) -> list[str]:
-        """Those with more ways than a card."""
-        return sorted({each.currency for each in self.entries if each.since <= day})
-
 
 def book() -> Book:
     """The terms of this installation. The file is read once per process.

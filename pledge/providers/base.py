@@ -62,7 +62,11 @@ class PageWanted:
     reference: str
     """What the company's people know it by."""
     title: str
-    by_card: bool
+    methods: tuple[str, ...]
+    """In the provider's words."""
+    transfer: str | None
+    """The kind of account a bank transfer goes to."""
+    transfer_country: str | None
     return_url: str
     cancel_url: str
 
@@ -181,7 +185,6 @@ class Provider(Invoices, Protocol):
     title: str
     live: bool
     """Real money."""
-    currencies: frozenset[str]
 
     def create_customer(self, *, name: str, metadata: Mapping[str, str], key: str) -> str:
         """A company there. Raises ProviderSilent, ProviderRefused."""

@@ -65,6 +65,14 @@ class StripeCalls:
         ) from error
 
 
+def transfer_options(kind: str, country: str | None) -> dict[str, Any]:
+    """To what kind of account a company transfers, as Stripe wants it in a page's and an invoice's options."""
+    transfer: dict[str, Any] = {"type": kind}
+    if country is not None:
+        transfer[kind] = {"country": country}
+    return {"customer_balance": {"funding_type": "bank_transfer", "bank_transfer": transfer}}
+
+
 def money_of(amount: int, currency: str) -> Money:
     """Stripe's amount, in our words."""
     return Money(amount, currency.upper())

@@ -13,23 +13,16 @@ import stripe
 
 from core import stripe_api
 from pledge.providers.base import Notice, PageWanted, PayPage, ProviderSilent, Snapshot, Standing
-from pledge.providers.stripe_calls import METADATA_KEY, MISSING, moment_of, money_of, ours
+from pledge.providers.stripe_calls import METADATA_KEY, MISSING, moment_of, money_of, ours, transfer_options
 from pledge.providers.stripe_invoices import StripeInvoices
 from pledge.providers.stripe_money import method_of, why_failed
 from pledge.providers.stripe_signature import notice
-
-METHODS = ("us_bank_account", "customer_balance")
-"""ACH debit and bank transfer: what companies of this size pay by. A card is added below its limit.
-
-They filter what Stripe finds eligible; `payment_method_types`, which listed them, is refused since 2026-09-30."""
 
 
 class StripeProvider(StripeInvoices):
     """Pay-ins through Stripe."""
 
     title = "Stripe"
-    currencies = frozenset({"USD"})
-    """What ACH debit and US bank transfer take."""
 
     def create_customer(self, *, name: str, metadata: Mapping[str, str], key: str) -> str:
         with self._asking():
@@ -54,14 +47,14 @@ class StripeProvider(StripeInvoices):
                     },
                 }
             ],
-            "allowed_payment_method_types": [*METHODS, "card"] if wanted.by_card else list(METHODS),
-            "payment_method_options": {
-                "customer_balance": {"funding_type": "bank_transfer", "bank_transfer": {"type": "us_bank_transfer"}}
-            },
+            # They filter what Stripe finds eligible; `payment_method_types`, which listed them, is refused since 2026-09-30.
+            "allowed_payment_method_types": list(wanted.methods),
             # A session's metadata is not copied to its PaymentIntent.
             "metadata": about,
             "payment_intent_data": {"metadata": about, "transfer_group": wanted.reference},
         }
+        if wanted.transfer is not None:
+            parameters["payment_method_options"] = transfer_options(wanted.transfer, wanted.transfer_country)
         with self._asking():
             # Built step by step, so the library's exact type can't be inferred; the contract tests hold it against that type.
             made = self._stripe.v1.checkout.sessions.create(parameters, {"idempotency_key": wanted.key})  # type: ignore[arg-type]

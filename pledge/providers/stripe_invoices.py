@@ -17,7 +17,7 @@ from core.money import Money
 from pledge.models import InvoiceStanding
 from pledge.providers.base import CustomerUnknown, ProviderRefused, Snapshot, Standing
 from pledge.providers.invoicing import Billing, InvoiceLinks, InvoiceSeen, InvoiceWanted
-from pledge.providers.stripe_calls import METADATA_KEY, MISSING, moment_of, money_of, ours
+from pledge.providers.stripe_calls import METADATA_KEY, MISSING, moment_of, money_of, ours, transfer_options
 from pledge.providers.stripe_money import StripeMoney, method_of, why_failed
 
 PO_NUMBER = "PO number"
@@ -188,10 +188,7 @@ def _draft(wanted: InvoiceWanted) -> dict[str, Any]:
     if wanted.po_number:
         asked["custom_fields"] = [{"name": PO_NUMBER, "value": wanted.po_number}]
     if wanted.transfer is not None:
-        transfer: dict[str, Any] = {"type": wanted.transfer}
-        if wanted.transfer_country is not None:
-            transfer[wanted.transfer] = {"country": wanted.transfer_country}
-        options = {"customer_balance": {"funding_type": "bank_transfer", "bank_transfer": transfer}}
+        options = transfer_options(wanted.transfer, wanted.transfer_country)
         asked["payment_settings"]["payment_method_options"] = options
     return asked
 

@@ -85,7 +85,6 @@ def ask(
     *,
     po_number: str | None,
     billing: Billing,
-    provider: Provider,
     actor: Person,
     now: datetime,
 ) -> PayIn:
@@ -93,17 +92,18 @@ def ask(
 
     Raises:
         NotPayable: nothing is outstanding, or another way of paying it is open.
-        NoInvoices, CurrencyNotTaken: not in this currency.
+        NoInvoices: not in this currency.
         InvalidInput: the PO number is too long, or the address can't be used.
     """
     _require_billing(billing)
     po_number = (po_number or "").strip() or None
     if po_number and (len(po_number) > PO_NUMBER_MAX or not po_number.isprintable()):
         raise InvalidInput(f"A PO number is one line of at most {PO_NUMBER_MAX} characters.", field="po_number")
-    pay_in = pay_ins.start_invoice(session, instalment_id, provider=provider, actor=actor, now=now)
-    known = terms.book().on(pay_in.currency, now.date())
+    currency = queries.instalment(session, instalment_id).currency
+    known = terms.book().on(currency, now.date())
     if known is None or not known.invoice:
-        raise NoInvoices(f"Invoices can't be asked for in {pay_in.currency} here. Pay online now, or send a bank transfer.")
+        raise NoInvoices(f"Invoices can't be asked for in {currency} here. Pay online now, or send a bank transfer.")
+    pay_in = pay_ins.start_invoice(session, instalment_id, actor=actor, now=now)
     pay_in.invoice = PayInInvoice(
         po_number=po_number,
         **{name: getattr(billing, name) for name in Billing.__slots__},

@@ -21,7 +21,7 @@ from core.identity import access
 from core.identity.models import Person, Role
 from core.money import Money
 from core.tasks import Task, enqueue
-from pledge import queries
+from pledge import queries, terms
 from pledge.models import (
     InstalmentStatus,
     InstalmentWay,
@@ -30,6 +30,7 @@ from pledge.models import (
     PayInStatus,
     PledgeInstalment,
 )
+from pledge.policies import online_ways
 from pledge.policies import pay_ins as policy
 from pledge.providers.base import Movement, NotThere, PageWanted, PayPage, Provider, Snapshot
 from pledge.services import invoice_states, pay_in_counting, pay_in_postings, refund_holds, refund_states
@@ -84,50 +85,59 @@ class Watched:
         return provider.look(self.session_id) if self.session_id is not None else None
 
 
-def start(session: Session, instalment_id: UUID, *, provider: Provider, actor: Person, now: datetime) -> PayIn:
+def start(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PayIn:
     """The pay-in that the company pays next: the open one if there is one, else a new one for what is outstanding.
 
     Raises:
         NotPayable: nothing is outstanding, a transfer is on its way, or the pledge's period is over.
-        CurrencyNotTaken: the provider doesn't take it.
+        CurrencyNotTaken: so much of this currency can't be paid online here.
     """
-    instalment = _payable(session, instalment_id, provider, actor=actor, now=now)
+    instalment = _payable(session, instalment_id, actor=actor, now=now)
     open_one = next((each for each in instalment.pay_ins if each.status is PayInStatus.OPEN), None)
-    return open_one if open_one is not None else _begin(session, instalment, actor=actor, now=now)
+    if open_one is not None:
+        return open_one
+    part = _part(instalment)
+    known, limit = terms_on(session, instalment.currency, now=now)
+    if not online_ways.methods(known, limit, part):
+        raise CurrencyNotTaken(online_ways.why_none(limit, part))
+    return _begin(session, instalment, part, actor=actor, now=now)
 
 
-def start_invoice(session: Session, instalment_id: UUID, *, provider: Provider, actor: Person, now: datetime) -> PayIn:
+def start_invoice(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PayIn:
     """A new pay-in for what is outstanding, to be asked for by an invoice.
 
     Raises:
         NotPayable: as for a page, or a page is open.
-        CurrencyNotTaken: the provider doesn't take it.
     """
-    instalment = _payable(session, instalment_id, provider, actor=actor, now=now)
+    instalment = _payable(session, instalment_id, actor=actor, now=now)
     if any(each.status is PayInStatus.OPEN for each in instalment.pay_ins):
         raise NotPayable("A payment page of this instalment is open. Pay there, or close it and ask for an invoice then.")
-    return _begin(session, instalment, actor=actor, now=now)
+    return _begin(session, instalment, _part(instalment), actor=actor, now=now)
 
 
-def _payable(session: Session, instalment_id: UUID, provider: Provider, *, actor: Person, now: datetime) -> PledgeInstalment:
+def _payable(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PledgeInstalment:
     instalment = queries.locked_instalment(session, instalment_id)
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=instalment.member.organisation_id, on=now.date())
-    _require_payable(instalment, provider, now)
+    _require_payable(instalment, now)
     return instalment
 
 
-def _begin(session: Session, instalment: PledgeInstalment, *, actor: Person, now: datetime) -> PayIn:
-    """Begin to pay what is outstanding, as much of it as one charge takes."""
+def _part(instalment: PledgeInstalment) -> Money:
+    """What is outstanding, as much of it as one charge takes."""
     outstanding = policy.outstanding(instalment.money, instalment.pay_ins)
     if not outstanding:
         raise NotPayable("Everything of this instalment is paid or on its way. Its page shows where the money is.")
     if outstanding.amount_minor < policy.CHARGE_MIN_MINOR:
         raise NotPayable(f"{outstanding} is too little to be paid online; send a bank transfer.")
+    return policy.parts(outstanding)[0]
+
+
+def _begin(session: Session, instalment: PledgeInstalment, part: Money, *, actor: Person, now: datetime) -> PayIn:
     pay_in = PayIn(
         id=new_id(),
         instalment=instalment,
         number=len(instalment.pay_ins) + 1,
-        amount_minor=policy.parts(outstanding)[0].amount_minor,
+        amount_minor=part.amount_minor,
         currency=instalment.currency,
         status=PayInStatus.OPEN,
         started_by_id=actor.id,
@@ -158,7 +168,9 @@ def wanted(session: Session, pay_in: PayIn, *, key: str, customer_id: str, now: 
     """What the page says and takes."""
     instalment, member = pay_in.instalment, pay_in.instalment.member
     home = f"{settings().base_url}/company/{member.slug}/instalments/{instalment.id}"
-    limit = policy.card_limit_on(queries.card_limits(session), pay_in.currency, now.date())
+    known, limit = terms_on(session, pay_in.currency, now=now)
+    methods = online_ways.methods(known, limit, pay_in.money)
+    by_transfer = known is not None and terms.TRANSFER in methods
     return PageWanted(
         pay_in_id=pay_in.id,
         key=key,
@@ -166,10 +178,17 @@ def wanted(session: Session, pay_in: PayIn, *, key: str, customer_id: str, now: 
         customer_id=customer_id,
         reference=instalment.reference,
         title=title_of(pay_in),
-        by_card=pay_in.money <= limit,
+        methods=methods,
+        transfer=known.transfer if known is not None and by_transfer else None,
+        transfer_country=known.transfer_country if known is not None and by_transfer else None,
         return_url=f"{home}/return",
         cancel_url=home,
     )
+
+
+def terms_on(session: Session, currency: str, *, now: datetime) -> tuple[terms.Terms | None, Money]:
+    """What holds for a currency now: its ways, and the largest payment by card."""
+    return terms.book().on(currency, now.date()), policy.card_limit_on(queries.card_limits(session), currency, now.date())
 
 
 def title_of(pay_in: PayIn) -> str:
@@ -310,13 +329,8 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     return True
 
 
-def _require_payable(instalment: PledgeInstalment, provider: Provider, now: datetime) -> None:
+def _require_payable(instalment: PledgeInstalment, now: datetime) -> None:
     pledge = instalment.pledge
-    if instalment.currency not in provider.currencies:
-        raise CurrencyNotTaken(
-            f"{provider.title} takes {', '.join(sorted(provider.currencies))} here, not {instalment.currency}; "
-            "send a bank transfer instead."
-        )
     if instalment.status is InstalmentStatus.PROCESSING and instalment.way is InstalmentWay.TRANSFER:
         raise NotPayable("You said that a transfer of this instalment was sent; finance looks for it on the bank statement.")
     waiting = next((each for each in instalment.pay_ins if each.invoice is not None and policy.waits_for_payment(each)), None)

@@ -24,6 +24,7 @@ def new_instalment(slug: str, label: str) -> ResponseReturnValue:
     figures = queries.year_figures(db(), pledge)
     short = figures.standing.short_by
     form = InstalmentForm(data={"amount": short or None})
+    form.amount.currency = pledge.currency
     if form.validate_on_submit():
         assert form.amount.data is not None, "a required field"
         try:

@@ -24,7 +24,7 @@ for word, tone in {WITHDRAWING: "neutral", ENDING: "neutral", ELSEWHERE: "good",
 
 FOR_COMPANY: Mapping[str, str] = {
     MAKING: "Stripe makes it and e-mails it to {email}. Load this page again in a few seconds.",
-    OPEN: "It was e-mailed to {email} and is due on {due}. Pay at its page, by bank transfer or by debit of a US bank account.",
+    OPEN: "It was e-mailed to {email} and is due on {due}. Pay at its page.",
     NOT_SENT: "Stripe could not e-mail it to {email} ({not_sent}) Open it here; it is due on {due}.",
     OVERDUE: "It was due on {due}. Pay it at its page; if something is wrong with it, withdraw it and ask for another.",
     TOO_SMALL: "A part of your transfer came, {missing} are missing. Send them to the same account: an invoice is paid whole "

@@ -27,12 +27,12 @@ def ask_for_invoice(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     form = InvoiceForm(data=_last_billing(row))
     if form.validate_on_submit():
         try:
+            providers.required()
             invoices.ask(
                 db(),
                 row.id,
                 po_number=form.po_number.data,
                 billing=Billing(**(_typed(form) | {"country": (form.country.data or "").upper()})),
-                provider=providers.required(),
                 actor=current_person(),
                 now=utc_now(),
             )

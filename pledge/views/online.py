@@ -42,6 +42,7 @@ def look_at_pay_in(pay_in_id: UUID) -> ResponseReturnValue:
 def ask_for_refund(pay_in_id: UUID) -> ResponseReturnValue:
     """Ask for money to be sent back; a second person approves it."""
     form = RefundForm()
+    form.amount.currency = queries.pay_in(db(), pay_in_id).currency
     if form.validate_on_submit():
         assert form.amount.data is not None, "a required field"
         try:

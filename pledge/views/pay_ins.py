@@ -7,11 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
-from core.money import Money
 from core.tasks import enqueue
 from core.web import current_person, db, flash, page, signed_in
 from pledge import providers, queries, terms
 from pledge.models import InstalmentStatus, InstalmentWay, PayIn, PayInStatus, PledgeInstalment
+from pledge.policies import online_ways
 from pledge.policies import pay_ins as policy
 from pledge.providers.base import CustomerUnknown, PageWanted, PayPage, Provider
 from pledge.services import customers, pay_ins
@@ -34,7 +34,7 @@ def open_pay_page(slug: str, instalment_id: UUID) -> ResponseReturnValue:
     row = instalment_of(slug, instalment_id)
     try:
         provider = providers.required()
-        pay_in = pay_ins.start(db(), row.id, provider=provider, actor=current_person(), now=utc_now())
+        pay_in = pay_ins.start(db(), row.id, actor=current_person(), now=utc_now())
         if not pay_ins.has_page(pay_in):
             pay_ins.opened(db(), pay_in.id, _opened(provider, pay_in), now=utc_now())
     except DomainError as error:
@@ -144,11 +144,11 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
     outstanding = policy.outstanding(row.money, row.pay_ins)
     invoiced = next((each for each in row.pay_ins if policy.waits_for_payment(each)), None)
     open_one = next((each for each in row.pay_ins if each.status is PayInStatus.OPEN and each is not invoiced), None)
-    limit = policy.card_limit_on(queries.card_limits(db()), row.currency, utc_now().date())
-    known = terms.book().on(row.currency, utc_now().date())
+    known, limit = pay_ins.terms_on(db(), row.currency, now=utc_now())
     unopened = [open_one.money] if open_one is not None and open_one.page_url is None else []
     parts = unopened + policy.parts(outstanding)
-    by_card = bool(parts) and parts[0] <= limit
+    methods = online_ways.methods(known, limit, parts[0]) if parts else ()
+    by_invoice = known is not None and bool(known.invoice)
     return page(
         "pledge/instalment_page.html",
         status=error.status if error else None,
@@ -157,15 +157,15 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         member=row.member,
         may_edit=may_edit(row.member),
         provider=provider,
-        taken=provider is not None and row.currency in provider.currencies,
+        not_taken=online_ways.why_none(limit, parts[0]) if parts and not methods and not by_invoice else None,
         open_pay_in=open_one if open_one is not None and open_one.page_url else None,
         awaited=next((each for each in row.pay_ins if each is not open_one and policy.may_be_given_up(each)), None),
         outstanding=outstanding,
         parts=parts,
         invoiced=invoiced,
-        ways=ways_of(row.currency, parts[0], by_card=by_card) if parts else [],
-        fee_of_invoice=_invoicing(row.currency, parts[0]) if parts else None,
-        due_days=known.due_days if known is not None and known.invoice else None,
+        ways=[(each, known.fee(each, parts[0]) if known else None) for each in methods],
+        known=known if by_invoice else None,
+        fee_of_invoice=known.fee(terms.INVOICING, parts[0]) if known and parts else None,
         payable=row.status in pay_ins.PAYABLE
         and invoiced is None
         and (bool(outstanding) or open_one is not None)
@@ -174,16 +174,3 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         has_receipt=queries.payment_of_instalment(db(), row) is not None,
         card_limit=limit,
     )
-
-
-def ways_of(currency: str, part: Money, *, by_card: bool) -> list[tuple[str, Money | None]]:
-    """The ways offered at the provider's page, and what each costs; None where nobody here knows."""
-    known = terms.book().on(currency, utc_now().date())
-    methods = [*(known.page if known else ()), *([terms.CARD] if by_card else [])]
-    return [(each, known.fee(each, part) if known else None) for each in methods]
-
-
-def _invoicing(currency: str, part: Money) -> Money | None:
-    """What an invoice costs on top of how it is paid."""
-    known = terms.book().on(currency, utc_now().date())
-    return known.fee(terms.INVOICING, part) if known else None

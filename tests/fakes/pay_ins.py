@@ -65,12 +65,12 @@ class Till:
 
     def announce(self, pledge: Pledge, amount: str = "5000") -> PledgeInstalment:
         return instalments.announce(
-            self.session, pledge, money=Money.parse(amount, "USD"), actor=self.editor, now=self.clock()
+            self.session, pledge, money=Money.parse(amount, pledge.currency), actor=self.editor, now=self.clock()
         )  # fmt: skip
 
     def open(self, instalment: PledgeInstalment) -> PayIn:
         """As the page's button does it."""
-        row = pay_ins.start(self.session, instalment.id, provider=self.provider, actor=self.editor, now=self.clock())
+        row = pay_ins.start(self.session, instalment.id, actor=self.editor, now=self.clock())
         if not pay_ins.has_page(row):
             organisation = instalment.member.organisation
             key = pay_ins.ask(self.session, row.id)
@@ -92,7 +92,7 @@ class Till:
     def ask_for_invoice(self, instalment: PledgeInstalment, **said: Any) -> PayIn:
         billing = Billing(**(BILLING | {name: each for name, each in said.items() if name != "po_number"}))
         row = invoices.ask(
-            self.session, instalment.id, po_number=said.get("po_number", "PO 4711"), billing=billing, provider=self.provider,
+            self.session, instalment.id, po_number=said.get("po_number", "PO 4711"), billing=billing,
             actor=self.editor, now=self.clock(),
         )  # fmt: skip
         self.session.commit()

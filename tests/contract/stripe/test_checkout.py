@@ -33,7 +33,8 @@ def wanted(provider: StripeProvider, amount: int = 500_000, *, by_card: bool = T
     customer = provider.create_customer(name="Acme", metadata={"pledgeworks_organisation": "1"}, key=f"{key}-customer")
     return PageWanted(
         pay_in_id=uuid4(), key=key, money=Money(amount, "USD"), customer_id=customer, reference="PW-0123456789",
-        title="Acme, open-source pledge 2026", by_card=by_card,
+        title="Acme, open-source pledge 2026", methods=("us_bank_account", "customer_balance", *(["card"] if by_card else [])),
+        transfer="us_bank_transfer", transfer_country=None,
         return_url="https://pledge.example/r", cancel_url="https://pledge.example/c",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from tests.fakes.stripe.world import Object, Parameters, Refusal, World, within
 CHARGE_MAX = 99_999_999
 SESSION_SECONDS = 24 * 3600
 CANCELABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"})
-AVAILABLE_AFTER = {"card": 2 * 86_400, "us_bank_account": 4 * 86_400, "customer_balance": 0}
+AVAILABLE_AFTER = {"card": 2 * 86_400, "us_bank_account": 4 * 86_400, "customer_balance": 0, "sepa_debit": 5 * 86_400}
 """Seconds from a payment's success until its money may be used. A world can have its own."""
 
 
@@ -27,7 +27,7 @@ def choose(world: World, session_id: str, method: str) -> Object:
         session.update(payment_intent=intent["id"], status="complete", url=None)
         if method == "card":
             succeed(world, intent)
-        elif method == "us_bank_account":
+        elif method in {"us_bank_account", "sepa_debit"}:
             intent["status"] = "processing"
             charged(world, intent, status="pending")
             world.notify("payment_intent.processing", intent)
@@ -59,7 +59,8 @@ def arrive(world: World, payment: str, amount: int | None = None) -> Object:
             details = intent["next_action"]["display_bank_transfer_instructions"]
             left = details["amount_remaining"] - (details["amount_remaining"] if amount is None else amount)
             if left < 0:
-                world.cash[intent["customer"]] = world.cash.get(intent["customer"], 0) - left
+                place = intent["customer"], intent["currency"]
+                world.cash[place] = world.cash.get(place, 0) - left
                 world.notify("cash_balance.funds_available", cash_balance(world, intent["customer"]))
             if left > 0:
                 _await_transfer(intent, left)
@@ -127,10 +128,10 @@ def retrieve_cash_balance(world: World, given: Parameters, *, base: str, custome
 
 def cash_balance(world: World, customer: str) -> Object:
     """What a customer sent and nothing asked for."""
-    left = world.cash.get(customer, 0)
+    left = {currency: amount for (whose, currency), amount in world.cash.items() if whose == customer and amount}
     settings = {"reconciliation_mode": "automatic", "using_merchant_default": True}
     return {
-        "object": "cash_balance", "available": {"usd": left} if left else None, "customer": customer, "customer_account": None,
+        "object": "cash_balance", "available": left or None, "customer": customer, "customer_account": None,
         "livemode": False, "settings": settings,
     }  # fmt: skip
 
@@ -326,7 +327,7 @@ def _await_transfer(intent: Object, left: int) -> None:
             "currency": intent["currency"],
             "hosted_instructions_url": None,
             "reference": intent["id"][-8:].upper(),
-            "type": "us_bank_transfer",
+            "type": "us_bank_transfer" if intent["currency"] == "usd" else "eu_bank_transfer",
         },
     }
 

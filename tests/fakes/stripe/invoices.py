@@ -18,7 +18,8 @@ def agree(world: World, invoice_id: str) -> Object:
     """At the invoice's page the company has its bank account debited."""
     with world.lock:
         intent = _open_intent(world, world.get("invoice", invoice_id))
-        intent.update(status="processing", last_payment_error=None, _method="us_bank_account")
+        debit = next(each for each in intent["payment_method_types"] if each != "customer_balance")
+        intent.update(status="processing", last_payment_error=None, _method=debit)
         checkout.charged(world, intent, status="pending")
         world.notify("payment_intent.processing", intent)
         return intent
@@ -27,11 +28,11 @@ def agree(world: World, invoice_id: str) -> Object:
 def transfer(world: World, customer: str, amount: int, currency: str = "usd") -> None:
     """A transfer of a company comes in: it pays the oldest invoices that it covers, the rest is kept for the company."""
     with world.lock:
-        world.cash[customer] = world.cash.get(customer, 0) + amount
+        world.cash[customer, currency] = world.cash.get((customer, currency), 0) + amount
         for invoice in [each for each in world.objects.values() if each["object"] == "invoice"]:
             if invoice["customer"] == customer and invoice["status"] in PAYABLE and invoice["currency"] == currency:
                 _pay_from_cash(world, invoice)
-        if world.cash[customer]:
+        if world.cash[customer, currency]:
             world.notify("cash_balance.funds_available", checkout.cash_balance(world, customer))
 
 
@@ -272,10 +273,11 @@ def _open_intent(world: World, invoice: Object) -> Object:
 
 def _pay_from_cash(world: World, invoice: Object) -> None:
     """All of it or nothing."""
-    cash = world.cash.get(invoice["customer"], 0)
+    place = invoice["customer"], invoice["currency"]
+    cash = world.cash.get(place, 0)
     if "customer_balance" in (invoice["payment_settings"]["payment_method_types"] or []) and cash >= invoice["amount_remaining"]:
         intent = _open_intent(world, invoice)
-        world.cash[invoice["customer"]] = cash - invoice["amount_remaining"]
+        world.cash[place] = cash - invoice["amount_remaining"]
         intent["_method"] = "customer_balance"
         checkout.succeed(world, intent)
 

@@ -13,7 +13,10 @@ PAGE = """<!doctype html><html lang="en"><title>{title} (stand-in of Stripe)</ti
 {body}</html>"""
 ONBOARDING = """<p>Here Stripe would ask for name, address, an identity document and a bank account.</p>
 <form method="post"><button>Tell Stripe everything</button></form>"""
-METHODS = {"card": "Pay by card", "us_bank_account": "Pay by bank debit", "customer_balance": "Pay by bank transfer"}
+METHODS = {
+    "card": "Pay by card", "us_bank_account": "Pay by bank debit", "customer_balance": "Pay by bank transfer",
+    "sepa_debit": "Pay by SEPA debit",
+}  # fmt: skip
 MONEY = "/_stand_in/money"
 OUTBOUND = "v2.money_management.outbound_payment"
 KINDS = ("payment_intent", "dispute", "refund", OUTBOUND)
@@ -80,10 +83,11 @@ def _invoice(handler: Answering, world: World, method: str, invoice_id: str, giv
         handler.send(HTTPStatus.NOT_FOUND, b"There is no such page.", "text/plain", {})
         return
     if method == "POST" and invoice["status"] in invoice_books.PAYABLE:
-        if given.get("method") == "us_bank_account":
-            invoices.agree(world, invoice_id)
+        if given.get("method") == "customer_balance":
+            amount = int(given.get("amount") or invoice["amount_remaining"])
+            invoices.transfer(world, invoice["customer"], amount, invoice["currency"])
         else:
-            invoices.transfer(world, invoice["customer"], int(given.get("amount") or invoice["amount_remaining"]))
+            invoices.agree(world, invoice_id)
         _go(handler, f"/i/{invoice_id}")
         return
     fields = "".join(f"<p>{escape(each['name'])}: {escape(each['value'])}</p>" for each in invoice["custom_fields"] or [])

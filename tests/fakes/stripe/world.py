@@ -55,8 +55,8 @@ class World:
         """Onboarding pages by token."""
         self.held: dict[tuple[str, str], int] = {}
         """(connected account, currency) -> what lies in its Stripe balance."""
-        self.cash: dict[str, int] = {}
-        """Customer -> US cents it sent beyond what was asked for."""
+        self.cash: dict[tuple[str, str], int] = {}
+        """(customer, currency) -> what it sent beyond what was asked for."""
         self.events: list[Object] = []
         """Every event, in the order in which they happened."""
         self.available_after: dict[str, float] = {}
