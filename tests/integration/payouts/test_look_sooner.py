@@ -14,7 +14,7 @@ from payouts import tasks
 from payouts.models import AttemptState, Payout, PayoutStatus
 from payouts.rails.base import Rail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
-from payouts.services import sending
+from payouts.services import controls, holds, sending
 from payouts.services.engine import Engine
 from tests.fakes import payouts_world as world
 from tests.fakes.graphql_server import serving
@@ -88,3 +88,29 @@ def test_what_nobody_has_is_left_alone(session: Session, drafted: tuple[Payout, 
     session.flush()
     assert sending.look_sooner(session, payout_id=payout.id, now=clock()) == 0
     assert attempt.state is AttemptState.UNKNOWN
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_nothing_is_approved_for_a_payee_on_hold_or_on_a_stopped_rail(
+    session: Session, service: OpenCollectiveServer, drafted: tuple[Payout, Callable[[], None]], people: world.Cast,
+    clock: world.Clock, stopped: bool,
+) -> None:  # fmt: skip
+    payout, drive = drafted
+    service.submit(service.expenses[0])
+    if stopped:
+        controls.stop_rail(session, NAME, reason="A walk", actor=people.approver, now=clock())
+    else:
+        holds.hold(session, payout.recipient, reason="It was not me", actor=people.finance, now=clock())
+    sending.look_sooner(session, payout_id=payout.id, now=clock())
+    session.commit()
+    drive()
+    assert service.expenses[0].status == "PENDING"
+    assert "is approved next" in (payout.attempts[0].detail or ""), "it was looked at"
+    if stopped:
+        controls.start_rail(session, NAME, reason="Found out", actor=people.approver, now=clock())
+    else:
+        holds.lift(session, payout.recipient_id, reason="Found out", actor=people.approver, now=clock())
+    sending.look_sooner(session, payout_id=payout.id, now=clock())
+    session.commit()
+    drive()
+    assert service.expenses[0].status == "APPROVED"
