@@ -7,7 +7,7 @@ registers both. Where an entry carries the movement's own id (`refs` with `rail`
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -42,6 +42,15 @@ class Feed(Protocol):
 
     def read(self, since: datetime | None) -> Iterable[Seen]:
         """Everything from a moment on, or from the beginning. Raises FeedUnreachable."""
+        ...
+
+
+@runtime_checkable
+class HoldingFeed(Feed, Protocol):
+    """A provider that also tells how much it holds for us."""
+
+    def holds(self) -> Sequence[Money]:
+        """All of it per currency, usable or not yet. Raises FeedUnreachable."""
         ...
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
-from core.books import readings, reconciliation
+from core.books import balances, readings, reconciliation
 from core.books.models import ClosedMonth
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
@@ -106,7 +106,17 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
     made = ClosedMonth(id=new_id(), month=month, explained=len(items), closed_by_id=actor.id, closed_at=now)
     session.add(made)
     session.flush()
-    audit.record(session, "books.month_closed", made, actor=actor, at=now, month=f"{month:%Y-%m}", explained=len(items))
+    odd = {f"{each.provider}, {each.currency}": str(each.unexplained) for each in balances.latest(session) if each.unexplained}
+    audit.record(
+        session,
+        "books.month_closed",
+        made,
+        actor=actor,
+        at=now,
+        month=f"{month:%Y-%m}",
+        explained=len(items),
+        balances_differ=odd,
+    )
     return made
 
 

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from core import tasks
-from core.books import between, feeds, readings, reconciliation
+from core.books import balances, between, feeds, readings, reconciliation
 from core.db import session_scope
 
 log = structlog.get_logger()
@@ -34,9 +34,14 @@ def read(feed: feeds.Feed, *, now: datetime) -> tuple[int, int]:
     with session_scope() as session:
         since = reconciliation.since(session, feed.name)
     seen = list(feed.read(since))
+    held = feed.holds() if isinstance(feed, feeds.HoldingFeed) else None
     with session_scope() as session:
         readings.note_feed(session, feed.name, at=now)
-        return keep(session, feed.name, seen, now=now)
+        kept = keep(session, feed.name, seen, now=now)
+        for each in balances.keep(session, feed.name, held, now=now) if held is not None else ():
+            if each.unexplained:
+                log.warning("books.balance_differs", feed=feed.name, unexplained=str(each.unexplained))
+        return kept
 
 
 def keep(session: Session, provider: str, seen: Iterable[feeds.Seen], *, now: datetime) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from core.money import Money
 from payouts.rails.base import RailError
 from payouts.rails.fake import address_file
 from payouts.rails.opencollective import amount_of
-from payouts.rails.opencollective_api import FUND_ROWS, OpenCollectiveApi
+from payouts.rails.opencollective_api import FUND_BALANCE, FUND_ROWS, OpenCollectiveApi
 
 if TYPE_CHECKING:
     import stripe
@@ -50,6 +50,18 @@ class StripeMovements:
             # Its own messages may quote the key.
             raise FeedUnreachable(f"Stripe gave no list of what moved the balance ({type(error).__name__}).") from None
 
+    def holds(self) -> Sequence[Money]:
+        import stripe
+
+        from core import stripe_api
+
+        try:
+            told = stripe_api.client(self._key, api_base=self._api_base, timeout=TIMEOUT).v1.balance.retrieve()
+            usable = [(each.amount, each.currency) for each in told.available]
+            return _sums(usable + [(each.amount, each.currency) for each in told.pending])
+        except (stripe.StripeError, AttributeError, TypeError, InvalidInput) as error:
+            raise FeedUnreachable(f"Stripe did not tell our balance ({type(error).__name__}).") from None
+
 
 class StripeFinancialMovements:
     """What moved our financial account at Stripe, from which Global Payouts are paid.
@@ -78,6 +90,20 @@ class StripeFinancialMovements:
             return [_transaction_seen(each, _origin(money, each)) for each in posted]
         except (stripe.StripeError, AttributeError, KeyError, TypeError, ValueError, InvalidInput) as error:
             raise FeedUnreachable(f"Stripe gave no list of what moved the financial account ({type(error).__name__}).") from None
+
+    def holds(self) -> Sequence[Money]:
+        import stripe
+
+        from core import stripe_api
+
+        money = stripe_api.client(self._key, api_base=self._api_base, timeout=TIMEOUT).v2.money_management
+        try:
+            balance = money.financial_accounts.retrieve(self._account).to_dict()["balance"]
+            # What is on its way out is ours until it is posted, as in the list of movements.
+            parts = [each for kind in ("available", "outbound_pending") for each in balance[kind].values()]
+            return _sums((each["value"], each["currency"]) for each in parts)
+        except (stripe.StripeError, AttributeError, KeyError, TypeError, InvalidInput) as error:
+            raise FeedUnreachable(f"Stripe did not tell the balance of the financial account ({type(error).__name__}).") from None
 
 
 class OpenCollectiveMovements:
@@ -111,6 +137,14 @@ class OpenCollectiveMovements:
             said = "; ".join(problem.message for problem in answer.problems) or "nothing"
             raise FeedUnreachable(f"Open Collective gave no ledger rows: {said}.")
         return rows
+
+    def holds(self) -> Sequence[Money]:
+        seconds = TIMEOUT.total_seconds() / 2
+        try:
+            answer = self._api.call(FUND_BALANCE, {"fund": self._fund}, connect=seconds, read=seconds)
+            return [amount_of(answer.data["account"]["stats"]["balance"])]
+        except (RailError, KeyError, TypeError, ValueError, InvalidInput) as error:
+            raise FeedUnreachable(f"Open Collective did not tell the fund's balance ({type(error).__name__}).") from None
 
 
 class TrialMovements:
@@ -151,6 +185,13 @@ def feeds() -> Sequence[Feed]:
     if known.pledgeworks_env is not Environment.PRODUCTION and address_file(known.data_folder).exists():
         found.append(TrialMovements())
     return found
+
+
+def _sums(amounts: Iterable[tuple[int, str]]) -> Sequence[Money]:
+    found: dict[str, int] = {}
+    for value, currency in amounts:
+        found[currency] = found.get(currency, 0) + value
+    return [Money(value, currency.upper()) for currency, value in found.items()]
 
 
 def _stripe_seen(each: "stripe.BalanceTransaction") -> Seen:

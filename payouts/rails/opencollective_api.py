@@ -127,6 +127,12 @@ mutation ApproveExpense($expense: ExpenseReferenceInput!) {
 """
 """Approving what is approved already changes nothing."""
 
+FUND_BALANCE = """
+query FundBalance($fund: String!) {
+  account(slug: $fund) { stats { balance { valueInCents currency } } }
+}
+"""
+
 FUND_ROWS = """
 query FundRows($account: [AccountReferenceInput!], $dateFrom: DateTime, $offset: Int!) {
   transactions(

@@ -1,7 +1,15 @@
 """The tables of the books."""
 
 from core.books.models.bank import BankAccount, BankLine, BankLinePart, BankStatement, Direction, Match, StatementFormat
-from core.books.models.reconciliation import ClosedMonth, Explanation, FeedReading, OutsideMovement, Side, Subject
+from core.books.models.reconciliation import (
+    ClosedMonth,
+    Explanation,
+    FeedReading,
+    OutsideMovement,
+    ProviderBalance,
+    Side,
+    Subject,
+)
 from core.books.models.second_looks import AloneLimit, Deed, Proposal
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "Match",
     "OutsideMovement",
     "Proposal",
+    "ProviderBalance",
     "Side",
     "StatementFormat",
     "Subject",

@@ -44,6 +44,45 @@ class OutsideMovement(Base):
         return Money(self.amount_minor, self.currency)
 
 
+class ProviderBalance(Base):
+    """What a provider said on a day that it holds for us, and what the ledger had at that moment."""
+
+    __tablename__ = "provider_balance"
+    __table_args__ = (UniqueConstraint("provider", "on", "currency"),)
+
+    id: Mapped[Id]
+    provider: Mapped[ShortText]
+    on: Mapped[date]
+    currency: Mapped[CurrencyCode]
+    there_minor: Mapped[MinorUnits]
+    """All of it, usable or not yet."""
+    ledger_minor: Mapped[MinorUnits]
+    lists_minor: Mapped[MinorUnits]
+    """By how much more the lists of differences say that it should hold."""
+    asked_at: Mapped[Utc]
+
+    @property
+    def there(self) -> Money:
+        return Money(self.there_minor, self.currency)
+
+    @property
+    def ledger(self) -> Money:
+        return Money(self.ledger_minor, self.currency)
+
+    @property
+    def in_lists(self) -> Money:
+        return Money(self.lists_minor, self.currency)
+
+    @property
+    def difference(self) -> Money:
+        return self.there - self.ledger
+
+    @property
+    def unexplained(self) -> Money:
+        """What no list explains: a movement that nobody told, or one that was told wrongly."""
+        return self.difference - self.in_lists
+
+
 class Subject(enum.StrEnum):
     """What an explanation is about."""
 

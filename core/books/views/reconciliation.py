@@ -8,7 +8,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from core.books import explanations, feeds, movements, reconciliation, tasks
+from core.books import balances, explanations, feeds, movements, reconciliation, tasks
 from core.books.forms import ExplanationForm
 from core.books.models import OutsideMovement, Side, Subject
 from core.books.movements import Booking
@@ -135,6 +135,8 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
         lists=lists,
         only=request.args.get("list"),
         here={name: request.args.get(name) for name in ("list", "cursor")},
+        balances=balances.latest(db()),
+        feed_title=feeds.title_of,
         overtaken=explanations.overtaken(db(), items),
         bookings=_bookings(shown) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},
         places={feed.name: feed.title for feed in feeds.all_feeds()},

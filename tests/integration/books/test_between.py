@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from web_client import Client
 
 from core import ledger
-from core.books import between, bookings, explanations, movements, outgoing, queries, reconciliation
+from core.books import balances, between, bookings, explanations, movements, outgoing, queries, reconciliation
 from core.books.between import NAME, SaidByProvider
 from core.books.feeds import Seen
 from core.books.matching import Kind
@@ -237,3 +237,18 @@ def test_other_amounts_under_one_name_are_not_joined(session: Session, now: date
             session, "stripe_financial", [Seen(txn, "received_credit", now, Money(cents, "USD"), "po_2")], now=now
         )
     assert between.join(session, now=now) == 0
+
+
+def test_a_provider_that_holds_something_else_stands_out_and_the_month_is_told(
+    client: Client, session: Session, finance: Person, now: datetime
+) -> None:
+    client.sign_in(finance)
+    balances.keep(session, "stripe", [Money(500_00, "USD")], now=now)
+    page = client.get("/books/reconciliation")
+    assert "Stripe" in page.words
+    assert "500.00 none – Agrees" in page.words.replace("$", "")
+    balances.keep(session, "stripe", [Money(493_00, "USD")], now=now)
+    assert "that no list explains" in client.get("/books/reconciliation").words
+    page = client.get("/books/months")
+    assert "A provider holds something else than the ledger says" in page.words
+    assert "7.00 that no list explains" in page.words

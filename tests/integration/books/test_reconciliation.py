@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import files, ledger
-from core.books import bookings, explanations, queries, reconciliation
+from core.books import balances, bookings, explanations, queries, reconciliation
 from core.books.explanations import AlreadyExplained, SamePerson
 from core.books.feeds import FeedUnreachable, Seen
 from core.books.models import BankLine, OutsideMovement, Side, Subject
@@ -278,6 +278,10 @@ def test_payments_from_a_fund_at_open_collective_meet_its_rows(session: Session,
         server.refund(server.orders[0])
         assert reconciliation.take(session, feed.name, feed.read(None), now=now) == 1
         assert reconciliation.meet(session, feed.name) == 0, "nobody here knows of the refund yet"
+        (held,) = feed.holds()
+        assert held.amount_minor == server.balance(OC_FUND)
+        (row,) = balances.keep(session, feed.name, [held], now=now)
+        assert row.in_lists == Money(600_00 - 10_000_000, "USD"), "the refund is there alone, the test's own money here"
         evidence = files.store(session, io.BytesIO(b"refunded"), name="row.txt", uploaded_by_id=None, now=now)
         session.flush()
         finding = resolutions.propose(

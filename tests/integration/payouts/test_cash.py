@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 import app as application
 from core import files, ledger
-from core.books import movements, reconciliation
+from core.books import balances, movements, reconciliation
 from core.books import tasks as books
-from core.books.models import OutsideMovement
+from core.books.models import OutsideMovement, ProviderBalance
 from core.db import new_id
 from core.identity.models import Membership, Role
 from core.money import Money
@@ -335,3 +335,45 @@ def test_only_money_that_came_back_is_a_providers_word(
     )
     with pytest.raises(IntegrityError, match="proposed_by"), session.begin_nested():
         session.execute(alone)
+
+
+def compared(session: Session, server: StripeServer, now: datetime) -> dict[str, tuple[int, int, int, int]]:
+    """Of each place: what is there, what the ledger has, what the lists explain, and what nothing explains, in dollar cents."""
+    read(session, server, now)
+    for feed in (
+        StripeMovements(KEY, api_base=server.url),
+        StripeFinancialMovements(KEY, FINANCIAL_ACCOUNT, api_base=server.url),
+    ):
+        balances.keep(session, feed.name, feed.holds(), now=now)
+    return {
+        each.provider: (each.there_minor, each.ledger_minor, each.lists_minor, each.unexplained.amount_minor)
+        for each in balances.latest(session)
+    }
+
+
+def test_what_stripe_holds_is_compared_with_the_ledger_every_time_it_is_read(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    """Also while a payment is on its way; and money that no list tells of stands out."""
+    server.world.swift = False
+    server.world.top_up(400_000)
+    global_payouts.arrive(server.world, 150_000)
+    assert compared(session, server, clock()) == {
+        "stripe": (400_000, 0, 400_000, 0), "stripe_financial": (150_000, 0, 150_000, 0),
+    }  # fmt: skip
+    for kind in ("topup", "received_credit"):
+        movements.book(session, listed(session, kind).id, actor=people.finance, now=clock())
+    assert compared(session, server, clock())["stripe"] == (400_000, 400_000, 0, 0)
+    world.sent_run(session, people, rails=rails, now=clock())
+    session.commit()
+    engine_of_payouts.drive(bruna.id)
+    assert compared(session, server, clock())["stripe_financial"] == (150_000, 150_000, 0, 0), "on its way"
+    world.fund(session, Money(1_00, "USD"), now=clock(), cash=world.STRIPE)
+    assert compared(session, server, clock())["stripe"] == (400_000, 400_100, -100, 0), "the ledger alone says it"
+    server.world.move("adjustment", -7, "usd", source=None)
+    told = StripeMovements(KEY, api_base=server.url).holds()
+    balances.keep(session, "stripe", told, now=clock() + timedelta(days=1))
+    (row,) = [each for each in balances.latest(session) if each.provider == "stripe"]
+    assert (row.unexplained, row.on) == (Money(-7, "USD"), (clock() + timedelta(days=1)).date())
+    assert session.query(ProviderBalance).filter_by(provider="stripe").count() == 2, "a row per day"
