@@ -79,8 +79,6 @@ class Claim:
     instruction: Instruction
     rail: str
     sends: int
-    may_go_on: bool = True
-    """Whether a step that is ours may be taken: not while the payee is held, the destination out of use or the rail stopped."""
 
 
 def claim(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Claim | Wait:
@@ -300,8 +298,7 @@ def _take(session: Session, attempt: PayoutAttempt, *, rails: Mapping[str, Rail]
     if rail is None:
         return Wait(None, f"The rail “{attempt.rail}” is not part of this installation.")
     capabilities = rail.capabilities
-    ready = readiness.why_not(session, attempt.payout, now=now) is None
-    if attempt.sends > attempt.declined and not ready:
+    if attempt.sends > attempt.declined and readiness.why_not(session, attempt.payout, now=now) is not None:
         # Sending the same key again would pay if the first send never arrived; a look-up finds out as well, and pays nothing.
         capabilities = replace(capabilities, idempotent=False)
     todo: Next = next_step(known(attempt), capabilities, rules, now)
@@ -323,7 +320,6 @@ def _take(session: Session, attempt: PayoutAttempt, *, rails: Mapping[str, Rail]
         instruction=Instruction.from_parameters(attempt.parameters),
         rail=attempt.rail,
         sends=attempt.sends,
-        may_go_on=ready and not controls.is_stopped(session, rail.name),
     )
 
 

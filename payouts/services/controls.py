@@ -81,15 +81,6 @@ def require_running(session: Session, rail: str) -> None:
         raise RailStopped(f"The rail “{rail}” is stopped: {switch.reason} An approver can start it under Payouts → Rails.")
 
 
-def is_stopped(session: Session, rail: str) -> bool:
-    """Is the kill switch on? Under the same lock as `require_running`."""
-    try:
-        require_running(session, rail)
-    except RailStopped:
-        return True
-    return False
-
-
 # ------------------------------------------------------------------------------------------------ limits
 
 
