@@ -17,7 +17,7 @@ from core.money import Money
 from core.paper import Paper
 from core.spreadsheet import as_csv
 from pledge import queries
-from pledge.models import InstalmentWay, PaymentChannel, Pledge, PledgeInstalment, PledgePayment
+from pledge.models import InstalmentStatus, InstalmentWay, PaymentChannel, Pledge, PledgeInstalment, PledgePayment
 from pledge.queries import YearFigures
 
 WAYS = {
@@ -94,11 +94,20 @@ def receipt(session: Session, instalment: PledgeInstalment) -> Receipt:
     """
     payment = queries.payment_of_instalment(session, instalment)
     if payment is None:
-        raise NoReceipt(
-            f"There is a receipt once the money has settled; {instalment.reference} is {instalment.status.replace('_', ' ')}."
-        )
+        raise NoReceipt(f"There is no receipt for {instalment.reference}: {_why_none(instalment.status)}.")
     found = ledger.entries_for(session, ("pledge_instalment", str(instalment.id)))
     return Receipt(instalment, payment, [f"{settings().base_url}/ledger/entries/{entry.id}" for entry in found])
+
+
+def _why_none(status: InstalmentStatus) -> str:
+    match status:
+        case InstalmentStatus.REFUNDED_FULL:
+            return "all of it was sent back"
+        case InstalmentStatus.DISPUTED:
+            return "it is disputed: what stays is known when the bank has decided"
+        case InstalmentStatus.LOST:
+            return "the bank took it back after a dispute"
+    return f"it is {status.replace('_', ' ')}, and a receipt is over money that has settled"
 
 
 def statement(session: Session, pledge: Pledge) -> Statement:

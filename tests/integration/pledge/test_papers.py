@@ -55,7 +55,7 @@ def test_a_receipt_says_what_settled(session: Session, settled: PledgeInstalment
 
 def test_there_is_no_receipt_before_it_settled(session: Session, pledge: Pledge, editor: Person, now: datetime) -> None:
     row = instalments.announce(session, pledge, money=Money.parse("5000", "USD"), actor=editor, now=now)
-    with pytest.raises(NoReceipt, match="is awaiting payment"):
+    with pytest.raises(NoReceipt, match="it is awaiting payment"):
         papers.receipt(session, row)
 
 

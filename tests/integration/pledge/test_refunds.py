@@ -16,8 +16,9 @@ from core.errors import IllegalTransition, InvalidInput, NotAllowed
 from core.identity.models import Person, Role
 from core.ledger import InsufficientFunds, Leg, Side
 from core.money import Money
-from pledge import queries
+from pledge import papers, queries
 from pledge.models import InstalmentStatus, MovementKind, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
+from pledge.papers import NoReceipt, PaperForm
 from pledge.providers.base import ProviderSilent
 from pledge.services import refunds
 from pledge.services.pay_in_postings import Accounts
@@ -26,6 +27,7 @@ from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout
 from tests.fakes.stripe import refunds as banks
 from tests.integration.pledge.conftest import give, person
+from tests.integration.pledge.test_papers import rows, words
 from tests.integration.pledge.test_pay_ins import agree, posted
 
 FULL = Money(5_000_00, "USD")
@@ -87,6 +89,56 @@ def test_two_people_send_part_of_it_back_and_the_year_counts_the_rest(
     send_back(paid, Money(3_000_00, "USD"))
     assert (paid.status, paid.instalment.status) == (PayInStatus.REFUNDED_FULL, InstalmentStatus.REFUNDED_FULL)
     agree(till, codes)
+
+
+def stayed(session: Session, row: PledgeInstalment) -> tuple[str, str]:
+    """The amount of the receipt, and of the instalment in the year's statement; in the PDFs as in the CSV."""
+    of, year = papers.receipt(session, row), papers.statement(session, row.pledge)
+    (receipt,) = rows(papers.draw_receipt(of, PaperForm.CSV))
+    listed = {each["reference"]: each["amount"] for each in rows(papers.draw_statement(year, PaperForm.CSV))}
+    for paper in (papers.draw_receipt(of, PaperForm.PDF), papers.draw_statement(year, PaperForm.PDF)):
+        assert str(of.payment.money) in words(paper)
+    assert of.entries, "each entry of it can be looked up"
+    return receipt["amount"], listed[row.reference]
+
+
+def nothing_stayed(session: Session, row: PledgeInstalment, why: str) -> None:
+    with pytest.raises(NoReceipt, match=why):
+        papers.receipt(session, row)
+    year = papers.statement(session, row.pledge)
+    assert row.reference not in {each["reference"] for each in rows(papers.draw_statement(year, PaperForm.CSV))}
+    assert row.reference not in words(papers.draw_statement(year, PaperForm.PDF))
+
+
+def test_receipt_and_statement_are_over_what_was_not_sent_back(
+    session: Session, till: Till, paid: PayIn, send_back: Callable[..., PayInRefund]
+) -> None:
+    row = paid.instalment
+    assert stayed(session, row) == ("5000.00", "5000.00")
+    refund = send_back(paid, Money(2_000_00, "USD"))
+    assert stayed(session, row) == ("3000.00", "3000.00")
+    text = words(papers.draw_receipt(papers.receipt(session, row), PaperForm.PDF))
+    assert "planned over 5,000.00 USD; 3,000.00 USD of what came settled and stayed" in text
+    banks.finish_refund(till.world, refund.remote_id or "")
+    till.look(paid)
+    send_back(paid, Money(3_000_00, "USD"))
+    nothing_stayed(session, row, "all of it was sent back")
+
+
+@pytest.mark.parametrize("won", [True, False])
+def test_there_is_no_receipt_while_it_is_disputed_and_one_again_when_it_is_won(
+    session: Session, till: Till, paid: PayIn, won: bool
+) -> None:
+    assert paid.payment_id is not None
+    dispute = banks.dispute(till.world, paid.payment_id)
+    till.look(paid)
+    nothing_stayed(session, paid.instalment, "is disputed: what stays is known when the bank has decided")
+    banks.decide(till.world, dispute["id"], won=won)
+    till.look(paid)
+    if won:
+        assert stayed(session, paid.instalment) == ("5000.00", "5000.00")
+    else:
+        nothing_stayed(session, paid.instalment, "the bank took it back after a dispute")
 
 
 def test_a_refund_that_the_bank_refuses_comes_back_and_is_said(
