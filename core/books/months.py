@@ -91,7 +91,9 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
     closing.lock(session)  # whoever posts into the past just now is done first, and whoever comes later sees the door shut
     last = last_closed(session)
     if last is not None and last.month >= month:
-        raise ClosedAlready(f"{last.month:%B %Y} is closed, and everything before it.")
+        raise ClosedAlready(
+            f"{last.month:%B %Y} is closed, and everything before it. Post corrections today, or have two people open it."
+        )
     unread = readings.unread(session, since=last_day(month) + timedelta(days=1))
     if unread:
         raise NotReadSince(f"{month:%B %Y} can’t be closed yet: nobody asked outside since it ended. {' '.join(unread)}")
@@ -182,7 +184,7 @@ def _last(session: Session, month_id: UUID) -> ClosedMonth:
     closing.lock(session)
     found = session.get(ClosedMonth, month_id, populate_existing=True)
     if found is None or found.reopened_at is not None:
-        raise NotFound("This month is not closed.")
+        raise NotFound("This month is not closed, or somebody opened it meanwhile. Months says what is closed.")
     last = session.scalar(select(func.max(ClosedMonth.month)).where(ClosedMonth.reopened_at.is_(None)))
     if last != found.month:
         raise NotTheLast(f"{last:%B %Y} is closed as well; the last one is opened first.")

@@ -42,7 +42,7 @@ def statement(session: Session, statement_id: UUID) -> BankStatement:
     """
     found = session.get(BankStatement, statement_id)
     if found is None:
-        raise NotFound("There is no such bank statement.")
+        raise NotFound("There is no such bank statement. Books lists those that were read.")
     return found
 
 
@@ -64,7 +64,7 @@ def line(session: Session, line_id: UUID) -> BankLine:
     """
     found = session.get(BankLine, line_id)
     if found is None:
-        raise NotFound("There is no such line of a bank statement.")
+        raise NotFound("There is no such line of a bank statement. Open the list of lines again.")
     return found
 
 

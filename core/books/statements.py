@@ -80,7 +80,9 @@ def add_account(session: Session, *, name: str, number: str, currency: str, acto
         )
     exponent(currency)
     if session.scalar(select(BankAccount.id).where(BankAccount.number == plain, BankAccount.currency == currency)) is not None:
-        raise AccountKnown(f"The account {plain} in {currency} is there already.", number=plain)
+        raise AccountKnown(
+            f"The account {plain} in {currency} is there already; its statements can be read as it is.", number=plain
+        )
     made = BankAccount(id=new_id(), name=name.strip(), number=plain, currency=currency, added_by_id=actor.id, added_at=now)
     session.add(made)
     session.flush()
@@ -281,7 +283,7 @@ def locked_account(session: Session, account_id: UUID) -> BankAccount:
     """
     found = session.get(BankAccount, account_id, with_for_update=True, populate_existing=True)
     if found is None:
-        raise NotFound("There is no such bank account.")
+        raise NotFound("There is no such bank account. Bank accounts lists ours.")
     return found
 
 

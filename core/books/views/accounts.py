@@ -41,7 +41,7 @@ def map_columns(account_id: UUID) -> ResponseReturnValue:
     """Which column of this account's CSV files says what."""
     account = db().get(BankAccount, account_id)
     if account is None:
-        raise NotFound("There is no such bank account.")
+        raise NotFound("There is no such bank account. Bank accounts lists ours.")
     form = ColumnsForm(data=account.csv_columns or {})
     if form.validate_on_submit():
         try:
