@@ -1,6 +1,7 @@
 """Reads of what a fiscal host expects for our fund."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select
@@ -60,14 +61,15 @@ def by_remote_id(session: Session, remote_ids: Collection[str]) -> dict[str | No
     return {each.remote_id: each for each in session.scalars(select(HostOrder).where(HostOrder.remote_id.in_(remote_ids)))}
 
 
-def unsettled(session: Session) -> Sequence[UUID]:
-    """Orders whose money has not been confirmed here, and those that may still come."""
+def unsettled(session: Session, *, late_until: datetime) -> Sequence[UUID]:
+    """Orders whose money has not been confirmed here, and those that may still come: also expired ones asked for since then."""
     return session.scalars(
         select(HostOrder.id)
         .join(PledgeInstalment, PledgeInstalment.id == HostOrder.instalment_id)
         .where(
             or_(
                 HostOrder.status.in_([HostOrderStatus.ASKED, HostOrderStatus.EXPECTED]),
+                and_(HostOrder.status == HostOrderStatus.EXPIRED, HostOrder.asked_at >= late_until),
                 and_(HostOrder.status == HostOrderStatus.PAID, PledgeInstalment.status != InstalmentStatus.SETTLED),
             )
         )

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from core import hints
 from core.clock import utc_now
 from core.db import session_scope
+from core.errors import DomainError
 from core.tasks import Run, Task, daily, enqueue, every, handler
 from pledge import host_queries, providers, queries
-from pledge.providers.hosts import HostRefused, HostSilent
 from pledge.services import host_orders, inbox, invoices, membership, pay_ins, refunds
 from pledge.services.inbox import HandleNotice
 from pledge.services.pay_ins import LookAt
@@ -20,6 +20,11 @@ from pledge.services.refunds import SendRefund
 
 GAVE_UP = timedelta(hours=1)
 """A notice that waits for longer than this has a task that was parked, or waits for its last try."""
+
+LATE_AT_HOST = timedelta(days=180)
+"""So long a host may still take a transfer for an order that it expected no longer."""
+HOST_FAILURES_MAX = 3
+"""After so many orders in a row that can't be read the service is away; the next hour looks again."""
 
 log = structlog.get_logger()
 
@@ -112,10 +117,15 @@ def look_at_the_host(now: datetime) -> None:
     if host is None:
         return
     with session_scope() as session:
-        orders = host_queries.unsettled(session)
+        orders = host_queries.unsettled(session, late_until=now - LATE_AT_HOST)
+    in_vain = 0
     for order_id in orders:
         try:
             host_orders.look(session_scope, host, order_id, clock=utc_now)
-        except (HostRefused, HostSilent) as error:
+        except DomainError as error:  # one that can't be read keeps none of the others waiting
             log.warning("pledge.host_not_read", order=str(order_id), error=error.message)
-            return
+            in_vain += 1
+            if in_vain == HOST_FAILURES_MAX:
+                return
+        else:
+            in_vain = 0

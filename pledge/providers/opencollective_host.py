@@ -133,6 +133,8 @@ def _found(order: Mapping[str, Any]) -> Found:
     came = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "CREDIT" and not row["isRefund"]]
     back = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "DEBIT" and row["isRefund"]]
     fees = [row for row in rows if row["kind"] in {"HOST_FEE", "PAYMENT_PROCESSOR_FEE"} and row["type"] == "DEBIT"]
+    if len(came) > 1 and len(came) - len(back) == 1:
+        came, back = came[-1:], []  # marked as paid, as unpaid, and as paid again
     if len(came) > 1:
         raise HostSilent(f"Order {order['publicId']} was booked {len(came)} times at Open Collective; ask its people.")
     money = _amount(order["totalAmount"])

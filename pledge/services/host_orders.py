@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 from core import audit, ledger
 from core.books.models import OutsideMovement
 from core.db import new_id
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError, IllegalTransition, InvalidInput
 from core.identity import access
 from core.identity.models import Person, Role
 from core.ledger import Guard, Leg, Side
 from pledge import host_queries, queries
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
-from pledge.providers.hosts import Awaited, Found, Host, HostRefused, HostSilent
+from pledge.providers.hosts import Awaited, Booked, Found, Host, HostRefused, HostSilent
 from pledge.services import instalments
 
 SHOWS_WITHIN = timedelta(minutes=15)
@@ -147,6 +147,7 @@ def apply(session: Session, order_id: UUID, found: Sequence[Found], *, begun: da
     """Take what the host's books say. `begun` is when they were asked: an order that shows late is not missing before."""
     order = host_queries.locked(session, order_id)
     order.looked_at = now
+    found = [each for each in found if not each.ended] or found[-1:]  # of several, those that were ended there count no more
     if not found:
         _not_found(session, order, begun=begun, now=now)
     elif len(found) > 1:
@@ -164,15 +165,19 @@ def require_payable(session: Session, order_id: UUID, *, actor: Person, now: dat
 
     Raises:
         NotAllowed, SelfConfirmation: not in finance, or who said that it was sent.
-        NotThere: the host was not seen to have it.
-        IllegalTransition: nobody said that it was sent.
+        NotThere: the host was not seen to have it, its books say something else, or nobody noted that it arrived.
+        IllegalTransition: it is settled already, or failed.
     """
     order = host_queries.order(session, order_id)
     instalment = instalments.require_confirmable(session, order.instalment_id, actor=actor, now=now)
-    if order.remote_id is None:
-        raise NotThere("The host has not been seen to expect this; look first.")
+    if order.status not in {HostOrderStatus.EXPECTED, HostOrderStatus.PAID}:
+        raise NotThere("The host has not been seen to expect this, or does no more; look first.")
+    if order.problem is not None:
+        raise NotThere(order.problem)
     if instalment.status is InstalmentStatus.AWAITING_PAYMENT:
         raise NotThere("First somebody notes that it arrived, with the bank's line as evidence; another person confirms.")
+    if instalment.status is not InstalmentStatus.PROCESSING:
+        raise IllegalTransition("This instalment", instalment.status, InstalmentStatus.PAID)
     return order
 
 
@@ -251,19 +256,12 @@ class HostMovements:
         if provider != RAIL:
             return {}
         orders = host_queries.by_remote_id(session, {each.about for each in movements if each.about})
-        found = {}
-        for each in movements:
-            if (order := orders.get(each.about)) is not None:
-                if each.kind in FEES:
-                    found[each.id] = fee_key(order.id)
-                elif each.kind == "contribution" and each.amount_minor > 0:
-                    found[each.id] = instalments.entry_key(order.instalment_id)
-        return found
-
-
-def fee_key(order_id: UUID) -> str:
-    """The ledger's key of the host's fee for an order."""
-    return f"host-fee:{order_id}"
+        # Entries carry their movement's own id and meet by it. This only says whose the others are, whatever their order became.
+        return {
+            each.id: f"host-order:{orders[each.about].id}"
+            for each in movements
+            if each.about in orders and (each.kind in FEES or each.kind == "contribution")
+        }
 
 
 def awaited(order: HostOrder) -> Awaited:
@@ -293,14 +291,25 @@ def _not_found(session: Session, order: HostOrder, *, begun: datetime, now: date
 
 
 def _follow(session: Session, order: HostOrder, found: Found, *, now: datetime) -> None:
-    order.remote_id, order.problem = found.remote_id, _misfit(order, found)
-    if found.received is not None and order.status is not HostOrderStatus.PAID:
-        order.received_minor, order.movement_id = found.received.money.amount_minor, found.received.movement_id
-        order.fee_minor = sum(fee.money.amount_minor for fee in found.fees)
-        order.fee_movement_id = found.fees[0].movement_id if len(found.fees) == 1 else None
-        _move(session, order, HostOrderStatus.PAID, now=now)
+    order.remote_id = found.remote_id
+    order.problem = _misfit(order, found) or _paid_twice(order, found)
+    if found.received is None and order.status is HostOrderStatus.PAID:
+        order.problem = f"The host's books show the money of order {order.remote_id} no more; ask its people."
     elif found.received is None:
         _move(session, order, HostOrderStatus.EXPIRED if found.ended else HostOrderStatus.EXPECTED, now=now)
+    elif order.status is not HostOrderStatus.PAID:
+        _came(session, order, found, found.received, now=now)
+
+
+def _came(session: Session, order: HostOrder, found: Found, received: Booked, *, now: datetime) -> None:
+    other = host_queries.live(session, order.instalment_id)
+    if other is not None and other.id != order.id:
+        order.problem = f"The host took it late, and expects order {other.remote_id or other.key} too; expire that one there."
+        return
+    order.received_minor, order.movement_id = received.money.amount_minor, received.movement_id
+    order.fee_minor = sum(fee.money.amount_minor for fee in found.fees)
+    order.fee_movement_id = found.fees[0].movement_id if len(found.fees) == 1 else None
+    _move(session, order, HostOrderStatus.PAID, now=now)
 
 
 def _misfit(order: HostOrder, found: Found) -> str | None:
@@ -310,6 +319,18 @@ def _misfit(order: HostOrder, found: Found) -> str | None:
     if found.refunded is not None:
         return f"The host gave {found.refunded} of it back; book that with its list of movements."
     return None
+
+
+def _paid_twice(order: HostOrder, found: Found) -> str | None:
+    instalment = order.instalment
+    if found.received is None or instalment.status is not InstalmentStatus.SETTLED:
+        return None
+    if found.remote_id in (instalment.bank_reference or "").split():
+        return None
+    return (
+        f"{found.received.money} came to the host, but the instalment was paid another way. Have the host give it back; until "
+        "then it stands under Reconciliation."
+    )
 
 
 def _move(session: Session, order: HostOrder, to: HostOrderStatus, *, now: datetime) -> None:
@@ -340,7 +361,7 @@ def _book_fee(session: Session, order: HostOrder, instalment: PledgeInstalment, 
     )
     ledger.post(
         session,
-        key=fee_key(order.id),
+        key=f"host-fee:{order.id}",
         kind="pledge.host_fee",
         legs=[
             Leg(debit=fees, credit=fund_there, amount=order.fee_minor),

@@ -21,7 +21,7 @@ from core.identity import access
 from core.identity.models import Person, Role
 from core.money import Money
 from core.tasks import Task, enqueue
-from pledge import queries, terms
+from pledge import host_queries, queries, terms
 from pledge.models import (
     InstalmentStatus,
     InstalmentWay,
@@ -118,6 +118,8 @@ def start_invoice(session: Session, instalment_id: UUID, *, actor: Person, now: 
 def _payable(session: Session, instalment_id: UUID, *, actor: Person, now: datetime) -> PledgeInstalment:
     instalment = queries.locked_instalment(session, instalment_id)
     access.require_role(session, actor, Role.PLEDGE_EDITOR, organisation_id=instalment.member.organisation_id, on=now.date())
+    if host_queries.live(session, instalment.id) is not None:
+        raise NotPayable("A fiscal host expects this instalment as a transfer. To pay it here, have finance take that back.")
     _require_payable(instalment, now)
     return instalment
 

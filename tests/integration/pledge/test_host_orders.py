@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core import ledger
 from core.books import movements, reconciliation
 from core.books.between import BetweenOurs
-from core.books.models import OutsideMovement
+from core.books.models import OutsideMovement, Side
 from core.books.movements import NotBookable
 from core.clock import utc_now
 from core.config import settings
@@ -31,10 +31,11 @@ from pledge import host_queries, tasks
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, Pledge, PledgeInstalment, PledgeMember
 from pledge.providers.hosts import HostRefused, HostSilent
 from pledge.providers.opencollective_host import OpenCollectiveHost
-from pledge.services import host_orders, instalments, periods
+from pledge.services import host_orders, instalments, pay_ins, periods
 from pledge.services.bank_lines import PayIns
 from pledge.services.host_orders import AlreadyExpected, NotThere
 from pledge.services.instalments import AtHost, SelfConfirmation
+from pledge.services.pay_ins import NotPayable
 from tests.fakes.graphql_server import GraphqlFault, serving
 from tests.fakes.opencollective import FUND, TOKEN
 from tests.fakes.opencollective_host import HOST_TOKEN, OpenCollectiveWithHost
@@ -206,6 +207,77 @@ def test_nobody_says_that_the_hosts_money_came_from_our_bank(
     session.add(given)
     session.flush()
     assert [each.id for each in BetweenOurs().expected(session)] == [given.id], "the control: what no order is of may be ours"
+
+
+@pytest.mark.usefixtures("app")
+def test_what_the_host_takes_late_of_a_paid_instalment_is_nobodys_entry_and_is_told(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    host_orders.give_up(sessions, host, noted.id, clock=clock)
+    session.expire_all()
+    instalments.confirm(
+        session, noted.instalment_id, received_on=clock().date(), bank_reference="line 4", actor=second, now=clock()
+    )
+    session.commit()
+    with pytest.raises(NotThere, match="no more"):
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    assert service.pending()[0].status == "EXPIRED", "nothing was asked of the host"
+    service.receive(service.pending()[0])
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, "paid another way" in (noted.problem or "")) == (HostOrderStatus.PAID, True)
+    feed = OpenCollectiveMovements(service.url, TOKEN, fund=FUND)
+    reconciliation.take(session, feed.name, feed.read(None), now=clock())
+    assert reconciliation.meet(session, feed.name) == 0
+    assert {item.side for item in reconciliation.differences(session)} >= {Side.MISSING_HERE}
+
+
+def test_another_amount_is_not_even_marked_as_paid(
+    noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions, second: Person, clock: Clock
+) -> None:
+    service.pending()[0].cents = 499_000
+    host_orders.look(sessions, host, noted.id, clock=clock)
+    with pytest.raises(NotThere, match=r"4,?990"):
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    assert service.pending()[0].status == "PENDING", "nothing was asked of the host"
+
+
+def test_what_failed_is_not_marked_as_paid(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, finance: Person, clock: Clock,
+) -> None:  # fmt: skip
+    instalments.fail(session, noted.instalment_id, reason="It came back", actor=finance, now=clock())
+    session.commit()
+    with pytest.raises(IllegalTransition):
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    assert service.pending()[0].status == "PENDING", "nothing was asked of the host"
+
+
+def test_an_instalment_at_the_host_is_not_paid_online(
+    session: Session, expected: HostOrder, editor: Person, now: datetime
+) -> None:
+    with pytest.raises(NotPayable, match="fiscal host"):
+        pay_ins.start(session, expected.instalment_id, actor=editor, now=now)
+
+
+def test_an_order_that_cannot_be_read_keeps_no_other_waiting(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, sessions: Sessions, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    looked: list[Any] = []
+
+    def look(_: Any, __: Any, order_id: Any, **___: Any) -> None:
+        looked.append(order_id)
+        if len(looked) == 1:
+            raise IllegalTransition("This order", "paid", "expired")
+
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    monkeypatch.setattr(host_orders, "look", look)
+    monkeypatch.setattr(host_queries, "unsettled", lambda *_, **__: [noted.id, noted.instalment_id])
+    tasks.look_at_the_host(clock())
+    assert looked == [noted.id, noted.instalment_id]
 
 
 def test_a_look_up_as_for_other_orders_would_not_find_it(expected: HostOrder, service: OpenCollectiveWithHost) -> None:
