@@ -192,7 +192,7 @@ def reconcile_command(number: int, actor: str, wait: int | None, as_json: bool) 
 def show_command(number: int, as_json: bool) -> None:
     """The statement of a run: each line with its state, its reference and what the rail calls it."""
     with session_scope() as session:
-        known = queries.run_by_number(session, number)
+        known = queries.run(session, queries.run_by_number(session, number).id)
         described = {**_described(session, known), "lines": [_line(payout) for payout in known.payouts]}
     if as_json:
         print_json(described)

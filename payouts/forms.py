@@ -25,6 +25,7 @@ from core.web.forms import (
 )
 from payouts.models import Outcome, PayoutAttempt, PayoutStatus, RecipientKind, RuleKind
 from payouts.rails.base import DestinationField, Rail
+from payouts.services.previews import Notice
 
 CURRENCIES = ("USD", "EUR", "GBP", "CHF", "JPY", "INR", "BRL", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN")
 
@@ -42,6 +43,12 @@ OUTCOME_WORDS = {
     Outcome.FAILED: "It was not paid, and will not be",
     Outcome.RETURNED: "It was paid, and the money came back",
     Outcome.REVERSED: "It was paid, and we took it back",
+}
+NOTICE_WORDS = {
+    Notice.TROUBLE: "Can’t go now",
+    Notice.DOCUMENT: "Document missing",
+    Notice.CHANGED: "Changed destination",
+    Notice.FIRST: "First payment here",
 }
 SPONSORED_WORDS = {
     Outcome.ACCEPTED: "They were paid",
@@ -63,6 +70,22 @@ class FilterForm(Form):
     )
     rail = SelectField("On rail", [Optional()], id="filter-rail")
     due_by = DateField("Due on or before", [Optional()], id="filter-due")
+
+
+class LinesForm(Form):
+    """Which lines of a run; a GET form, so without CSRF."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+    rail = SelectField("On rail", [Optional()], id="lines-rail")
+    status = SelectField("State", [Optional()], id="lines-status")
+    notice = SelectField(
+        "To notice",
+        [Optional()],
+        id="lines-notice",
+        choices=choices(Notice, label=NOTICE_WORDS.__getitem__, empty="Every line"),
+    )
 
 
 class PrepareForm(Form):

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
+from core.db import among
 from core.errors import NotFound
 from core.identity.models import Person
 from core.money import Money
@@ -125,8 +126,8 @@ def run(session: Session, run_id: UUID) -> Run:
         .where(Run.id == run_id)
         .options(
             joinedload(Run.prepared_by),
-            selectinload(Run.payouts).joinedload(Payout.recipient),
-            selectinload(Run.payouts).joinedload(Payout.destination),
+            selectinload(Run.payouts).selectinload(Payout.recipient),
+            selectinload(Run.payouts).selectinload(Payout.destination),
             selectinload(Run.payouts).selectinload(Payout.attempts),
             selectinload(Run.approvals).joinedload(RunApproval.approver),
         )
@@ -137,15 +138,15 @@ def run(session: Session, run_id: UUID) -> Run:
 
 
 def run_by_number(session: Session, number: int) -> Run:
-    """The run people call “Run <number>”.
+    """The run people call “Run <number>”, without its lines.
 
     Raises:
         NotFound: there is none of this number.
     """
-    run_id = session.scalar(select(Run.id).where(Run.number == number))
-    if run_id is None:
+    found = session.scalars(runs().where(Run.number == number)).one_or_none()
+    if found is None:
         raise NotFound(f"There is no run {number}; `pledgeworks payouts run list` shows those there are.")
-    return run(session, run_id)
+    return found
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def first_time(session: Session, lines: Sequence[Payout]) -> set[UUID]:
     places = {line.destination_id for line in lines if line.destination_id is not None}
     paid = set(
         session.scalars(
-            select(Payout.destination_id).where(Payout.destination_id.in_(places), Payout.paid_at.is_not(None)).distinct()
+            select(Payout.destination_id).where(among(Payout.destination_id, places), Payout.paid_at.is_not(None)).distinct()
         )
     )
     return {line.id for line in lines if line.destination_id not in paid}
@@ -295,7 +296,7 @@ def places(session: Session, recipient_ids: Collection[UUID]) -> Sequence[Destin
     """Every destination in use of these recipients, on whatever rail."""
     return session.scalars(
         select(Destination)
-        .where(Destination.recipient_id.in_(recipient_ids), Destination.retired_at.is_(None))
+        .where(among(Destination.recipient_id, recipient_ids), Destination.retired_at.is_(None))
         .options(joinedload(Destination.look))
         .order_by(Destination.created_at)
     ).all()

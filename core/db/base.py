@@ -1,14 +1,28 @@
 """The declarative base and the column types every table uses."""
 
 import enum
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Enum, MetaData, String, Text, TypeDecorator
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Enum,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    any_,
+    literal,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, mapped_column
 from uuid_utils.compat import uuid7
 
 
@@ -42,6 +56,11 @@ MinorUnits = Annotated[int, mapped_column(BigInteger())]
 CurrencyCode = Annotated[str, mapped_column(String(3))]
 ShortText = Annotated[str, mapped_column(String(250))]
 JsonObject = Annotated[dict[str, Any], mapped_column(JSONB())]
+
+
+def among(column: InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """The column has one of these values, however many: one parameter, where `in_` makes as many as there are values."""
+    return column == any_(literal(list(values), ARRAY(column.type)))
 
 
 class Base(DeclarativeBase):

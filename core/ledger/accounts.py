@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from core.db import among
 from core.errors import InvalidInput
 from core.ledger.entries import Balance
 from core.ledger.errors import AccountDiffers, UnknownAccount
@@ -77,7 +78,7 @@ def balances(session: Session, prefix: str = "") -> list[Balance]:
 
 def balances_of(session: Session, codes: Collection[str]) -> dict[str, Balance]:
     """The kept balances of these accounts by code; codes no account has are left out."""
-    rows = session.execute(select(*_BALANCE_COLUMNS).where(Account.code.in_(codes)))
+    rows = session.execute(select(*_BALANCE_COLUMNS).where(among(Account.code, codes)))
     return {row.code: Balance(*row) for row in rows}
 
 

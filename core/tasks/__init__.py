@@ -19,6 +19,19 @@ def remind(now: datetime) -> None: ...
 
 from core.tasks.clock import daily, every
 from core.tasks.models import TaskRow, TaskStatus
-from core.tasks.queue import Postpone, Run, Task, enqueue, handler, registered, retry
+from core.tasks.queue import Postpone, Run, Task, enqueue, enqueue_many, handler, registered, retry
 
-__all__ = ["Postpone", "Run", "Task", "TaskRow", "TaskStatus", "daily", "enqueue", "every", "handler", "registered", "retry"]
+__all__ = [
+    "Postpone",
+    "Run",
+    "Task",
+    "TaskRow",
+    "TaskStatus",
+    "daily",
+    "enqueue",
+    "enqueue_many",
+    "every",
+    "handler",
+    "registered",
+    "retry",
+]

@@ -63,6 +63,7 @@ class Run(Protocol):
 T = TypeVar("T", bound=Task)
 Handler = Callable[[Any, Run], None]
 _handlers: dict[str, tuple[type[Task], Handler]] = {}
+_adapters: dict[type[Task], TypeAdapter[Task]] = {}
 
 
 def handler(task_type: type[T]) -> Callable[[Callable[[T, Run], None]], Callable[[T, Run], None]]:
@@ -90,24 +91,42 @@ def enqueue(
     With a `dedupe_key`, a second task of that key is not written while the first still waits to be run.
     Returns the id of the new row (with a duplicate: an id that was not used).
     """
-    task_id = new_id()
-    session.execute(
-        insert(TaskRow)
-        .values(
-            id=task_id,
-            kind=task.kind,
-            arguments=TypeAdapter(type(task)).dump_python(task, mode="json") if dataclasses.fields(cast("Any", task)) else {},
-            dedupe_key=f"{task.kind}:{dedupe_key}" if dedupe_key else None,
-            status=TaskStatus.READY,
-            created_at=now,
-            run_at=run_at or now,
-            tries=0,
-            tries_max=task.tries_max,
-        )
-        # Words, not a parameter: once the driver prepares the statement, the server can't match a parameter to the index.
-        .on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text("status = 'ready'"))
-    )
+    row = _row(task, now=now, run_at=run_at, dedupe_key=dedupe_key)
+    session.execute(_INSERT, row)
+    task_id: UUID = row["id"]
     return task_id
+
+
+def enqueue_many(session: Session, wanted: Iterable[tuple[Task, str]], *, now: datetime) -> None:
+    """`enqueue` for many tasks, each with its `dedupe_key`, in a few statements."""
+    rows = [_row(task, now=now, run_at=None, dedupe_key=dedupe_key) for task, dedupe_key in wanted]
+    if rows:
+        session.execute(_INSERT, rows)
+
+
+def _row(task: Task, *, now: datetime, run_at: datetime | None, dedupe_key: str | None) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "kind": task.kind,
+        "arguments": adapter(type(task)).dump_python(task, mode="json") if dataclasses.fields(cast("Any", task)) else {},
+        "dedupe_key": f"{task.kind}:{dedupe_key}" if dedupe_key else None,
+        "status": TaskStatus.READY,
+        "created_at": now,
+        "run_at": run_at or now,
+        "tries": 0,
+        "tries_max": task.tries_max,
+    }
+
+
+# Words, not a parameter: once the driver prepares the statement, the server can't match a parameter to the index.
+_INSERT = insert(TaskRow).on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text("status = 'ready'"))
+
+
+def adapter(task_type: type[Task]) -> TypeAdapter[Task]:
+    """What reads and writes the arguments of a kind of task, made once: making it takes longer than writing the row."""
+    if task_type not in _adapters:
+        _adapters[task_type] = TypeAdapter(task_type)
+    return _adapters[task_type]
 
 
 @dataclass(frozen=True)

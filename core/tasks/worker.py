@@ -11,7 +11,6 @@ from types import FrameType
 from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -70,7 +69,7 @@ def run_one(engine: Engine, *, now: datetime | None = None) -> bool:
     task_type, handle = queue.registered()[claimed.kind]
     started = utc_now()
     try:
-        task = TypeAdapter(task_type).validate_python(claimed.arguments)
+        task = queue.adapter(task_type).validate_python(claimed.arguments)
         handle(task, _Run(engine, claimed.task_id, claimed.tries, claimed.lease_until))
     except queue.Postpone as wish:
         with Session(engine) as session, session.begin():

@@ -30,7 +30,7 @@ def configured() -> Mapping[str, Rail]:
     if sponsors is not None:
         rails.append(sponsors)
     if settings().pledgeworks_env is not Environment.PRODUCTION:
-        rails.append(FakeRail(_trial_address))
+        rails.append(_trial())
     return {rail.name: rail for rail in rails}
 
 
@@ -90,6 +90,12 @@ def _stripe(key: str, financial_account: str | None, api_base: str | None) -> Se
 
     connect = StripeConnectRail(key, api_base=api_base)
     return [connect, GlobalPayoutsRail(key, financial_account, api_base=api_base)] if financial_account else [connect]
+
+
+@lru_cache(maxsize=1)
+def _trial() -> Rail:
+    # The same for the whole process: its connection stays open from one payment to the next.
+    return FakeRail(_trial_address)
 
 
 def _trial_address() -> str | None:

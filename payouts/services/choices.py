@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core import audit
 from core.config import settings
+from core.db import among
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from core.money import Money
@@ -18,6 +19,8 @@ from payouts.models import Destination, Payout, PayoutStatus, RailSwitch, Recipi
 from payouts.policies.ways import NEVER, Asked, Candidate, Choice, Place, Way, Wish, choose, ways
 from payouts.rails.base import OnboardingRail, Rail
 from payouts.services import documents, fitting
+
+NONE_CHOSEN: Mapping[str, Payout] = {}
 
 
 class RailImpossible(DomainError):
@@ -51,7 +54,7 @@ class Outlook:
     files: documents.Files
     home: str = field(default_factory=lambda: settings().pledgeworks_country)
 
-    def asked(self, who: Recipient, owed: Money, *, kept: int = 0, beside: Sequence[Payout] = ()) -> Asked:
+    def asked(self, who: Recipient, owed: Money, *, kept: int = 0, beside: int = 0) -> Asked:
         return Asked(
             owed=owed,
             kept=kept,
@@ -64,8 +67,12 @@ class Outlook:
             tax=self.files.facts(who, owed.currency, beside=beside),
         )
 
-    def ways(self, payout: Payout, *, chosen: Sequence[Payout] = (), beside: Sequence[Payout] = ()) -> list[Way]:
-        """Every way to pay this, the best first; `chosen` are those of the same run, `beside` those of them to the same payee."""
+    def ways(self, payout: Payout, *, chosen: Mapping[str, Payout] = NONE_CHOSEN, beside: int = 0) -> list[Way]:
+        """Every way to pay this, the best first.
+
+        `chosen` are those of the same run by the fingerprint of their place, `beside` is what those of them to the same payee
+        come to, in minor units.
+        """
         who = payout.recipient
         taken: dict[str, str | None] = {}
         for name, rail in self.rails.items():
@@ -74,11 +81,23 @@ class Outlook:
                 taken[name] = fitting.why_taken(self.session, payout, place, rail, chosen=chosen, now=self.now)
         return ways(self._asked_of(payout, beside), self._candidates(who, payout.currency, taken))
 
+    def way(self, payout: Payout, rail: str, *, beside: int = 0) -> Way | None:
+        """One rail as a way to pay this."""
+        who, here = payout.recipient, self.rails.get(rail)
+        place = self.place(who, payout.currency, rail)
+        if here is None and place is None and rail not in self.lacks:
+            return None
+        taken = None
+        if here is not None and place is not None:
+            taken = fitting.why_taken(self.session, payout, place, here, chosen=NONE_CHOSEN, now=self.now)
+        (found,) = ways(self._asked_of(payout, beside), [self._candidate(rail, place, taken)])
+        return found
+
     def ways_of(self, who: Recipient, money: Money) -> list[Way]:
         """Every way a recipient could be paid this much."""
         return ways(self.asked(who, money), self._candidates(who, money.currency, {}))
 
-    def choice(self, payout: Payout, *, chosen: Sequence[Payout] = (), beside: Sequence[Payout] = ()) -> Choice:
+    def choice(self, payout: Payout, *, chosen: Mapping[str, Payout] = NONE_CHOSEN, beside: int = 0) -> Choice:
         """The rail this goes by, if it can go."""
         found = self.ways(payout, chosen=chosen, beside=beside)
         return choose(found, self._asked_of(payout, beside), self._wish(payout))
@@ -86,7 +105,7 @@ class Outlook:
     def place(self, who: Recipient, currency: str, rail: str) -> Destination | None:
         return self.places.get((who.id, currency, rail))
 
-    def _asked_of(self, payout: Payout, beside: Sequence[Payout]) -> Asked:
+    def _asked_of(self, payout: Payout, beside: int) -> Asked:
         return self.asked(payout.recipient, payout.money, kept=self.kept.get(payout.id, 0), beside=beside)
 
     def _wish(self, payout: Payout) -> Wish | None:
@@ -142,7 +161,7 @@ def outlook(
     known: dict[tuple[UUID, str], set[str]] = {}
     for place in places:
         known.setdefault((place.recipient_id, place.currency), set()).add(place.rail)
-    rows = session.scalars(select(Standing).where(Standing.destination_id.in_([place.id for place in places])))
+    rows = session.scalars(select(Standing).where(among(Standing.destination_id, [place.id for place in places])))
     return Outlook(
         session=session,
         rails=rails,

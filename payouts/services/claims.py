@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from core import audit, ledger
 from core.db import new_id
@@ -29,6 +29,7 @@ from payouts.services import cash, controls, documents, fitting, readiness
 
 TURN_PAUSE = timedelta(seconds=2)
 UNANSWERED_PAUSE = timedelta(minutes=1)
+_WITH_PAYEE = (joinedload(Payout.recipient), joinedload(Payout.destination))
 
 
 class NotAsApproved(DomainError):
@@ -87,8 +88,12 @@ def claim(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules
     Raises:
         DomainError: a rule holds the payout back (limit, shortfall, stopped rail, changed destination, canary); roll back.
     """
+    # The attempts come with a statement of their own: what is joined was read before the lock was there.
     payout = session.scalars(
-        select(Payout).where(Payout.id == payout_id).with_for_update(skip_locked=True, of=Payout)
+        select(Payout)
+        .where(Payout.id == payout_id)
+        .options(joinedload(Payout.run), *_WITH_PAYEE, selectinload(Payout.attempts))
+        .with_for_update(skip_locked=True, of=Payout)
     ).one_or_none()
     if payout is None:
         if session.scalar(select(Payout.id).where(Payout.id == payout_id)) is None:
@@ -199,7 +204,7 @@ def require_going_on(session: Session, claimed: Claim, *, now: datetime) -> None
         DestinationNotReady, PayeeHeld: the payee was held, or the destination taken out of use, since the claim.
     """
     controls.require_running(session, claimed.rail)
-    readiness.require(session, session.get_one(Payout, claimed.payout_id), now=now)
+    readiness.require(session, session.get_one(Payout, claimed.payout_id, options=_WITH_PAYEE), now=now)
 
 
 def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities, *, now: datetime) -> None:
@@ -275,6 +280,7 @@ def _new_attempt(session: Session, payout: Payout, rail: Rail, *, now: datetime)
     by_hand = rail.capabilities.needs_person and not rail.capabilities.in_files
     attempt = PayoutAttempt(
         id=new_id(),
+        payout_id=payout.id,
         no=no,
         rail=rail.name,
         idem_key=instruction.reference,
@@ -288,7 +294,6 @@ def _new_attempt(session: Session, payout: Payout, rail: Rail, *, now: datetime)
         detail="Waits for a person to pay it and to bring evidence." if by_hand else None,
     )
     payout.attempts.append(attempt)
-    session.flush()
     audit.record(session, "payout.attempt_started", payout, actor=None, at=now, no=no, rail=rail.name, key=attempt.idem_key)
     return attempt
 

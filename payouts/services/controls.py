@@ -106,7 +106,8 @@ class Limits:
 
 def limits(session: Session, *, now: datetime) -> Limits:
     """For each kind, currency and rail the newest number that has begun."""
-    rows = session.scalars(select(PayoutRule).where(PayoutRule.valid_from <= now).order_by(PayoutRule.valid_from, PayoutRule.id))
+    columns = (PayoutRule.kind, PayoutRule.currency, PayoutRule.rail, PayoutRule.value)
+    rows = session.execute(select(*columns).where(PayoutRule.valid_from <= now).order_by(PayoutRule.valid_from, PayoutRule.id))
     return Limits({(row.kind, row.currency, row.rail): row.value for row in rows})
 
 
@@ -154,25 +155,22 @@ def usages(session: Session, payout: Payout, *, now: datetime, known: Limits | N
     """
     numbers = known or limits(session, now=now)
     currency, wanted = payout.currency, payout.money
-    if numbers.money(RuleKind.PAYOUT_MAX, currency) is None:
+    largest = numbers.money(RuleKind.PAYOUT_MAX, currency)
+    if largest is None:
         raise NoLimitSet(f"No limit is set for payouts in {currency}; an approver sets one under Payouts → Limits first.")
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    nothing = Money(0, currency)
-    found: list[Usage] = []
-
-    def add(kind: RuleKind, what: str, used: Money, rail: str | None = None, asked: Money = wanted) -> None:
-        limit = numbers.money(kind, currency, rail)
-        if limit is not None:
-            found.append(Usage(kind, what, limit, used, asked))
-
-    add(RuleKind.PAYOUT_MAX, "one payout", nothing)
-    add(RuleKind.RECIPIENT_MONTH_MAX, f"{payout.recipient.name} in 30 days",
-        _taken(session, currency, since=now - MONTH, recipient_ids=_alike(session, payout.recipient)))  # fmt: skip
-    add(RuleKind.DAY_MAX, "all payouts of a day", _taken(session, currency, since=midnight))
-    add(RuleKind.RAIL_DAY_MAX, f"the rail “{payout.rail}” on a day",
-        _taken(session, currency, since=midnight, rail=payout.rail), rail=payout.rail)  # fmt: skip
-    if payout.run_id is not None:
-        add(RuleKind.RUN_MAX, "one run", nothing, asked=run_total(session, payout.run_id, currency))
+    nothing, day = Money(0, currency), now.replace(hour=0, minute=0, second=0, microsecond=0)
+    found = [Usage(RuleKind.PAYOUT_MAX, "one payout", largest, nothing, wanted)]
+    # Nothing is summed for a limit that nobody set.
+    if (most := numbers.money(RuleKind.RECIPIENT_MONTH_MAX, currency)) is not None:
+        used = _taken(session, currency, since=now - MONTH, recipient_ids=_alike(session, payout.recipient))
+        found.append(Usage(RuleKind.RECIPIENT_MONTH_MAX, f"{payout.recipient.name} in 30 days", most, used, wanted))
+    if (most := numbers.money(RuleKind.DAY_MAX, currency)) is not None:
+        found.append(Usage(RuleKind.DAY_MAX, "all payouts of a day", most, _taken(session, currency, since=day), wanted))
+    if (most := numbers.money(RuleKind.RAIL_DAY_MAX, currency, payout.rail)) is not None:
+        used = _taken(session, currency, since=day, rail=payout.rail)
+        found.append(Usage(RuleKind.RAIL_DAY_MAX, f"the rail “{payout.rail}” on a day", most, used, wanted))
+    if payout.run_id is not None and (most := numbers.money(RuleKind.RUN_MAX, currency)) is not None:
+        found.append(Usage(RuleKind.RUN_MAX, "one run", most, nothing, run_total(session, payout.run_id, currency)))
     return found
 
 

@@ -3,8 +3,8 @@
 One payee may be several recipients (another name, another country): its papers and its year's sum count together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core import audit
 from core.config import settings
-from core.db import new_id
+from core.db import among, new_id
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from core.money import Money
@@ -41,18 +41,21 @@ class Files:
     paid: Mapping[tuple[Payee, str], int]
     on: date
     home: str
+    book: tax.Book = field(default_factory=tax.book)
+    rules: dict[tuple[str, str], Sequence[tax.Rule]] = field(default_factory=dict)
+    """Those for payees of a country and kind, once somebody asked."""
 
-    def facts(self, recipient: Recipient, currency: str, *, beside: Iterable[Payout] = ()) -> TaxFacts:
-        """What the rules look at; `beside` are payouts to the same payee that go with the one at hand."""
-        who = payee_of(recipient)
-        book = tax.book()
-        more = sum(each.amount_minor for each in beside if each.currency == currency)
+    def facts(self, recipient: Recipient, currency: str, *, beside: int = 0) -> TaxFacts:
+        """What the rules look at; `beside` is what payouts to the same payee that go with the one at hand come to."""
+        who, kind = payee_of(recipient), (recipient.country, recipient.kind.value)
+        if kind not in self.rules:
+            self.rules[kind] = self.book.for_payee(self.home, *kind, self.on)
         return TaxFacts(
-            rules=book.for_payee(self.home, recipient.country, recipient.kind.value, self.on),
+            rules=self.rules[kind],
             papers=self.papers.get(who, ()),
-            paid=Money(self.paid.get((who, currency), 0) + more, currency),
+            paid=Money(self.paid.get((who, currency), 0) + beside, currency),
             on=self.on,
-            remind_days=book.remind_days,
+            remind_days=self.book.remind_days,
         )
 
 
@@ -72,16 +75,16 @@ def files(session: Session, recipients: Sequence[Recipient], *, now: datetime) -
     alike = session.scalars(
         select(Recipient).where(
             or_(
-                Recipient.id.in_([each.id for each in recipients]),
-                Recipient.person_id.in_(people),
-                Recipient.organisation_id.in_(firms),
+                among(Recipient.id, [each.id for each in recipients]),
+                among(Recipient.person_id, people),
+                among(Recipient.organisation_id, firms),
             )
         )
     ).all()
     payees = {each.id: payee_of(each) for each in alike}
     papers: dict[Payee, list[Paper]] = {}
     for row in session.scalars(
-        select(PayeeDocument).where(PayeeDocument.recipient_id.in_(payees), PayeeDocument.ended_at.is_(None))
+        select(PayeeDocument).where(among(PayeeDocument.recipient_id, payees), PayeeDocument.ended_at.is_(None))
     ):
         papers.setdefault(payees[row.recipient_id], []).append(Paper(row.document, row.signed_on, row.valid_until))
     january = now.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -89,7 +92,7 @@ def files(session: Session, recipients: Sequence[Recipient], *, now: datetime) -
     paid: dict[tuple[Payee, str], int] = {}
     for recipient_id, currency, total in session.execute(
         select(Payout.recipient_id, Payout.currency, func.sum(Payout.amount_minor - Payout.carried_minor))
-        .where(Payout.recipient_id.in_(payees), counted)
+        .where(among(Payout.recipient_id, payees), counted)
         .group_by(Payout.recipient_id, Payout.currency)
     ):
         key = (payees[recipient_id], currency)
@@ -104,10 +107,14 @@ def checklist_of(session: Session, recipient: Recipient, *, now: datetime) -> li
         select(Payout).where(Payout.recipient_id == recipient.id, Payout.status.in_([PayoutStatus.DRAFT, PayoutStatus.APPROVED]))
     ).all()
     who = payee_of(recipient)
-    used = {currency for (payee, currency) in known.paid if payee == who} | {payout.currency for payout in owed}
+    more: dict[str, int] = {}
+    for payout in owed:
+        more[payout.currency] = more.get(payout.currency, 0) + payout.amount_minor
+    used = {currency for (payee, currency) in known.paid if payee == who} | more.keys()
     found = []
     for rule in known.facts(recipient, "USD").rules:
-        facts = [known.facts(recipient, currency, beside=owed) for currency in rule.starts or sorted(used) or ["USD"]]
+        asked = rule.starts or sorted(used) or ["USD"]
+        facts = [known.facts(recipient, currency, beside=more.get(currency, 0)) for currency in asked]
         items = [item for each in facts for item in checklist(each) if item.rule is rule]
         found.append(next((item for item in items if item.wanted), items[0]))
     return found

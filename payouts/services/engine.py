@@ -77,7 +77,7 @@ class Engine:
         deadline = self.clock() + wait
         while True:
             with self.sessions() as session:
-                sending.release_lines(session, runs.locked(session, run_id), rails=self.rails, now=self.clock())
+                sending.release_lines(session, runs.lock(session, run_id), rails=self.rails, now=self.clock())
                 todo = queries.unfinished(session, run_id)
             outcomes = [self.drive(payout_id) for payout_id in todo]
             moments = [outcome.until for outcome in outcomes if outcome.until is not None]

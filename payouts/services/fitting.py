@@ -4,7 +4,7 @@ What a rail can't pay because it pays whole units only is owed to the recipient 
 recipient's own, and the recipient's next payout, on whatever rail, takes it along.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -41,13 +41,12 @@ def kept(session: Session, payouts: Iterable[Payout]) -> Mapping[UUID, int]:
 
 
 def why_taken(
-    session: Session, payout: Payout, place: Destination, rail: Rail, *, chosen: Sequence[Payout], now: datetime
+    session: Session, payout: Payout, place: Destination, rail: Rail, *, chosen: Mapping[str, Payout], now: datetime
 ) -> str | None:
-    """Why a payout can't go to its place in this month, those chosen for the same run counted; None if it may."""
+    """Why a payout can't go to its place in this month, with those chosen for its run, by fingerprint; None if it may."""
     if not rail.capabilities.once_a_month:
         return None
-    beside = (each for each in chosen if each.destination is not None and each.destination.fingerprint == place.fingerprint)
-    other = next(beside, None) or _other_payment(session, payout, place, now=now, planned=True)
+    other = chosen.get(place.fingerprint) or _other_payment(session, payout, place, now=now, planned=True)
     return _why_not_again(rail, other) if other is not None else None
 
 

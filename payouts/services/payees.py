@@ -51,6 +51,17 @@ def is_payee(session: Session, recipient: Recipient, person: Person, *, on: date
     )
 
 
+def own_among(session: Session, recipients: Iterable[Recipient], person: Person, *, on: date) -> list[Recipient]:
+    """Those of which the person `is_payee`, in as many queries for one as for ten thousand."""
+    everywhere = access.has_role(session, person, Role.OWNER, on=on)
+    owned = {each.id for each in access.organisations_with_role(session, person, Role.OWNER, on=on)}
+    return [
+        each
+        for each in recipients
+        if each.person_id == person.id or (each.organisation_id is not None and (everywhere or each.organisation_id in owned))
+    ]
+
+
 def own(session: Session, recipient_id: UUID, person: Person, *, on: date) -> Recipient:
     """A recipient for its payee's own page.
 

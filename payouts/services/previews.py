@@ -1,5 +1,6 @@
 """A run before it is sent: what it would do, and what stands in its way."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +19,17 @@ from payouts.rails.base import Cash, Rail
 from payouts.services import cash, choices, claims, controls, documents, runs
 
 WAITING = {PayoutStatus.DRAFT, PayoutStatus.APPROVED}
+DUE_LOOKED_AT_MAX = 1_000
+"""Of what is due, so many are looked at each time the console is opened."""
+
+
+class Notice(enum.StrEnum):
+    """What can stand out about a line, the most urgent first."""
+
+    TROUBLE = "trouble"  # it could not be sent now
+    DOCUMENT = "document"  # it can go, and a document should be there
+    CHANGED = "changed"  # its destination replaced another one
+    FIRST = "first"  # nothing was ever paid there
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,17 @@ class Line:
     price: "Price"
     warnings: Sequence[str]
     """What should be there and does not stop it, such as a document that a rail's provider asks for itself."""
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What stands out about it. A destination that was paid now is not new any more."""
+        stands = {
+            Notice.TROUBLE: self.problem,
+            Notice.DOCUMENT: self.warnings,
+            Notice.CHANGED: self.changed,
+            Notice.FIRST: self.first_time and self.payout.paid_at is None,
+        }
+        return [notice for notice, here in stands.items() if here]
 
 
 @dataclass(frozen=True)
@@ -126,13 +149,13 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
         by_rail[payout.rail or ""] = (total + payout.money, count + 1)
         if payout.status in WAITING:
             wanted[payout.fund_account] = wanted.get(payout.fund_account, nothing) + payout.money
-    before: dict[documents.Payee, list[Payout]] = {}
+    beside: dict[documents.Payee, int] = {}
     lines = []
     for payout in run.payouts:
-        beside = before.setdefault(documents.payee_of(payout.recipient), [])
-        lines.append(_line(payout, known, beside=beside, first_time=payout.id in new_places))
+        payee = documents.payee_of(payout.recipient)
+        lines.append(_line(payout, known, beside=beside.get(payee, 0), first_time=payout.id in new_places))
         if payout.status in WAITING:
-            beside.append(payout)
+            beside[payee] = beside.get(payee, 0) + payout.amount_minor
     prices = [line.price for line in lines if line.payout.status is not PayoutStatus.CANCELLED]
     total = sum((payout.money for payout in counted), nothing)
     cover = [Cover(code, code, need, cash.free(session, code, run.currency)) for code, need in sorted(wanted.items())]
@@ -175,7 +198,7 @@ class NotReady:
 def not_ready(session: Session, *, due_by: date, rails: Mapping[str, Rail], now: datetime, most: int = 50) -> list[NotReady]:
     """Those of what is due and in no run that could not be put into one now, the longest due first."""
     due = session.scalars(
-        queries.payouts(queries.Filter(due_by=due_by, free=True)).order_by(Payout.due_on, Payout.id).limit(runs.LINES_MAX)
+        queries.payouts(queries.Filter(due_by=due_by, free=True)).order_by(Payout.due_on, Payout.id).limit(DUE_LOOKED_AT_MAX)
     ).all()
     known = choices.outlook(session, due, rails=rails, now=now)
     found = []
@@ -188,11 +211,11 @@ def not_ready(session: Session, *, due_by: date, rails: Mapping[str, Rail], now:
     return found
 
 
-def _line(payout: Payout, known: choices.Outlook, *, beside: Sequence[Payout], first_time: bool) -> Line:
+def _line(payout: Payout, known: choices.Outlook, *, beside: int, first_time: bool) -> Line:
     place, problem = payout.destination, payout.blocked_reason
     way = None
     if payout.status in WAITING and place is not None:
-        way = next((way for way in known.ways(payout, beside=beside) if way.rail == payout.rail), None)
+        way = known.way(payout, payout.rail or "", beside=beside)
         if place.retired_at is not None:
             problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
         elif way is not None and way.needs:

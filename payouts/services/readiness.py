@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from core.errors import DomainError
 from payouts.models import Destination, Payout, Recipient
@@ -38,11 +38,10 @@ def why_not(session: Session, payout: Payout, *, now: datetime) -> DomainError |
     """What `require` raises, or None. Locks the recipient before the destination, as whoever changes them does."""
     recipient, destination = payout.recipient, payout.destination
     assert destination is not None, "an approved payout has a destination"
-    for row in (recipient, destination):
-        table = type(row)
-        session.execute(
-            select(table).where(table.id == row.id).with_for_update(read=True, of=table).execution_options(populate_existing=True)
-        )
+    people = select(Recipient).where(Recipient.id == recipient.id).with_for_update(read=True, of=Recipient)
+    places = select(Destination).where(Destination.id == destination.id).with_for_update(read=True, of=Destination)
+    session.scalars(people.execution_options(populate_existing=True)).one()
+    session.scalars(places.options(joinedload(Destination.look)).execution_options(populate_existing=True)).one()
     return _refusal(recipient, destination, now=now)
 
 

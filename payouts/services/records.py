@@ -22,9 +22,12 @@ from payouts.services.requests import tell
 
 def locked(session: Session, attempt_id: UUID) -> tuple[Payout, PayoutAttempt]:
     """Payout and attempt, both locked, the payout first as everywhere."""
-    payout_id = session.scalars(select(PayoutAttempt.payout_id).where(PayoutAttempt.id == attempt_id)).one()
     payout = session.scalars(
-        select(Payout).where(Payout.id == payout_id).with_for_update(of=Payout).execution_options(populate_existing=True)
+        select(Payout)
+        .join(PayoutAttempt, PayoutAttempt.payout_id == Payout.id)
+        .where(PayoutAttempt.id == attempt_id)
+        .with_for_update(of=Payout)
+        .execution_options(populate_existing=True)
     ).one()
     attempt = session.scalars(
         select(PayoutAttempt)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from core import audit
 from core.db import new_id
@@ -19,8 +20,8 @@ from payouts.policies.ways import Way
 from payouts.rails.base import Rail
 from payouts.services import choices, controls, documents, payees
 
-LINES_MAX = 1_000
-"""An approver reads every line."""
+LINES_MAX = 10_000
+"""What is due beyond that goes into the next run. An approver reads what stands out, and pages through the rest."""
 
 
 class NothingToPay(DomainError):
@@ -102,17 +103,21 @@ def prepare(
     known = choices.outlook(session, due, rails=rails, now=now)
     ready: list[Payout] = []
     unready: list[Unready] = []
-    by_payee: dict[documents.Payee, list[Payout]] = {}
+    chosen: dict[str, Payout] = {}
+    by_payee: dict[documents.Payee, int] = {}
     for payout in due:
-        beside = by_payee.setdefault(documents.payee_of(payout.recipient), [])
-        choice = known.choice(payout, chosen=ready, beside=beside)
+        payee = documents.payee_of(payout.recipient)
+        choice = known.choice(payout, chosen=chosen, beside=by_payee.get(payee, 0))
         if choice.way is None:
             if rail is None or known.place(payout.recipient, currency, rail) is not None:
                 unready.append(Unready(payout, choice.why))
         elif rail is None or choice.way.rail == rail:
-            _take(payout, choice.way, known.place(payout.recipient, currency, choice.way.rail), choice.why)
+            place = known.place(payout.recipient, currency, choice.way.rail)
+            assert place is not None, "a possible way has a place"
+            _take(payout, choice.way, place, choice.why)
             ready.append(payout)
-            beside.append(payout)
+            chosen.setdefault(place.fingerprint, payout)
+            by_payee[payee] = by_payee.get(payee, 0) + payout.amount_minor
     if not ready:
         first = f" The first of {len(unready)}: {unready[0].reason}" if unready else ""
         raise NothingToPay(f"No payout in {currency} that is due by {due_by} can be paid now.{first}")
@@ -229,9 +234,10 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
 
 def _require_no_stake(session: Session, run: Run, approver: Person, *, now: datetime) -> None:
     """Nobody approves money to themselves, nor where they steered it: the second pair of eyes is for account and rail, too."""
+    own = payees.own_among(session, [payout.recipient for payout in run.payouts], approver, on=now.date())
+    if own:
+        raise SelfApproval(f"{run.name} pays you, or an organisation of yours; another person approves it.")
     for payout in run.payouts:
-        if payees.is_payee(session, payout.recipient, approver, on=now.date()):
-            raise SelfApproval(f"{run.name} pays you, or an organisation of yours; another person approves it.")
         if payout.destination is not None and payout.destination.created_by_id == approver.id:
             raise SelfApproval(
                 f"You entered where the money of {payout.recipient.name} in {run.name} goes; another person approves it."
@@ -260,8 +266,8 @@ def current_approvals(run: Run) -> list[RunApproval]:
     return [approval for approval in run.approvals if approval.voided_at is None and approval.content_hash == run.content_hash]
 
 
-def locked(session: Session, run_id: UUID) -> Run:
-    """The run under its lock, freshly read with its lines.
+def lock(session: Session, run_id: UUID) -> Run:
+    """The run under its lock, without its lines.
 
     The lock leaves its key alone (NO KEY UPDATE): who updates a payout looks at the key of its run, and must not wait for that.
 
@@ -273,6 +279,16 @@ def locked(session: Session, run_id: UUID) -> Run:
     ).one_or_none()
     if run is None:
         raise NotFound("There is no such run.")
+    return run
+
+
+def locked(session: Session, run_id: UUID) -> Run:
+    """The run under its lock, freshly read with its lines.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    run = lock(session, run_id)
     lines = (
         select(Payout)
         .where(Payout.run_id == run_id)
@@ -280,8 +296,9 @@ def locked(session: Session, run_id: UUID) -> Run:
         .order_by(Payout.obligation)
         .execution_options(populate_existing=True)
     )
-    session.scalars(lines).all()
-    session.refresh(run, ["payouts", "approvals"])
+    # Not by refresh(): that would read the lines again, each without its attempts.
+    set_committed_value(run, "payouts", list(session.scalars(lines)))
+    session.refresh(run, ["approvals"])
     return run
 
 
@@ -327,9 +344,8 @@ def back_to_draft(payout: Payout) -> None:
     payout.attempts_allowed = attempts
 
 
-def _take(payout: Payout, way: Way, place: Destination | None, why: str) -> None:
+def _take(payout: Payout, way: Way, place: Destination, why: str) -> None:
     """Make it a line: where it goes, by which rail and why, and what that is expected to cost."""
-    assert place is not None, "a possible way has a place"
     payout.destination, payout.rail, payout.rail_reason = place, way.rail, why
     payout.expected_fee_minor = None if way.fee is None else way.fee.amount_minor
     payout.expected_cost_minor = None if way.cost is None else way.cost.amount_minor

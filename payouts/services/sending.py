@@ -1,13 +1,13 @@
 """A run on its way: canary first, then the others, and done when the last line ended."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, Text, and_, any_, bindparam, func, literal, or_, select, text, update
+from sqlalchemy.orm import Session, joinedload
 
 from core import audit, tasks
 from core.identity.models import Person
@@ -16,7 +16,7 @@ from payouts.models import AttemptState, Payout, PayoutAttempt, PayoutStatus, Ru
 from payouts.policies import Rules, Step, next_step
 from payouts.rails.base import Rail
 from payouts.services.claims import Wait, known
-from payouts.services.runs import locked
+from payouts.services.runs import lock
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,12 @@ def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, 
     Raises:
         IllegalTransition: the run is not approved.
     """
-    run = locked(session, run_id)
+    run = lock(session, run_id)
     run.advance(RunStatus.SENDING)
     run.sent_by_id, run.sent_at = sender.id, now
-    audit.record(session, "run.sending", run, actor=sender, at=now, lines=len(run.payouts))
+    lines = session.scalar(select(func.count()).select_from(Payout).where(Payout.run_id == run_id))
+    audit.record(session, "run.sending", run, actor=sender, at=now, lines=lines)
+    session.flush()
     release_lines(session, run, rails=rails, now=now)
     return run
 
@@ -44,50 +46,62 @@ def send(session: Session, run_id: UUID, *, sender: Person, rails: Mapping[str, 
 def release_lines(session: Session, run: Run, *, rails: Mapping[str, Rail], now: datetime) -> None:
     """Choose canaries where one is missing and enqueue every line whose turn it is. Doing it again does no harm.
 
-    A run that is not being sent has no line whose turn it is: nothing happens.
+    A run that is not being sent has no line whose turn it is: nothing happens. The caller has the run's lock.
     """
     if run.status is not RunStatus.SENDING:
         return
-    waiting = [payout for payout in run.payouts if payout.status is PayoutStatus.APPROVED]
-    for name in {payout.rail or "" for payout in waiting}:
-        lines = [payout for payout in run.payouts if payout.rail == name]
-        mine = [payout for payout in waiting if payout.rail == name]
-        rail = rails.get(name)
+    waiting = select(Payout.id).where(Payout.run_id == run.id, Payout.status == PayoutStatus.APPROVED)
+    for name in session.scalars(waiting.with_only_columns(Payout.rail).distinct().order_by(Payout.rail)).all():
+        mine = waiting.where(Payout.rail == name)
+        rail = rails.get(name or "")
         if rail is None or not rail.capabilities.needs_person:
-            canary = next((payout for payout in lines if payout.is_canary), None)
-            if canary is None:
-                # The smallest amount goes first: it is the least to lose if the rail is wired up wrongly.
-                canary = min(mine, key=lambda payout: (payout.amount_minor, payout.obligation))
-                canary.is_canary = True
-                session.flush()
+            canary = _canary(session, run, name)
             if canary.paid_at is None:
-                mine = [canary] if canary in mine else []
-        wake(session, mine, now=now)
+                mine = mine.where(Payout.id == canary.id)
+        wake(session, session.scalars(mine).all(), now=now)
+
+
+def _canary(session: Session, run: Run, rail: str | None) -> Payout:
+    """The line that goes first on a rail on which lines wait."""
+    lines = select(Payout).where(Payout.run_id == run.id, Payout.rail == rail)
+    known = session.scalars(lines.where(Payout.is_canary).execution_options(populate_existing=True)).one_or_none()
+    if known is not None:
+        return known
+    # The smallest amount goes first: it is the least to lose if the rail is wired up wrongly.
+    smallest = lines.where(Payout.status == PayoutStatus.APPROVED).order_by(Payout.amount_minor, Payout.obligation).limit(1)
+    chosen = session.scalars(smallest).one()
+    chosen.is_canary = True
+    session.flush()
+    return chosen
 
 
 def look_after(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: datetime) -> None:
     """Put a task behind every line that a machine can carry further, and close the run if there is none left."""
-    run = locked(session, run_id)
+    run = lock(session, run_id)
     if run.status is not RunStatus.SENDING:
         return
     release_lines(session, run, rails=rails, now=now)
-    stranded = []
-    for payout in run.payouts:
-        attempt = payout.live_attempt
-        by_machine = attempt is not None and attempt.state in {AttemptState.SENDING, AttemptState.UNKNOWN}
-        another = attempt is None and len(payout.attempts) < payout.attempts_allowed
-        rail = rails.get(payout.rail or "")
-        if payout.status is PayoutStatus.RESERVED and rail and not rail.capabilities.needs_person and (by_machine or another):
-            stranded.append(payout)
+    attempts = select(PayoutAttempt).where(PayoutAttempt.payout_id == Payout.id)
+    live = attempts.where(PayoutAttempt.state != AttemptState.FAILED)
+    by_machine = attempts.where(PayoutAttempt.state.in_([AttemptState.SENDING, AttemptState.UNKNOWN]))
+    made = attempts.with_only_columns(func.count()).scalar_subquery()
+    stranded = session.scalars(
+        select(Payout.id).where(
+            Payout.run_id == run_id,
+            Payout.status == PayoutStatus.RESERVED,
+            Payout.rail.in_([name for name, rail in rails.items() if not rail.capabilities.needs_person]),
+            or_(by_machine.exists(), and_(~live.exists(), made < Payout.attempts_allowed)),
+        )
+    ).all()
     wake(session, stranded, now=now)
     close_if_finished(session, run_id, now=now)
 
 
 def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Wait:
     """After a step about a payout: release the others if it was their canary, close the run, say when to come back."""
-    payout = session.get_one(Payout, payout_id, populate_existing=True)
+    payout = session.get_one(Payout, payout_id, populate_existing=True, options=[joinedload(Payout.attempts)])
     if payout.run_id is not None and payout.is_canary and payout.paid_at is not None:
-        release_lines(session, locked(session, payout.run_id), rails=rails, now=now)
+        release_lines(session, lock(session, payout.run_id), rails=rails, now=now)
     if payout.run_id is not None:
         close_if_finished(session, payout.run_id, now=now)
     attempt = payout.live_attempt
@@ -105,16 +119,19 @@ def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], 
 
 def close_if_finished(session: Session, run_id: UUID, *, now: datetime) -> None:
     """A run is done when none of its lines is on its way."""
-    unfinished = select(Payout.id).where(
-        Payout.run_id == run_id, Payout.status.in_([PayoutStatus.APPROVED, PayoutStatus.RESERVED])
-    )
-    if session.scalar(unfinished.limit(1)) is not None:
+    if session.scalar(_UNFINISHED, {"run_id": run_id}) is not None:
         return
-    run = session.scalars(select(Run).where(Run.id == run_id).with_for_update(of=Run, key_share=True)).one()
-    if run.status is RunStatus.SENDING and session.scalar(unfinished.limit(1)) is None:
+    run = lock(session, run_id)
+    if run.status is RunStatus.SENDING and session.scalar(_UNFINISHED, {"run_id": run_id}) is None:
         run.advance(RunStatus.DONE)
         run.finished_at = now
         audit.record(session, "run.done", run, actor=None, at=now)
+
+
+# Words, not parameters: once the driver prepares the statement, the server can't match parameters to the index.
+_UNFINISHED = (
+    select(Payout.id).where(Payout.run_id == bindparam("run_id"), text("payout.status IN ('approved', 'reserved')")).limit(1)
+)
 
 
 def look_sooner(session: Session, *, now: datetime, rails: Collection[str] = (), payout_id: UUID | None = None) -> int:
@@ -146,13 +163,13 @@ def look_sooner(session: Session, *, now: datetime, rails: Collection[str] = (),
         )
         .values(run_at=now)
     )
-    wake(session, [attempt.payout for attempt in found], now=now)
+    wake(session, [attempt.payout_id for attempt in found], now=now)
     return len(found)
 
 
-def wake(session: Session, payouts: Iterable[Payout], *, now: datetime) -> None:
+def wake(session: Session, payout_ids: Collection[UUID], *, now: datetime) -> None:
     """Put a task behind each of these payouts that has none. A second one would do no harm, only noise."""
-    ids = [str(payout.id) for payout in payouts]
+    ids = [str(payout_id) for payout_id in payout_ids]
     if not ids:
         return
     payout_id = TaskRow.arguments["payout_id"].astext
@@ -161,10 +178,8 @@ def wake(session: Session, payouts: Iterable[Payout], *, now: datetime) -> None:
             select(payout_id).where(
                 TaskRow.kind == SendPayout.kind,
                 TaskRow.status.in_([TaskStatus.READY, TaskStatus.RUNNING]),
-                payout_id.in_(ids),
+                payout_id == any_(literal(ids, ARRAY(Text))),
             )
         )
     )
-    for each in ids:
-        if each not in cared_for:
-            tasks.enqueue(session, SendPayout(UUID(each)), now=now, dedupe_key=each)
+    tasks.enqueue_many(session, [(SendPayout(UUID(each)), each) for each in ids if each not in cared_for], now=now)

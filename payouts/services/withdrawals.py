@@ -83,7 +83,7 @@ def try_again(session: Session, payout_id: UUID, *, actor: Person, reason: str, 
         raise MayStillBePaid("Only a payout whose last attempt failed for certain is tried again.")
     payout.attempts_allowed = len(payout.attempts) + 1
     audit.record(session, "payout.retried", payout, actor=actor, at=now, reason=reason.strip())
-    sending.wake(session, [payout], now=now)
+    sending.wake(session, [payout.id], now=now)
     return payout
 
 
@@ -101,7 +101,7 @@ def _stopped(session: Session, payout_id: UUID, *, actor: Person, now: datetime)
     """The payout under lock, with no attempt that may pay it: one that certainly never left is withdrawn."""
     payout = session.get(Payout, payout_id)
     if payout is not None and payout.run_id is not None:
-        runs.locked(session, payout.run_id)  # run before payout, as everywhere
+        runs.lock(session, payout.run_id)  # run before payout, as everywhere
     payout = _locked(session, payout_id)
     live = payout.live_attempt
     if live is None or payout.status not in {PayoutStatus.APPROVED, PayoutStatus.RESERVED}:

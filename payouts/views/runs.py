@@ -10,17 +10,18 @@ from flask.typing import ResponseReturnValue
 
 from core import audit
 from core.clock import utc_now
-from core.errors import DomainError, NotFound
+from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Role
 from core.spreadsheet import harmless
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires, transactions
-from core.web.pagination import paginate
+from core.web.forms import choices
+from core.web.pagination import SIZE, Page, paginate
 from payouts import queries, rails
-from payouts.forms import ApprovalForm, ReasonForm
+from payouts.forms import NOTICE_WORDS, ApprovalForm, LinesForm, ReasonForm
 from payouts.models import Run
 from payouts.services import previews, runs, sending
 from payouts.services.comparisons import Comparison, compare_with_rails
-from payouts.services.previews import DryLine
+from payouts.services.previews import DryLine, Line, Notice, Preview
 from payouts.views import CONSOLE, bp
 
 STATEMENT_COLUMNS = ("payout", "obligation", "recipient", "amount", "currency", "rail", "destination", "status", "reference",
@@ -174,6 +175,9 @@ def _show(
     run = seen.run
     me = current_person()
     given = runs.current_approvals(run)
+    tried = {line.payout.id: line.refusal for line in dry} if dry is not None else None
+    said = _by_line(compared) if compared is not None else {}
+    choose, listed, chosen = _listed(seen, troubled={**said, **{each: why for each, why in (tried or {}).items() if why}})
     own_request = any(payout.prepared_by_id == me.id for payout in run.payouts)
     return page(
         "payouts/run.html",
@@ -186,11 +190,48 @@ def _show(
         own_request=own_request,
         approved_by_me=any(approval.approver_id == me.id for approval in given),
         reason_form=ReasonForm(formdata=None),
-        dry={line.payout.id: line.refusal for line in dry} if dry is not None else None,
+        choose=choose,
+        notice_words=NOTICE_WORDS,
+        listed=listed,
+        chosen=chosen,
+        dry=tried,
         compared=compared,
-        compared_lines=_by_line(compared) if compared is not None else {},
+        compared_lines=said,
         events=audit.history(session, run),
     )
+
+
+def _listed(seen: Preview, *, troubled: Mapping[UUID, str]) -> tuple[LinesForm, Page[Line], int]:
+    """The lines somebody chose, a page of them and how many they are. What stands out most comes first, whatever the page."""
+    form = LinesForm(request.args)
+    titles = {name: rail.title for name, rail in rails.configured().items()}
+    form.rail.choices = choices(sorted(seen.by_rail), label=lambda name: titles.get(name, name), empty="Every rail")
+    form.status.choices = choices(
+        sorted({line.payout.status for line in seen.lines}), label=lambda each: each.value.capitalize(), empty="Every state"
+    )
+
+    def stands_out(line: Line) -> list[Notice]:
+        return line.notices if line.payout.id not in troubled else [Notice.TROUBLE, *line.notices]
+
+    wanted = [
+        line
+        for line in seen.lines
+        if form.rail.data in {None, "", line.payout.rail}
+        and form.status.data in {None, "", line.payout.status}
+        and (not form.notice.data or form.notice.data in stands_out(line))
+    ]
+    order = {notice: place for place, notice in enumerate(Notice)}
+    wanted.sort(key=lambda line: min((order[each] for each in stands_out(line)), default=len(order)))
+    start = _start(request.args.get("cursor"))
+    more = str(start + SIZE) if start + SIZE < len(wanted) else None
+    return form, Page(wanted[start : start + SIZE], more, is_first=start == 0), len(wanted)
+
+
+def _start(cursor: str | None) -> int:
+    """Lines don't move while they are looked at, so that their place is a number."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 8):
+        raise InvalidInput("This is not a place in this list; start from its first page.", field="cursor")
+    return int(cursor or 0)
 
 
 def _by_line(compared: Comparison) -> Mapping[UUID, str]:

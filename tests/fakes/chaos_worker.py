@@ -226,7 +226,7 @@ def work(
         try:
             with sessions() as session:
                 for run_id in queries.sending_runs(session):
-                    sending.release_lines(session, sending.locked(session, run_id), rails=here, now=utc_now())
+                    sending.release_lines(session, sending.lock(session, run_id), rails=here, now=utc_now())
             with sessions() as session:
                 unfinished, everybody = list(queries.unfinished(session)), list(session.scalars(select(Payout.id)))
         except DBAPIError as error:  # a lock time-out or a dropped connection: the next round tries again

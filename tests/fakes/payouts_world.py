@@ -24,7 +24,7 @@ BANK = "assets:bank:usd"
 STRIPE, FINANCIAL, COLLECTIVE = (f"assets:rail:{name}:usd" for name in ("stripe", "stripe_financial", "open_collective"))
 MANY = text(
     "INSERT INTO payout SELECT (jsonb_populate_record(payout, jsonb_build_object("
-    "'id', gen_random_uuid(), 'obligation', 'many:' || number))).* "
+    "'id', gen_random_uuid(), 'obligation', 'many:' || id || ':' || number))).* "
     "FROM payout, generate_series(1, :count) AS number WHERE id = :payout"
 )
 """As many copies of a payout, each owed for a reason of its own."""
