@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.db import Base, CurrencyCode, Id, ShortText, Utc
+from core.db import Base, CurrencyCode, Id, MinorUnits, ShortText, Utc
 from core.errors import IllegalTransition
 from core.identity.models import Person
 
@@ -57,6 +57,8 @@ class Run(Base):
     prepared_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
     prepared_at: Mapped[Utc]
     approved_at: Mapped[datetime | None]
+    approved_minor: Mapped[MinorUnits | None]
+    """What its lines came to when it was approved. From then on lines leave it and none comes, so that it is never more."""
     sent_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     sent_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -14,7 +14,7 @@ from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity.models import Person
 from core.money import Money
-from payouts.models import Alarm, Payout, PayoutRule, PayoutStatus, RailSwitch, Recipient, RuleKind
+from payouts.models import Alarm, Payout, PayoutRule, PayoutStatus, RailSwitch, Recipient, RuleKind, Run
 from payouts.policies import Usage
 
 MONTH = timedelta(days=30)
@@ -169,8 +169,8 @@ def usages(session: Session, payout: Payout, *, now: datetime, known: Limits | N
     if (most := numbers.money(RuleKind.RAIL_DAY_MAX, currency, payout.rail)) is not None:
         used = _taken(session, currency, since=day, rail=payout.rail)
         found.append(Usage(RuleKind.RAIL_DAY_MAX, f"the rail “{payout.rail}” on a day", most, used, wanted))
-    if payout.run_id is not None and (most := numbers.money(RuleKind.RUN_MAX, currency)) is not None:
-        found.append(Usage(RuleKind.RUN_MAX, "one run", most, nothing, run_total(session, payout.run_id, currency)))
+    if payout.run is not None and (most := numbers.money(RuleKind.RUN_MAX, currency)) is not None:
+        found.append(Usage(RuleKind.RUN_MAX, "one run", most, nothing, _run_total(session, payout.run, most)))
     return found
 
 
@@ -179,13 +179,16 @@ def lock_limits(session: Session, currency: str) -> None:
     session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"payouts.limits:{currency}"})
 
 
-def run_total(session: Session, run_id: UUID, currency: str) -> Money:
+def _run_total(session: Session, run: Run, most: Money) -> Money:
+    """What a run comes to. While what was approved keeps the limit, that: not every claim adds up every line."""
+    if run.approved_minor is not None and run.approved_minor <= most.amount_minor:
+        return Money(run.approved_minor, run.currency)
     total = session.scalar(
         select(func.coalesce(func.sum(Payout.amount_minor), 0)).where(
-            Payout.run_id == run_id, Payout.status != PayoutStatus.CANCELLED
+            Payout.run_id == run.id, Payout.status != PayoutStatus.CANCELLED
         )
     )
-    return Money(int(total or 0), currency)
+    return Money(int(total or 0), run.currency)
 
 
 def _taken(

@@ -223,7 +223,7 @@ def approve(session: Session, run_id: UUID, *, approver: Person, seen_hash: str,
     audit.record(session, "run.approval_given", run, actor=approver, at=now, content_hash=content)
     if len(given) + 1 >= numbers.approvals_needed(total):
         run.advance(RunStatus.APPROVED)
-        run.approved_at = now
+        run.approved_at, run.approved_minor = now, total.amount_minor
         for payout in run.payouts:
             _mark_approved(payout, approver, now=now)
             audit.record(session, "payout.approved", payout, actor=approver, at=now)
@@ -323,7 +323,7 @@ def _void_approvals(session: Session, run: Run, *, actor: Person, now: datetime,
             )
     if run.status is RunStatus.APPROVED:
         run.advance(RunStatus.DRAFT)
-        run.approved_at = None
+        run.approved_at = run.approved_minor = None
         for payout in run.payouts:
             back_to_draft(payout)
 

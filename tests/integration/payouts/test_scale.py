@@ -10,10 +10,10 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.orm import Session
 
 from core.tasks import TaskRow, TaskStatus
-from payouts.models import Recipient, Run
-from payouts.policies import Rules
+from payouts.models import Recipient, RuleKind, Run
+from payouts.policies import LimitReached, Rules
 from payouts.rails.base import Rail
-from payouts.services import claims, previews, runs, sending
+from payouts.services import claims, controls, previews, runs, sending, withdrawals
 from payouts.services.claims import Claim
 from tests.fakes import payouts_world as world
 
@@ -89,6 +89,12 @@ class Desk:
         step("look after", lambda: sending.look_after(self.session, run.id, rails=self.rails, now=self.clock()))
         return taken
 
+    def limit_runs(self, *, to: int) -> None:
+        controls.set_rule(
+            self.session, kind=RuleKind.RUN_MAX, value=to, currency="USD", rail=None, valid_from=self.clock(), reason="Less",
+            actor=self.people.approver, now=self.clock(),
+        )  # fmt: skip
+
     def claim(self, run: Run) -> int:
         """How many statements the claim of the run's canary takes."""
         first = next(payout.id for payout in run.payouts if payout.is_canary)
@@ -132,3 +138,17 @@ def test_waking_twice_leaves_one_task_for_each_payout(desk: Desk) -> None:
     rows = desk.session.scalars(select(TaskRow).where(TaskRow.kind == sending.SendPayout.kind)).all()
     assert sorted(row.arguments["payout_id"] for row in rows) == sorted(map(str, waiting))
     assert {row.status for row in rows} == {TaskStatus.READY}
+
+
+def test_a_limit_set_after_the_approval_counts_and_lines_taken_out_since_do_not(desk: Desk) -> None:
+    desk.owe(3)
+    run = desk.prepared()
+    desk.approve(run)
+    desk.send(run)
+    assert run.approved_minor == 300
+    desk.limit_runs(to=250)
+    with pytest.raises(LimitReached, match="The limit for one run is"):
+        desk.claim(run)
+    last = next(payout.id for payout in run.payouts if not payout.is_canary)
+    withdrawals.cancel(desk.session, last, actor=desk.people.finance, reason="Not owed", now=desk.clock())
+    assert desk.claim(run) > 0
