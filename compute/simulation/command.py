@@ -13,7 +13,7 @@ import click
 from compute.simulation.engine import Schedule
 from compute.simulation.engine import simulate as replay
 from compute.simulation.outcome import figures, write_schedule
-from compute.simulation.peers import PEERS
+from compute.simulation.policies import POLICIES
 from compute.simulation.report import render
 from compute.simulation.trace import Trace, read_trace
 from core.cli import json_option, print_json
@@ -24,7 +24,7 @@ from core.units import format_seconds
 @click.command()
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--gpus", type=click.IntRange(min=1), required=True, help="How many GPUs there are.")
-@click.option("--policy", type=click.Choice([*PEERS]), default="easy", show_default=True, help="Who starts when.")
+@click.option("--policy", type=click.Choice([*POLICIES]), default="ours", show_default=True, help="Who starts when.")
 @click.option("--project-is", type=click.Choice(["project", "user"]), default="project", show_default=True, help="Who shares.")
 @click.option(
     "--weights",
@@ -52,7 +52,7 @@ def simulate(
     _require_fitting(found, gpus, trace.name)
     weight_of = _read_weights(weights) if weights else {}
     with _progress(len(found.jobs)) as progress:
-        schedule = replay(found.jobs, gpus, PEERS[policy].start(gpus, weight_of), progress=progress)
+        schedule = replay(found.jobs, gpus, POLICIES[policy](gpus, weight_of), progress=progress)
     if out is not None:
         with out.open("w", encoding="utf-8", newline="") as file:
             write_schedule(schedule, file)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import main
-from compute.simulation import PEERS, Ask, TraceJob, figures, read_trace, simulate
+from compute.simulation import PEERS, POLICIES, Ask, TraceJob, figures, read_trace, simulate
 
 TRACE = "job_id,project,user,submit_time_s,gpus,duration_s,declared_walltime_s\n"
 
@@ -64,13 +64,13 @@ _JOBS = st.lists(
 )
 
 
-@given(_JOBS, st.sampled_from(sorted(PEERS)))
+@given(_JOBS, st.sampled_from(sorted(POLICIES)))
 def test_every_job_starts_once_not_before_its_submission_and_no_gpu_is_used_twice(
     rows: list[tuple[int, int, int, int, str]], policy: str
 ) -> None:
     rows.sort()
     jobs = [trace_job(n, at, gpus, min(run, wall), wall, project) for n, (at, gpus, run, wall, project) in enumerate(rows)]
-    schedule = simulate(jobs, 4, PEERS[policy].start(4, {}))
+    schedule = simulate(jobs, 4, POLICIES[policy](4, {}))
     for index, job in enumerate(jobs):
         assert schedule.starts[index] >= job.ask.submitted_at
     for moment in schedule.starts:

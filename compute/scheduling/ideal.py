@@ -1,0 +1,140 @@
+"""How projects fare against an ideal in which GPUs could be shared like water, followed while it happens.
+
+In the ideal, the projects that have work share all GPUs by weighted max-min, no project getting more than its jobs can use;
+inside a project the older job comes first. Its clock goes in steps. A job comes in with its expected run time, which is put
+right when the job really ends. Once it is over in both worlds, its finish-time unfairness is known (rho: Mahajan et al.,
+Themis, NSDI 2020): the time it took, by the time the ideal takes, or by its own run time where that is longer. A project's
+figure is the mean over its latest jobs. Above one it fares worse than under ideal sharing, and its turn comes sooner.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from compute.scheduling.estimates import Name
+from compute.scheduling.model import Instant
+
+STEP_SECONDS = 900
+
+MEMORY_JOBS = 1000
+"""The latest job counts for this part of the mean."""
+
+
+@dataclass(slots=True)
+class _Job:
+    submitted_at: Instant
+    project: Name
+    gpus: int
+    left: float  # GPU-seconds
+    expected_seconds: float
+    run_seconds: int | None = None  # known once it really ended ...
+    ended_at: Instant = 0  # ... then
+    ideally_at: float | None = None  # when it was over in the ideal
+
+
+class Ideal:
+    """The ideal world beside the real one."""
+
+    def __init__(self, gpus: int, weights: Mapping[Name, int]) -> None:
+        self.gpus = gpus
+        self._weights = weights
+        self._jobs: dict[Name, _Job] = {}
+        self._open: dict[Name, list[Name]] = {}  # by project, oldest first
+        self._demand: dict[Name, float] = {}  # by project: what its open jobs could use
+        self._fared: dict[Name, float] = {}
+        self._now: Instant | None = None
+
+    def fared(self, project: Name) -> float:
+        """The mean unfairness of its latest jobs; one before anything is known."""
+        return self._fared.get(project, 1.0)
+
+    def submitted(self, job: Name, project: Name, gpus: int, expected_seconds: float, at: Instant) -> None:
+        """A job comes in with what it will probably take."""
+        if self._now is None:
+            self._now = at
+        entered = self._jobs[job] = _Job(at, project, gpus, gpus * expected_seconds, expected_seconds)
+        self._demand[project] = self._demand.get(project, 0.0) + _wanted(entered)
+        self._open.setdefault(project, []).append(job)
+
+    def cancelled(self, job: Name) -> None:
+        """It never ran: as if it had never been there."""
+        gone = self._jobs.pop(job)
+        if gone.ideally_at is None:
+            self._open[gone.project].remove(job)
+            self._demand[gone.project] -= _wanted(gone)
+
+    def ended(self, job: Name, run_seconds: int, at: Instant) -> None:
+        """What it really took."""
+        done = self._jobs[job]
+        done.run_seconds, done.ended_at = run_seconds, at
+        surprise = run_seconds - done.expected_seconds
+        if done.ideally_at is None:
+            before = _wanted(done)
+            done.left = max(_NEXT_TO_NOTHING, done.left + done.gpus * surprise)
+            self._demand[done.project] += _wanted(done) - before
+        else:
+            done.ideally_at += max(0.0, surprise)
+            self._judge(job)
+
+    def advance(self, now: Instant) -> None:
+        """Let the ideal world go on until now, in whole steps."""
+        while self._now is not None and self._now + STEP_SECONDS <= now:
+            if not any(self._open.values()):
+                self._now += (now - self._now) // STEP_SECONDS * STEP_SECONDS
+                return
+            for job, moment in list(self._step(self._now)):
+                self._jobs[job].ideally_at = moment
+                if self._jobs[job].run_seconds is not None:
+                    self._judge(job)
+            self._now += STEP_SECONDS
+
+    def _judge(self, job: Name) -> None:
+        done = self._jobs.pop(job)
+        assert done.run_seconds is not None
+        assert done.ideally_at is not None
+        ideal = max(done.ideally_at - done.submitted_at, done.run_seconds, 1)
+        before = self.fared(done.project)
+        self._fared[done.project] = before + ((done.ended_at - done.submitted_at) / ideal - before) / MEMORY_JOBS
+
+    def _step(self, now: Instant) -> Iterator[tuple[Name, float]]:
+        """Serve everybody for one step; the jobs that are over, and when."""
+        wanted = {project: self._demand[project] for project, jobs in self._open.items() if jobs}
+        for project, given in shares(wanted, self.gpus, self._weights).items():
+            jobs, kept, seen, share = self._open[project], [], 0, given
+            for job in jobs:
+                seen += 1
+                state = self._jobs[job]
+                before = _wanted(state)
+                rate = min(before, share)
+                share -= rate
+                state.left -= rate * STEP_SECONDS
+                if state.left <= _NEXT_TO_NOTHING:
+                    self._demand[project] -= before
+                    yield job, float(now + STEP_SECONDS)
+                else:
+                    self._demand[project] += _wanted(state) - before
+                    kept.append(job)
+                if share <= _NEXT_TO_NOTHING:
+                    break
+            jobs[:seen] = kept
+            if not jobs:
+                self._demand[project] = 0.0
+
+
+def _wanted(job: _Job) -> float:
+    """GPUs it could use during the next step."""
+    return min(job.gpus, job.left / STEP_SECONDS)
+
+
+def shares(wanted: Mapping[Name, float], gpus: float, weights: Mapping[Name, int]) -> dict[Name, float]:
+    """Weighted max-min: who wants less than its share gets what it wants, and the others share the rest."""
+    given = {}
+    weight = sum(weights.get(project, 1) for project in wanted)
+    for project in sorted(wanted, key=lambda project: wanted[project] / weights.get(project, 1)):
+        own = weights.get(project, 1)
+        given[project] = min(wanted[project], gpus * own / weight)
+        gpus -= given[project]
+        weight -= own
+    return given
+
+
+_NEXT_TO_NOTHING = 1e-6

@@ -1,0 +1,30 @@
+"""Our own scheduler in a simulation."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from compute.scheduling.core import Core, Ended, Event, Kind, Submitted
+from compute.simulation.engine import Ask
+
+LANE = "gpus"
+"""A trace knows one flavor in one pool."""
+
+
+class Ours:
+    """Collects a moment's events, and hands them over when it is asked to decide."""
+
+    def __init__(self, gpus: int, weights: Mapping[Any, int]) -> None:
+        self._core = Core({LANE: gpus}, weights)
+        self._events: list[Event] = []
+
+    def submitted(self, ask: Ask, now: int) -> None:
+        self._events.append(Submitted(ask.index, Kind(ask.project, ask.submitter, LANE, ask.gpus, ask.wall_seconds)))
+
+    def ended(self, index: int, now: int) -> None:
+        self._events.append(Ended(index))
+
+    def decide(self, now: int) -> Iterator[int]:
+        events, self._events = self._events, []
+        for started in self._core.apply(now, events):
+            assert isinstance(started.job, int)
+            yield started.job
