@@ -147,18 +147,19 @@ def assign(session: Session, code: str, expected_key: str, *, actor: Person, now
 
     Raises:
         NotSetAside: less is set aside there.
-        SecondPersonNeeded: the actor alone set it aside, and it is not little.
+        SecondPersonNeeded: the actor set some of it aside, and that is not little.
         NotFound, NotSaidYet, DomainError: as for `confirm`.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
+    meeting.lock(session)  # what one person gives out alone is counted first
     each = queries.expected_by_key(session, expected_key)
     if each.direction is not Direction.IN:
         raise DoesNotMeet("Money that is set aside came in; it can only be for something that should come in.")
     meeting.require_set_aside(session, code, each.money)
     if not each.is_said:
         raise NotSaidYet(f"Nobody said that {each.reference} was sent; ask the company to say so, with its own evidence.")
+    second_looks.require_other_to_assign(session, code, each.money, actor=actor, now=now)
     lines = queries.lines_on(session, code)
-    second_looks.require_other_to_assign(session, lines, each.money, actor=actor, now=now)
     last = lines[-1]
     where = "; ".join(line.label for line in lines)[:200]
     found = Finding(f"Set aside: {where}", last.booked_on, each.money, last.bank_reference, set_aside=code)

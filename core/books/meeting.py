@@ -51,6 +51,11 @@ class NotSetAside(DomainError):
     code = "not_set_aside"
 
 
+def lock(session: Session) -> None:
+    """One person at a time: two lines that both fit one entry are mostly of one statement, and looked at side by side."""
+    session.execute(select(func.pg_advisory_xact_lock(MATCHING)))
+
+
 def locked(session: Session, line_id: UUID, *, actor: Person, now: datetime) -> BankLine:
     """The line, for whoever of finance changes something about it.
 
@@ -59,8 +64,7 @@ def locked(session: Session, line_id: UUID, *, actor: Person, now: datetime) -> 
         NotFound: there is no such line.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
-    # One person at a time: two lines that both fit one entry are mostly of one statement, and looked at side by side.
-    session.execute(select(func.pg_advisory_xact_lock(MATCHING)))
+    lock(session)
     line = session.scalars(
         select(BankLine).where(BankLine.id == line_id).with_for_update(of=BankLine).execution_options(populate_existing=True)
     ).one_or_none()

@@ -4,13 +4,15 @@ Whoever books a fee says by himself that money is gone, and whoever typed a CSV 
 dated limit one person does, above it another one confirms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import audit
+from core import audit, ledger
+from core.audit import Event
+from core.books import queries
 from core.books.models import AloneLimit, BankLine, Deed, Match, Proposal, StatementFormat
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
@@ -22,6 +24,8 @@ WINDOW = timedelta(days=30)
 """Sums are taken over this long: many small bookings are a large one."""
 BY_WORD = (Match.FEE, Match.SENT_BACK)
 """How lines are booked on nothing but a person's word."""
+ASSIGNED_ALONE = "bank_line.assigned_alone"
+"""One person set it aside and gave it to somebody: the event says how much."""
 
 
 class SecondPersonNeeded(DomainError):
@@ -83,24 +87,64 @@ def require_other(line: BankLine, actor: Person) -> None:
         )
 
 
-def require_other_to_assign(session: Session, lines: Sequence[BankLine], money: Money, *, actor: Person, now: datetime) -> None:
-    """Refuse what `may_assign` does not let this person do.
+def require_other_to_assign(session: Session, code: str, money: Money, *, actor: Person, now: datetime) -> None:
+    """Refuse what goes beyond `may_assign`, and note what this person gives out on their own word.
 
     Raises:
-        SecondPersonNeeded: the actor alone set it aside.
+        SecondPersonNeeded: too much of it was set aside, or brought in a CSV file, by the actor.
     """
-    if not may_assign(session, lines, money, actor=actor, now=now):
+    most = may_assign(session, code, money.currency, actor=actor, now=now)
+    if money > most:
         raise SecondPersonNeeded(
-            f"You set this money aside. Above {alone(session, money.currency, on=now.date())}, and for lines of a CSV file that "
-            "you read, another person of finance assigns it."
+            f"You set this money aside, or read the CSV file it came in, and alone you assign {most} of it at most: "
+            f"{alone(session, money.currency, on=now.date())} in 30 days, fees and money sent back with it, and nothing of a CSV "
+            "file that you read. Another person of finance assigns it."
         )
+    for line, amount in _next(session, code, money):
+        if line.matched_by_id == actor.id:
+            audit.record(session, ASSIGNED_ALONE, line, actor=actor, at=now, amount_minor=amount, currency=money.currency)
 
 
-def may_assign(session: Session, lines: Sequence[BankLine], money: Money, *, actor: Person, now: datetime) -> bool:
-    """Money that one person could not place is given to somebody by another one, unless it is little and the bank's own words."""
-    if any(line.matched_by_id != actor.id for line in lines):
-        return True
-    return money <= alone(session, money.currency, on=now.date()) and not any(came_from(line, actor) for line in lines)
+def may_assign(session: Session, code: str, currency: str, *, actor: Person, now: datetime) -> Money:
+    """The most of the money set aside on this account that one person gives to somebody.
+
+    All that others set aside, and of what they set aside themselves a little; nothing of a CSV file that they read. Every cent
+    counts for itself: a small line of somebody else on the same account lifts no limit for the rest.
+    """
+    left = alone(session, currency, on=now.date()) - booked_alone(session, actor, currency, now=now)
+    of_own, most = max(left.amount_minor, 0), 0
+    for line, amount in _left(session, code):
+        if came_from(line, actor):
+            break
+        if line.matched_by_id == actor.id:
+            most += min(amount, of_own)
+            if amount > of_own:
+                break
+            of_own -= amount
+        else:
+            most += amount
+    return Money(most, currency)
+
+
+def _left(session: Session, code: str) -> Iterator[tuple[BankLine, int]]:
+    """The lines set aside on an account and what is left of each: the first that was set aside is the first to leave."""
+    aside = ledger.balance(session, code)
+    gone = aside.credits_posted - aside.available
+    for line in sorted(queries.lines_on(session, code), key=lambda each: (each.matched_at, each.id)):
+        left = max(line.amount_minor - gone, 0)
+        gone = max(gone - line.amount_minor, 0)
+        if left:
+            yield line, left
+
+
+def _next(session: Session, code: str, money: Money) -> Iterator[tuple[BankLine, int]]:
+    """The lines that this much is taken of, and how much of each."""
+    wanted = money.amount_minor
+    for line, amount in _left(session, code):
+        taken = min(amount, wanted)
+        if taken:
+            yield line, taken
+        wanted -= taken
 
 
 def came_from(line: BankLine, person: Person) -> bool:
@@ -120,7 +164,7 @@ def alone(session: Session, currency: str, *, on: date) -> Money:
 
 
 def booked_alone(session: Session, person: Person, currency: str, *, now: datetime) -> Money:
-    """What this person booked on their own word in the last 30 days."""
+    """What this person booked on their own word in the last 30 days, and gave out of what they had set aside themselves."""
     confirmed = select(Proposal.id).where(Proposal.line_id == BankLine.id, Proposal.confirmed.is_(True))
     total = session.scalar(
         select(func.coalesce(func.sum(BankLine.amount_minor), 0)).where(
@@ -131,7 +175,15 @@ def booked_alone(session: Session, person: Person, currency: str, *, now: dateti
             ~confirmed.exists(),
         )
     )
-    return Money(int(total or 0), currency)
+    given = session.scalar(
+        select(func.coalesce(func.sum(Event.details["amount_minor"].as_integer()), 0)).where(
+            Event.at > now - WINDOW,
+            Event.verb == ASSIGNED_ALONE,
+            Event.actor_id == person.id,
+            Event.details["currency"].as_string() == currency,
+        )
+    )
+    return Money(int(total or 0) + int(given or 0), currency)
 
 
 def limits(session: Session) -> Sequence[AloneLimit]:

@@ -165,6 +165,56 @@ def test_little_is_assigned_by_whoever_set_it_aside(
     assert row.status is InstalmentStatus.SETTLED
 
 
+def test_a_small_line_of_another_person_vouches_for_nothing_beside_it(
+    session: Session, said: Make, read: Read, typed: Callable[[str], Sequence[BankLine]], finance: Person, second: Person,
+    now: datetime,
+) -> None:  # fmt: skip
+    """The company says that it sent $5,000, $100 really arrives, and a typed line is to make up the rest."""
+    row = said()
+    (real,) = read(Ntry("100.00", row.reference, day="2026-11-20"), name="2026-47")
+    bookings.set_aside(session, real.id, note="A part.", expected_key=f"pledge:{row.id}", actor=second, now=now)
+    (false,) = typed(f"2026-10-05,{row.reference},4900.00")
+    later = now + timedelta(minutes=1)
+    bookings.set_aside(session, false.id, note="The rest.", expected_key=f"pledge:{row.id}", actor=finance, now=later)
+    (aside,) = queries.set_aside(session)
+    assert second_looks.may_assign(session, aside.code, "USD", actor=finance, now=later) == Money(100_00, "USD")
+    with pytest.raises(SecondPersonNeeded, match=r"alone you assign 100\.00 USD of it"):
+        bookings.assign(session, aside.code, f"pledge:{row.id}", actor=finance, now=later)
+    assert row.status is InstalmentStatus.PROCESSING
+    bookings.assign(session, aside.code, f"pledge:{row.id}", actor=second, now=later)
+    assert row.status is InstalmentStatus.SETTLED
+
+
+def test_what_was_assigned_vouches_for_nothing_set_aside_later(
+    session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
+) -> None:
+    first, then = said("1000"), said("1000")
+    (theirs,) = read(Ntry("1000.00", "one"))
+    bookings.set_aside(session, theirs.id, note="n", expected_key=f"pledge:{then.id}", actor=second, now=now)
+    (aside,) = queries.set_aside(session)
+    bookings.assign(session, aside.code, f"pledge:{first.id}", actor=finance, now=now)
+    (mine,) = read(Ntry("1000.00", "two"), name="45")
+    later = now + timedelta(minutes=1)
+    bookings.set_aside(session, mine.id, note="n", expected_key=f"pledge:{then.id}", actor=finance, now=later)
+    with pytest.raises(SecondPersonNeeded):
+        bookings.assign(session, aside.code, f"pledge:{then.id}", actor=finance, now=later)
+    bookings.assign(session, aside.code, f"pledge:{then.id}", actor=second, now=later)
+
+
+def test_many_small_sums_assigned_alone_are_a_large_one(
+    session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
+) -> None:
+    rows = [said("60"), said("60")]
+    for row, line in zip(rows, read(Ntry("60.00", "one"), Ntry("60.00", "two")), strict=True):
+        bookings.set_aside(session, line.id, note="Whose?", expected_key=f"pledge:{row.id}", actor=finance, now=now)
+    codes = [f"liabilities:unassigned:usd:{row.reference.lower()}" for row in rows]
+    bookings.assign(session, codes[0], f"pledge:{rows[0].id}", actor=finance, now=now)
+    with pytest.raises(SecondPersonNeeded, match=r"alone you assign 40\.00 USD"):
+        bookings.assign(session, codes[1], f"pledge:{rows[1].id}", actor=finance, now=now)
+    assert second_looks.booked_alone(session, second, "USD", now=now) == Money(0, "USD")
+    bookings.assign(session, codes[1], f"pledge:{rows[1].id}", actor=finance, now=now + timedelta(days=31))
+
+
 def test_a_currency_without_a_limit_always_takes_two(session: Session, finance: Person, now: datetime) -> None:
     account = statements.add_account(session, name="Tokyo", number="0001234", currency="JPY", actor=finance, now=now)
     content = camt([Ntry("1", "fee", sign="DBIT", currency="JPY")], account=account.number, currency="JPY", opening=None)
