@@ -8,10 +8,11 @@ The mutation takes no key and answers with names only. So:
 - it is asked once per attempt; whatever it answers, only GitHub's total and one activity of exactly this amount are a receipt;
 - nothing proves that it did nothing, so an attempt that shows nothing after quiescence is for two people, never for a second try;
 - a maintainer whom GitHub shows as paid this month already is refused before anything is sent: two could not be told apart;
+- a payment is looked for in the month in which its attempt began, so it is not sent in another one;
 - GitHub wants mutations one after the other, so one is in flight at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -27,6 +28,8 @@ CALL_SECONDS = 12.0
 """GitHub ends a request after 10 s."""
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(hours=1)
+TO_BE_CHARGED = timedelta(minutes=10)
+"""From our first question to GitHub's charge at most; more than all calls of a send together can take."""
 
 SPONSOR = """
 mutation SponsorOnce($input: CreateSponsorshipsInput!) {
@@ -48,9 +51,15 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
         timeout=timedelta(seconds=6 * CALL_SECONDS),  # two questions before, the payment, and its total and activities after
     )
 
+    def __init__(self, sponsor: str, token: str, *, address: Callable[[], str], clock: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(sponsor, token, address=address)
+        self._clock = clock
+
     def send(self, instruction: Instruction) -> Receipt:
         """Pay once. A receipt only if GitHub's totals show it at once; else it is looked up."""
-        login, begun = instruction.destination["login"], instruction.begun_at or utc_now()
+        now = self._clock()
+        login, begun = instruction.destination["login"], instruction.begun_at or now
+        self._require_same_month(begun, now)
         dollars = self._require_payable(instruction, login, begun)
         sponsored = self._sponsor(login, dollars)
         if login not in sponsored:
@@ -69,8 +78,7 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
         if instruction.begun_at is None:
             return []
         login, money = instruction.destination["login"], instruction.money
-        until = max(month_after(instruction.begun_at), instruction.begun_at + timedelta(days=1))
-        seen = self.seen([login], since=instruction.begun_at, until=until)[login]
+        seen = self.seen([login], since=instruction.begun_at, until=_looked_until(instruction.begun_at))[login]
         payment = seen.payment(money)
         if payment is not None:
             return [Receipt(payment.id, money)]
@@ -92,6 +100,14 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
             "shows with the first one only: make it small.",
         )
         return [*super().check_setup(payee), switched]
+
+    def _require_same_month(self, begun: datetime, now: datetime) -> None:
+        """What GitHub charges after the time in which `find` looks would be taken for never paid, and be paid again."""
+        if month_of(now) != month_of(begun) or now + TO_BE_CHARGED > _looked_until(begun):
+            raise Refused(
+                f"This attempt began on {begun:%-d %b}, and its payment is looked for in that month only; nothing was sent. "
+                "“Try again” begins another attempt, of today."
+            )
 
     def _require_payable(self, instruction: Instruction, login: str, begun: datetime) -> int:
         """Everything that can be known before; whatever fails here, nothing was sent. Returns whole dollars."""
@@ -146,3 +162,8 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
             kinds = ", ".join(sorted({str(each.get("type") or "no type") for each in errors or []}))
             raise SaidNo(f"GitHub answered with errors ({kinds or 'none'}) in place of a payment.")
         return {(each.get("login") or "").lower() for each in made["sponsorables"] or []}
+
+
+def _looked_until(begun: datetime) -> datetime:
+    """The end of the time in which an attempt's payment is looked for; what is later may be the next month's payment."""
+    return max(month_after(begun), begun + timedelta(days=1))

@@ -30,9 +30,9 @@ LATER = timedelta(minutes=20)
 
 
 @pytest.fixture
-def rails(server: Any, github: GitHubSponsors) -> Mapping[str, Rail]:
+def rails(server: Any, github: GitHubSponsors, clock: world.Clock) -> Mapping[str, Rail]:
     github.add(Maintainer("ada"), Maintainer("grace"), Maintainer("linus", minimum=50), Maintainer("quiet", is_public=False))
-    return {"github_sponsors": GitHubSponsorsApiRail("acme", TOKEN, address=lambda: github.url)}
+    return {"github_sponsors": GitHubSponsorsApiRail("acme", TOKEN, address=lambda: github.url, clock=clock)}
 
 
 @pytest.fixture
@@ -148,9 +148,13 @@ def test_a_monthly_sponsorship_is_nobodys_payment(
 
 
 def test_a_token_that_may_not_stops_the_rail_before_anything(
-    session: Session, github: GitHubSponsors, rails: dict[str, Rail], pay: Callable[..., Payout]
+    session: Session,
+    github: GitHubSponsors,
+    rails: dict[str, Rail],
+    pay: Callable[..., Payout],
+    clock: world.Clock,
 ) -> None:
-    rails["github_sponsors"] = GitHubSponsorsApiRail("acme", OUTSIDER, address=lambda: github.url)
+    rails["github_sponsors"] = GitHubSponsorsApiRail("acme", OUTSIDER, address=lambda: github.url, clock=clock)
     payout = pay("ada", 12_300)
     assert payout.attempts[0].state is AttemptState.FAILED
     assert session.scalars(select(RailSwitch).where(RailSwitch.stopped)).all()
@@ -162,6 +166,33 @@ def test_limits_are_not_now(github: GitHubSponsors, pay: Callable[..., Payout], 
     payout = pay("ada", 12_300)
     assert payout.attempts[0].declined == 1
     assert drive(payout).status is PayoutStatus.PAID
+    assert len(github.payments) == 1
+
+
+@pytest.mark.parametrize(("begun", "sent"), [("11-30T10:00", "12-05T10:00"), ("11-28T10:00", "11-30T23:55")])
+def test_what_began_in_another_month_is_refused_before_anything(
+    github: GitHubSponsors, pay: Callable[..., Payout], engine_of_payouts: Engine, clock: world.Clock, session: Session,
+    begun: str, sent: str,
+) -> None:  # fmt: skip
+    """It was looked for until that month's end only: paid on 5 December, it read as never paid, and could be paid again."""
+    clock.now = datetime.fromisoformat(f"2026-{begun}:00+00:00")
+    github.misbehave(Behaviour([GraphqlFault("429", operation="SponsorOnce", times=1, seconds=1)]))
+    payout = pay("ada", 12_300)
+    assert payout.attempts[0].declined == 1
+    clock.now = datetime.fromisoformat(f"2026-{sent}:00+00:00")
+    engine_of_payouts.drive(payout.id)
+    session.expire_all()
+    assert payout.attempts[0].state is AttemptState.FAILED
+    assert "looked for in that month only" in (payout.attempts[0].detail or "")
+    assert not github.payments
+
+
+def test_what_begins_in_the_last_minutes_of_a_month_is_paid_and_found(
+    github: GitHubSponsors, pay: Callable[..., Payout], drive: Callable[[Payout], Payout], clock: world.Clock
+) -> None:
+    clock.now = datetime.fromisoformat("2026-11-30T23:58:00+00:00")
+    github.misbehave(Behaviour([GraphqlFault("cut_after", operation="SponsorOnce", times=1)]))
+    assert drive(pay("ada", 12_300)).status is PayoutStatus.PAID
     assert len(github.payments) == 1
 
 
