@@ -319,8 +319,8 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     pay_in.surplus_minor = seen.surplus.amount_minor if seen.surplus else None
     _book(session, pay_in, seen, now=now)
     _note_unknown(session, pay_in, seen, now=now)
+    _follow_refunds(session, pay_in, seen, now=now)  # before it settles: what is booked or failed is not held any more
     _settle_if_due(session, pay_in, now=now)
-    _follow_refunds(session, pay_in, seen, now=now)
     _follow(session, pay_in, seen, now=now)
     if pay_in.received and instalment.status in PAYABLE:
         instalment.way = InstalmentWay.PROVIDER  # money came here after all, whatever was said about a transfer

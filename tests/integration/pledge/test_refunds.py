@@ -19,7 +19,7 @@ from core.money import Money
 from pledge import papers, queries
 from pledge.models import InstalmentStatus, MovementKind, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
 from pledge.papers import NoReceipt, PaperForm
-from pledge.providers.base import ProviderSilent
+from pledge.providers.base import ProviderSilent, RefundWanted
 from pledge.services import refunds
 from pledge.services.pay_in_postings import Accounts
 from pledge.services.refunds import NotRefundable, SelfApproval, SendRefund
@@ -274,6 +274,20 @@ def test_a_refund_of_unsettled_money_is_held_when_it_settles(
     till.run(SendRefund(refund.id))
     till.look(row)
     assert (posted(session, codes.refunds), posted(session, codes.shortfall)) == (0, 0)
+    agree(till, codes)
+
+
+def test_a_refund_that_was_booked_before_anybody_heard_of_it_is_not_held_as_well(
+    session: Session, till: Till, paid: PayIn, codes: Accounts, send_back: Callable[..., PayInRefund]
+) -> None:
+    """The worker died after Stripe made it; one look books it, and settles the money that it came from."""
+    row = till.paid(till.announce(paid.instalment.pledge, "700"), "us_bank_account", settled=False)
+    refund = send_back(row, Money(300_00, "USD"), run=False)
+    till.provider.refund(RefundWanted(refund.id, row.payment_id or "", refund.money, key=f"pw-refund-{refund.id}"))
+    till.clock.pass_(days=5)
+    till.look(row)
+    assert (row.settled_at is not None, refund.status) == (True, RefundStatus.PENDING)
+    assert ledger.balance(session, codes.fund).debits_pending == 0, "nothing would ever end such a hold"
     agree(till, codes)
 
 
