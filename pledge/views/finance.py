@@ -10,7 +10,7 @@ from core.clock import today, utc_now
 from core.config import settings
 from core.errors import DomainError
 from core.identity.models import Role
-from core.web import current_person, db, flash, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from pledge import host_queries, providers, queries
 from pledge.forms import ConfirmationForm, ReasonForm
 from pledge.models import LIVE_HOST_ORDERS, InstalmentStatus
@@ -45,6 +45,7 @@ def pay_ins() -> ResponseReturnValue:
 
 @bp.route("/finance/pay-ins/<uuid:instalment_id>/confirmation", methods=["GET", "POST"])
 @requires(Role.FINANCE)
+@fresh_second_factor
 def confirm_pay_in(instalment_id: UUID) -> ResponseReturnValue:
     """Say that the money is on our account."""
     row = queries.instalment(db(), instalment_id)

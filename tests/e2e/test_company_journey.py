@@ -124,6 +124,7 @@ def find_the_money(crew: Site, page: Page, reference: str) -> None:
     expect(page.get_by_role("cell", name=reference, exact=True)).to_be_visible()
     crew.check(page, "pledge-pay-ins")
     page.get_by_role("link", name="Arrived").click()
+    crew.confirm(page)
     page.get_by_label("Arrived on").fill(str(today()))
     page.get_by_label("Line of the bank statement").fill("Statement 44, line 3")
     crew.check(page, "pledge-confirm-pay-in")

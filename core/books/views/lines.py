@@ -26,7 +26,7 @@ from core.clock import utc_now
 from core.errors import DomainError
 from core.identity.models import Role
 from core.money import Money
-from core.web import current_person, db, flash, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.filters import money
 from core.web.forms import Form
 
@@ -42,6 +42,7 @@ def show_line(line_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/lines/<uuid:line_id>/confirmation")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def confirm_line(line_id: UUID) -> ResponseReturnValue:
     """It is what was expected."""
     form = ExpectedForm()
@@ -100,6 +101,7 @@ def send_back(line_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/lines/<uuid:line_id>/bookings/<uuid:proposal_id>/confirmation")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def confirm_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
     """As the second person."""
     return _decide(line_id, Form(), lambda: proposals.confirm(db(), proposal_id, actor=current_person(), now=utc_now()),
@@ -127,6 +129,7 @@ def list_set_aside() -> ResponseReturnValue:
 
 @bp.post("/set-aside")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def assign() -> ResponseReturnValue:
     """What set-aside money is for."""
     form = _assign_form()

@@ -12,7 +12,7 @@ from core.books.views import bp
 from core.clock import today, utc_now
 from core.errors import DomainError
 from core.identity.models import Role
-from core.web import current_person, db, flash, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.forms import Form
 
 
@@ -25,6 +25,7 @@ def list_months() -> ResponseReturnValue:
 
 @bp.post("/months")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def close_month() -> ResponseReturnValue:
     """Close a month and everything before it."""
     form = CloseForm()
@@ -57,6 +58,7 @@ def ask_reopening(month_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/months/<uuid:month_id>/opening")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def reopen_month(month_id: UUID) -> ResponseReturnValue:
     """Open it, as the second person."""
     found = months.reopen(db(), month_id, actor=current_person(), now=utc_now())

@@ -19,7 +19,7 @@ from core.errors import DomainError, InvalidInput
 from core.identity import access
 from core.identity.models import Role
 from core.money import Money
-from core.web import current_person, db, flash, page, refused, requires
+from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
 from core.web.pagination import Page
 
 WORDS = {
@@ -68,6 +68,7 @@ def read_feeds() -> ResponseReturnValue:
 
 @bp.post("/reconciliation/movements/<uuid:movement_id>/booking")
 @requires(Role.FINANCE)
+@fresh_second_factor
 def book_movement(movement_id: UUID) -> ResponseReturnValue:
     """Say that a movement is what its provider calls it: money to or from our bank, or a fee."""
     movements.book(db(), movement_id, actor=current_person(), now=utc_now())
@@ -96,6 +97,7 @@ def create_explanation() -> ResponseReturnValue:
 
 @bp.post("/reconciliation/explanations/<uuid:explanation_id>/confirmation")
 @requires(*LOOKERS)
+@fresh_second_factor
 def confirm_explanation(explanation_id: UUID) -> ResponseReturnValue:
     """As the second person."""
     explanations.decide(db(), explanation_id, confirm=True, actor=current_person(), now=utc_now())

@@ -130,7 +130,7 @@ def test_of_two_payouts_of_one_amount_a_person_chooses(
     told(session, "-200", "txn_1", now)
     told(session, "-200", "txn_2", now, about="po_2")
     (line,) = read(Ntry("200.00", "STRIPE"))
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.get(f"/books/lines/{line.id}")
     assert "More than one thing of this amount is expected" in page.words
     assert "It came from our own balance at a provider" in page.words
@@ -153,7 +153,7 @@ def test_a_top_up_is_booked_from_the_providers_list_and_the_banks_line_meets_it_
 ) -> None:
     at_bank(session, 100_00, now)
     told(session, "100", "txn_up", now, kind="topup", about="tu_1TopUp")
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.submit(client.get("/books/reconciliation"), "It came from our bank", follow=True)
     assert "It is booked." in page.words
     assert (posted(session, BANK), posted(session, STRIPE)) == (0, 600_00)

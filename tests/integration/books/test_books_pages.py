@@ -2,19 +2,20 @@
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, proposals, queries, reconciliation, statements
+from core.books import bookings, explanations, months, outgoing, proposals, queries, reconciliation, statements
 from core.books.bank_csv import Columns
 from core.books.feeds import Seen
-from core.books.models import BankAccount, BankLine
+from core.books.models import BankAccount, BankLine, ClosedMonth, OutsideMovement, Subject
 from core.books.views import reconciliation as reconciliation_views
 from core.books.views import statements as statement_views
 from core.clock import utc_now
+from core.db import new_id
 from core.identity.models import Person
 from core.money import Money
 from pledge.models import InstalmentStatus, PledgeInstalment
@@ -52,7 +53,7 @@ def test_a_statement_is_read_and_a_line_confirmed(
     client: Client, session: Session, account: BankAccount, said: Make, finance: Person
 ) -> None:
     row = said()
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     entries = [Ntry("5000.00", f"Pledge {row.reference}"), Ntry("3.00", "pending", status="PDNG")]
     assert upload(client, camt(entries)).location.endswith("/books")
     page = client.get("/books")
@@ -131,14 +132,14 @@ def test_a_line_is_set_aside_and_assigned_on_its_pages(
     page = client.get("/books/set-aside")
     assert "$5,500.00" in page.words
     assert "so another person of finance assigns it." in page.words
-    client.sign_in(second)
+    client.sign_in(second, fresh_factor=True)
     client.submit(client.get("/books/set-aside"), "Assign and confirm")
     session.refresh(row)
     assert row.status is InstalmentStatus.SETTLED
     assert "$500.00" in client.get("/books/set-aside").words
     page = client.submit(client.get(f"/books/lines/{fee.id}"), "Book as sent back", note="Acme asked for it.", follow=True)
     assert "Farid proposed" in page.words
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.submit(client.get(f"/books/lines/{fee.id}"), "Confirm booking", follow=True)
     assert "It was booked as sent back" in page.words
     assert "Nothing is set aside" in client.get("/books/set-aside").words
@@ -149,7 +150,7 @@ def test_a_large_fee_waits_for_a_second_person_and_says_for_whom(
 ) -> None:
     row = said()
     came, fee = read(Ntry("5000.00", row.reference), Ntry("500.00", "charges", sign="DBIT"))
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     client.submit(client.get(f"/books/lines/{came.id}"), "Confirm as")
     page = client.submit(client.get(f"/books/lines/{fee.id}"), "Book as a fee", note="Charges of October.", follow=True)
     assert "One person alone books at most 100.00 USD in 30 days." in page.words
@@ -166,7 +167,7 @@ def test_a_large_fee_waits_for_a_second_person_and_says_for_whom(
     assert "What it probably is" in page.words
     assert "It was a payment." in page.words
     client.submit(page, "Book as a fee", note="No, a fee.")
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.submit(client.get(f"/books/lines/{fee.id}"), "Confirm booking", follow=True)
     assert "It was booked as a fee of the bank by Fatima" in page.words
 
@@ -177,14 +178,14 @@ def test_whoever_read_a_csv_file_is_told_that_somebody_else_confirms(
     row = said()
     columns = Columns.checked({"booked_on": "Date", "amount": "Amount", "texts": "Text"})
     statements.map_columns(session, account.id, columns, actor=finance, now=now)
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     upload(client, f"Date,Text,Amount\n2026-11-05,{row.reference},5000.00\n".encode(), "11.csv", account=str(account.id))
     (line,) = queries.open_lines(session)
     for path in ("/books", f"/books/lines/{line.id}"):
         page = client.get(path)
         assert "You read the CSV file that it is from" in page.words
         assert not [button for button in page.all("button") if "".join(button.itertext()).strip().startswith("Confirm")]
-    client.sign_in(second)
+    client.sign_in(second, fresh_factor=True)
     assert "Dealt with" in client.submit(client.get("/books"), "Confirm", follow=True).words
 
 
@@ -193,7 +194,7 @@ def test_who_said_it_was_sent_reads_that_somebody_else_confirms(
 ) -> None:
     row = announced()
     (line,) = read(Ntry("5000.00", row.reference))
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.submit(client.get(f"/books/lines/{line.id}"), "Take this line for evidence", follow=True)
     assert "somebody else in finance confirms that it arrived" in page.words
     assert not [form for form in page.all("button") if "Confirm as" in "".join(form.itertext())]
@@ -244,7 +245,7 @@ def test_differences_are_explained_by_two_and_the_month_closed(
 ) -> None:
     day = (utc_now().date().replace(day=1) - timedelta(days=1)).isoformat()
     read(Ntry("12.34", "a gift", day=day))
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.get("/books/reconciliation")
     assert "Missing here" in page.words
     assert "$12.34" in page.words
@@ -258,7 +259,7 @@ def test_differences_are_explained_by_two_and_the_month_closed(
     page = client.submit(page, "Explain", text="Sent back next month.", follow=True)
     assert "Waits for a second person" in page.words
     assert not [b for b in page.all("button") if "".join(b.itertext()).strip().startswith("Confirm")]
-    client.sign_in(second)
+    client.sign_in(second, fresh_factor=True)
     assert "Explanations in the books to confirm" in client.get("/work").words
     page = client.submit(client.get("/books/reconciliation"), "Confirm", follow=True)
     assert "confirmed by Farid" in page.words
@@ -266,13 +267,57 @@ def test_differences_are_explained_by_two_and_the_month_closed(
     assert "Nothing is posted into it or before it any more" in page.words
     page = client.submit(page, "Ask", reason="A correction.", follow=True)
     assert "Another person of finance opens it" in page.words
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.submit(client.get("/books/months"), "Open ", follow=True)
     assert "is open again" in page.words
 
 
-def test_an_empty_reconciliation_and_no_month_say_so(client: Client, finance: Person) -> None:
+def test_what_confirms_money_wants_a_fresh_second_factor(
+    client: Client, session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
+) -> None:
+    """Whoever finds somebody's screen unlocked confirms nothing. With the factor each of the same requests is let through."""
+    row, other = said(), said("7000")
+    came, aside, fee = read(Ntry("5000.00", "x"), Ntry("7000.00", "y"), Ntry("600.00", "charges", sign="DBIT"))
+    bookings.set_aside(session, aside.id, note="n", actor=second, now=now)
+    proposal = outgoing.book_fee(session, fee.id, note="n", actor=second, now=now)
+    assert proposal is not None
+    reconciliation.take(session, "stripe", [Seen("txn_fee", "stripe_fee_refund", now, Money(100, "USD"))], now=now)
+    reconciliation.take(session, "stripe", [Seen("txn_up", "topup", now, Money(100, "USD"))], now=now)
+    gift, up = (session.query(OutsideMovement).filter_by(remote_id=name).one() for name in ("txn_fee", "txn_up"))
+    why = explanations.explain(session, Subject.OUTSIDE_MOVEMENT, gift.id, text="t", actor=second, now=now)
+    closed = ClosedMonth(id=new_id(), month=date(2020, 1, 1), explained=0, closed_by_id=second.id, closed_at=now)
+    session.add(closed)
+    session.flush()
+    months.ask_reopening(session, closed.id, reason="r", actor=second, now=now)
+    session.commit()
+    deeds = {
+        f"lines/{came.id}/confirmation": {"expected": f"pledge:{row.id}"},
+        f"lines/{fee.id}/bookings/{proposal.id}/confirmation": {},
+        "set-aside": {"code": queries.set_aside(session)[0].code, "expected": f"pledge:{other.id}"},
+        f"reconciliation/explanations/{why.id}/confirmation": {},
+        f"reconciliation/movements/{up.id}/booking": {},
+        f"months/{closed.id}/opening": {},
+        "months": {"month": "2020-02"},
+    }
     client.sign_in(finance)
+    for place, said_there in deeds.items():
+        page = client.post(f"/books/{place}", said_there)
+        assert (page.status, "Confirm that it is you" in page.words) == (403, True), place
+    session.expire_all()
+    assert {row.status, other.status} == {InstalmentStatus.PROCESSING}
+    assert (proposal.confirmed, why.confirmed, up.entry_id, closed.reopened_at) == (None, None, None, None)
+    assert months.last_closed(session) == closed
+    client.sign_in(finance, fresh_factor=True)
+    for place, said_there in deeds.items():
+        assert client.post(f"/books/{place}", said_there).status != 403, place
+    session.expire_all()
+    assert {row.status, other.status} == {InstalmentStatus.SETTLED}
+    assert (proposal.confirmed, why.confirmed, closed.reopened_at is None) == (True, True, False)
+    assert up.entry_id is not None
+
+
+def test_an_empty_reconciliation_and_no_month_say_so(client: Client, finance: Person) -> None:
+    client.sign_in(finance, fresh_factor=True)
     assert "Outside and ledger agree" in client.get("/books/reconciliation").words
     page = client.submit(client.get("/books/months"), "Close month", month="nonsense")
     assert page.problems == ["Write a month like 2026-10."]

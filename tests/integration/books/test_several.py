@@ -192,7 +192,7 @@ def test_a_person_chooses_on_the_page_and_another_reads_what_was_chosen(
     assert "GitHub ada" in page.words
     assert "Fee, booked with it$9.00" in page.words
     assert session.query(Proposal).one().chosen == sorted(keys(ada, grace))
-    client.sign_in(second)
+    client.sign_in(second, fresh_factor=True)
     assert "The sum of several: Invoice 4711" in client.get("/books").words
     page = client.submit(client.get(f"/books/lines/{line.id}"), "Confirm booking", follow=True)
     assert "It was met by several entries together" in page.words

@@ -150,7 +150,7 @@ def test_an_instalment_goes_from_reference_to_ledger(
     )
     assert "Finance looks for it" in page.words
 
-    client.sign_in(finance)
+    client.sign_in(finance, fresh_factor=True)
     page = client.get("/finance/pay-ins")
     assert row.reference in page.words
     assert client.get(f"{HOME}/instalments/{row.id}/evidence").headers["Content-Disposition"].startswith("attachment")
@@ -164,6 +164,21 @@ def test_an_instalment_goes_from_reference_to_ledger(
     )
     assert page.status == 409
     assert "is settled" in page.problems[0]
+
+
+def test_finding_a_pay_in_wants_a_fresh_second_factor(
+    client: Any, session: Session, this_year: Pledge, editor: Person, finance: Person
+) -> None:
+    row = instalments.announce(session, this_year, money=Money(100, "USD"), actor=editor, now=utc_now())
+    instalments.say_sent(session, row.id, sent_on=today(), evidence_url="https://b.example", actor=editor, now=utc_now())
+    place, said = f"/finance/pay-ins/{row.id}/confirmation", {"received_on": str(today()), "bank_reference": "x"}
+    client.sign_in(finance)
+    page = client.post(place, said)
+    assert (page.status, row.status) == (403, InstalmentStatus.PROCESSING)
+    assert "Confirm that it is you" in page.words
+    client.sign_in(finance, fresh_factor=True)
+    client.post(place, said)
+    assert row.status is InstalmentStatus.SETTLED
 
 
 def test_finance_refuses_and_the_company_sees_why(
