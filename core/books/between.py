@@ -29,7 +29,7 @@ KINDS = frozenset({
 })  # fmt: skip
 """What providers call money that goes to our bank or comes from it, and what of it comes back."""
 GIVEN = frozenset({"contribution"})
-"""What a fund calls money that anybody gave it, we ourselves too; going out, it is a payment."""
+"""What a fund calls money that anybody gave it; going out, it is a payment. That it was us, only a line of our bank says."""
 
 
 class SaidByProvider(DomainError):
@@ -92,7 +92,7 @@ class BetweenOurs:
 
 
 def is_between(row: OutsideMovement) -> bool:
-    """Is this money that moved between a balance of ours and the bank, by what its provider calls it?"""
+    """Can this be money that moved between a balance of ours and the bank, by what its provider calls it?"""
     return row.kind in KINDS or (row.kind in GIVEN and row.amount_minor > 0)
 
 

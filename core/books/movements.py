@@ -43,7 +43,7 @@ def booking_of(row: OutsideMovement) -> Booking | None:
         return None
     if row.kind in FEES:
         return Booking.FEE
-    return Booking.BANK if between.is_between(row) else None
+    return Booking.BANK if row.kind in between.KINDS else None
 
 
 def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -> ledger.Entry:
@@ -52,7 +52,7 @@ def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -
     Raises:
         NotAllowed: the actor is not in finance.
         NotFound: there is none, or it met an entry meanwhile.
-        NotBookable: its kind is neither money between places of ours nor a fee, or a domain books it itself.
+        NotBookable: its kind is neither money between places of ours nor a fee, anybody may have given it, or a domain books it.
         InsufficientFunds: the ledger knows less money where it left.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
@@ -67,6 +67,11 @@ def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -
             name = f"Fees of {feeds.title_of(row.provider)}, {row.currency}"
             ledger.ensure_account(session, code, row.currency, normal=Side.DEBIT, name=name)
             entry = between.post(session, [row], code, now=now, kind="books.provider_fee")
+        case None if between.is_between(row):
+            raise NotBookable(
+                "Anybody may have given this to the fund. If it was us, the line of the bank statement says so: confirm that. If "
+                "it was somebody else, explain it, and another person confirms the explanation."
+            )
         case None:
             raise NotBookable(
                 f"A movement of the kind “{row.kind.replace('_', ' ')}” is no money of ours on its way, and no fee."

@@ -33,6 +33,7 @@ def test_a_month_from_its_statement_to_its_closing(site: Site, page: Page, tmp_p
     page.goto(f"{site.url}/books")
     open_line(page, "−$500.00")
     press(page, "Confirm booking")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm that it is you")
     site.confirm(page)
     expect(page.get_by_text("You confirmed the booking, and it is in the ledger.")).to_be_visible()
     page.goto(f"{site.url}/books/reconciliation")

@@ -197,13 +197,21 @@ def collective(session: Session, amount: str, txn: str, now: datetime, kind: str
     reconciliation.take(session, "open_collective", seen, now=now)
 
 
-def test_money_that_a_fund_was_given_is_ours_and_what_it_gave_is_a_payment(
-    session: Session, finance: Person, now: datetime
+def test_what_a_fund_was_given_is_ours_by_the_banks_line_and_what_it_gave_is_a_payment(
+    client: Client, session: Session, read: Read, finance: Person, now: datetime
 ) -> None:
+    """A stranger's donation looks like ours: one person does not say that it left our bank."""
     at_bank(session, 300_00, now)
     for number, kind in enumerate(("added_funds", "contribution")):
         collective(session, "150", f"in{number}", now, kind)
-        movements.book(session, row(session, f"in{number}").id, actor=finance, now=now)
+    movements.book(session, row(session, "in0").id, actor=finance, now=now)
+    with pytest.raises(NotBookable, match="Anybody may have given this"):
+        movements.book(session, row(session, "in1").id, actor=finance, now=now)
+    client.sign_in(finance)
+    assert "It came from our bank" not in client.get("/books/reconciliation").words
+    (line,) = read(Ntry("150.00", "Our fund", sign="DBIT"))
+    (each,) = [each for each in ours(session) if each.reference == "or_in1"]
+    bookings.confirm(session, line.id, each.key, actor=finance, now=now)
     assert (posted(session, BANK), posted(session, "assets:rail:open_collective:usd")) == (0, 300_00)
     collective(session, "-20", "out", now, "contribution")
     with pytest.raises(NotBookable):
