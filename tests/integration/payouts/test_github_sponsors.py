@@ -428,7 +428,7 @@ def test_from_a_username_to_a_confirmed_payout_on_the_console(client: Client, de
     for payout in payouts:
         desk.engine.drive(payout.id)
     session.expire_all()
-    assert "Waits for its turn, or for the next file" in client.get(f"/payouts/{payouts[0].id}").words
+    assert "It waits for its turn, or where payments leave in" in client.get(f"/payouts/{payouts[0].id}").words
 
     page = client.get("/payouts/github")
     assert "$1,264.00 in 3 payments" in page.words
