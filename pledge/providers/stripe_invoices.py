@@ -67,9 +67,9 @@ class StripeInvoices(StripeMoney):
                     },
                     {"idempotency_key": f"{wanted.key}-item"},
                 )
-            elif found.total != wanted.money.amount_minor:
-                said = money_of(found.total, found.currency)
-                raise ProviderRefused(f"The draft at Stripe is over {said}, not {wanted.money}: somebody changed it there.")
+                found = self._stripe.v1.invoices.retrieve(invoice_id)  # an item of an earlier try may have come meanwhile
+            if (said := money_of(found.total, found.currency)) != wanted.money:
+                raise ProviderRefused(f"The draft at Stripe is over {said}, not {wanted.money}, so it is not sent.")
             self._stripe.v1.invoices.finalize_invoice(
                 invoice_id, {"auto_advance": False}, {"idempotency_key": f"{wanted.key}-final"}
             )

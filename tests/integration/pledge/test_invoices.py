@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from stripe import InvoiceItemService
 
 from core import ledger
 from core.errors import InvalidInput, NotAllowed
@@ -220,6 +221,24 @@ def test_what_stripe_refuses_is_said_and_another_can_be_asked_for(till: Till, in
     assert "not 5,000.00 USD" in (row.problem or "")
     assert kinds(till, "invoice") == []
     assert till.invoice(instalment).status is PayInStatus.OPEN
+
+
+def test_an_item_that_came_twice_is_never_asked_of_the_company(
+    till: Till, instalment: PledgeInstalment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item of an earlier try, whose answer was an error, comes between our look at the draft and the item of this try."""
+    once = InvoiceItemService.create
+
+    def twice(service: InvoiceItemService, params: Any, options: Any) -> Any:
+        once(service, params, {"idempotency_key": "of an earlier try"})
+        return once(service, params, options)
+
+    row = till.ask_for_invoice(instalment)
+    with monkeypatch.context() as patched:
+        patched.setattr(InvoiceItemService, "create", twice)
+        till.tend(row)
+    assert (state(row)[0], kinds(till, "invoice")) == (PayInStatus.FAILED, [])
+    assert "over 10,000.00 USD, not 5,000.00 USD" in (row.problem or "")
 
 
 def test_a_refused_key_is_nobodys_refusal(till: Till, instalment: PledgeInstalment) -> None:
