@@ -95,10 +95,9 @@ def approve(session: Session, refund_id: UUID, *, actor: Person, now: datetime) 
         NotRefundable: meanwhile the money was taken back, or given away.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
-    refund = queries.locked_refund(session, refund_id)
+    pay_in, refund = _locked(session, refund_id)
     if refund.asked_by_id == actor.id:
         raise SelfApproval("You asked for this refund, so somebody else in finance approves it.")
-    pay_in = queries.locked_pay_in(session, refund.pay_in_id)
     _require_left(session, pay_in, refund.money, besides=refund)
     if pay_in.settled_at is not None:
         refund_holds.hold(session, refund, refund.amount_minor, now=now)
@@ -141,12 +140,18 @@ def send(sessions: Sessions, provider: Provider, refund_id: UUID, *, now: dateti
                 failure = error.message
     seen = _named(provider, wanted) if failure is None else None
     with sessions() as session:
-        refund = queries.locked_refund(session, refund_id)
+        _, refund = _locked(session, refund_id)
         if failure is not None:
             fail(session, refund, failure, now=now)
         elif seen is not None:
             follow(session, refund, seen, now=now)
         enqueue(session, LookAt(refund.pay_in_id), now=now, dedupe_key=f"{refund.pay_in_id}:refund")
+
+
+def _locked(session: Session, refund_id: UUID) -> tuple[PayIn, PayInRefund]:
+    """Both, in the order in which a look locks them; the other way round the two could wait for each other."""
+    pay_in = queries.locked_pay_in(session, queries.refund(session, refund_id).pay_in_id)
+    return pay_in, queries.locked_refund(session, refund_id)
 
 
 def _named(provider: Provider, wanted: RefundWanted) -> RefundSeen | None:

@@ -1,5 +1,6 @@
 """Money that goes back: refunds of two people, failed refunds, disputes and returned debits, booked as Stripe books them."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import event, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -248,6 +249,29 @@ def test_money_that_is_to_go_back_is_held_from_the_approval_on(
         == 2
     )
     agree(till, codes)
+
+
+def test_an_approval_and_its_sending_lock_in_the_order_of_a_look(
+    session: Session, till: Till, paid: PayIn, finance: Person, second: Person
+) -> None:
+    """The other way round, a look at the payment and an approval at the same moment waited for each other."""
+    locked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found = re.search(r"FROM (pay_in\w*).* FOR (?:NO KEY )?UPDATE", statement, re.DOTALL)
+        if found is not None:
+            locked.append(found[1])
+
+    refund = refunds.ask(session, paid.id, money=FULL, reason="Paid twice.", actor=finance, now=till.clock())
+    session.commit()
+    event.listen(session.connection(), "before_cursor_execute", note)
+    refunds.approve(session, refund.id, actor=second, now=till.clock())
+    session.commit()
+    in_order = [PayIn.__tablename__, PayInRefund.__tablename__]
+    assert locked == in_order
+    locked.clear()
+    till.run(SendRefund(refund.id))
+    assert locked[:2] == in_order
 
 
 def test_what_was_held_for_a_refund_that_never_came_to_be_is_the_funds_again(
