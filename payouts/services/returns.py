@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from core import files
 from core.books.models import OutsideMovement
+from core.books.movements import FEES
 from payouts.models import AttemptState, Outcome, Payout, PayoutAttempt, PayoutStatus
 from payouts.services import controls, resolutions
 from payouts.services.movements import RAILS
@@ -33,6 +34,7 @@ def find(session: Session, *, now: datetime) -> int:
         .where(
             OutsideMovement.entry_id.is_(None),
             OutsideMovement.amount_minor > 0,
+            OutsideMovement.kind.not_in(FEES),
             PayoutAttempt.rail.in_(providers),
             PayoutAttempt.state == AttemptState.ACCEPTED,
             Payout.status == PayoutStatus.PAID,

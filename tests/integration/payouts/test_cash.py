@@ -13,6 +13,7 @@ import app as application
 from core import files, ledger
 from core.books import balances, movements, reconciliation
 from core.books import tasks as books
+from core.books.feeds import Seen
 from core.books.models import OutsideMovement, ProviderBalance
 from core.db import new_id
 from core.identity.models import Membership, Role
@@ -24,6 +25,7 @@ from payouts.rails.movements import StripeFinancialMovements, StripeMovements
 from payouts.rails.stripe_connect import StripeConnectRail
 from payouts.services import previews, resolutions, returns
 from payouts.services.engine import Engine
+from payouts.services.movements import PayoutMovements
 from tests.fakes import payouts_world as world
 from tests.fakes.stripe import StripeServer, connect, global_payouts, serving
 from tests.fakes.stripe.global_payouts import FINANCIAL_ACCOUNT
@@ -274,6 +276,28 @@ def test_a_payment_that_is_returned_after_it_was_paid_is_found_and_one_person_bo
     assert (bruna.status, posted(session, world.FINANCIAL)) == (PayoutStatus.RETURNED, 150_000)
     elsewhere = [each for each in reconciliation.differences(session) if not each.where.startswith("assets:bank")]
     assert elsewhere == []
+
+
+def test_only_the_whole_payment_that_came_back_is_the_return(
+    session: Session, people: world.Cast, rails: Mapping[str, Rail], server: StripeServer, bruna: Payout,
+    engine_of_payouts: Engine, clock: world.Clock,
+) -> None:  # fmt: skip
+    """A fee given back, a part, and what is only contained in a word of the finding's note are something else."""
+    payment = paid_bruna(session, people, rails, server, bruna, engine_of_payouts)
+    account, now = "stripe_financial", clock()
+    for name, kind, cents, about in (
+        ("fee", "network_cost", 100_000, payment), ("part", "outbound_payment_return", 99_999, payment),
+        ("word", "outbound_payment_return", 100_000, "says"), ("in", "outbound_payment_return", 100_000, "ay"),
+    ):  # fmt: skip
+        books.keep(session, account, [Seen(name, kind, now, Money(cents, "USD"), about)], now=now)
+    assert returns.find(session, now=now) == 0, "a fee given back is not the payment"
+    two_people_say(session, people, bruna, Outcome.RETURNED, now)
+    rows = session.query(OutsideMovement).filter_by(provider=account).filter(OutsideMovement.entry_id.is_(None)).all()
+    claimed = PayoutMovements().claims(session, account, rows)
+    assert [row.remote_id for row in rows if row.id in claimed] == ["word"], "which the finding names"
+    books.keep(session, account, [Seen("whole", "outbound_payment_return", now, Money(100_000, "USD"), payment)], now=now)
+    met = {row.remote_id for row in session.query(OutsideMovement) if row.entry_id is not None}
+    assert {"whole", "word", "fee", "part", "in"} & met == {"whole"}, "its own name goes first"
 
 
 def test_what_was_turned_down_is_not_proposed_again(
