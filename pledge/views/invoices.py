@@ -98,7 +98,9 @@ def withdraw_invoice_for_finance(pay_in_id: UUID) -> ResponseReturnValue:
 def _to_provider(row: PayIn, form: str) -> ResponseReturnValue:
     if row.invoice is None or row.invoice.invoice_id is None:
         raise NotFound("There is no invoice at Stripe for this payment.")
-    links = providers.required().invoice_links(row.invoice.invoice_id)
+    provider, invoice_id = providers.required(), row.invoice.invoice_id
+    db().commit()  # no transaction is open while the provider is asked
+    links = provider.invoice_links(invoice_id)
     return redirect(links.pdf if form == "pdf" else links.page, code=303)
 
 

@@ -56,6 +56,7 @@ def list_differences() -> ResponseReturnValue:
 @requires(Role.FINANCE)
 def read_feeds() -> ResponseReturnValue:
     """Ask every provider now instead of within the hour."""
+    db().commit()  # no transaction of ours is open while providers are asked
     for feed in feeds.all_feeds():
         try:
             new, met = tasks.read(feed, now=utc_now())

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, explanations, months, outgoing, proposals, queries, reconciliation, statements
+from core.books import bookings, explanations, feeds, months, outgoing, proposals, queries, reconciliation, statements, tasks
 from core.books.bank_csv import Columns
 from core.books.feeds import Seen
 from core.books.models import BankAccount, BankLine, ClosedMonth, OutsideMovement, Subject
@@ -18,6 +19,7 @@ from core.clock import utc_now
 from core.db import new_id
 from core.identity.models import Person
 from core.money import Money
+from core.web import db
 from pledge.models import InstalmentStatus, PledgeInstalment
 from pledge.services import instalments
 from tests.fakes.bank_statements import Ntry, camt
@@ -314,6 +316,24 @@ def test_what_confirms_money_wants_a_fresh_second_factor(
     assert {row.status, other.status} == {InstalmentStatus.SETTLED}
     assert (proposal.confirmed, why.confirmed, closed.reopened_at is None) == (True, True, False)
     assert up.entry_id is not None
+
+
+def test_providers_are_asked_with_no_transaction_of_the_page_open(
+    client: Client, finance: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that takes its time would keep a connection, and hold back the clean-up of every table."""
+    open_meanwhile = []
+
+    def read(_feed: object, *, now: datetime) -> tuple[int, int]:
+        open_meanwhile.append(db().in_transaction())
+        return 2, 1
+
+    monkeypatch.setattr(tasks, "read", read)
+    monkeypatch.setattr(feeds, "all_feeds", lambda: [SimpleNamespace(name="trial", title="The trial rail")])
+    client.sign_in(finance)
+    page = client.submit(client.get("/books/reconciliation"), "Ask the providers now", follow=True)
+    assert "The trial rail: 2 new, 1 met an entry" in page.words
+    assert open_meanwhile == [False]
 
 
 def test_an_empty_reconciliation_and_no_month_say_so(client: Client, finance: Person) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from core.identity.models import Person
+from core.web import db
 from pledge.models import InvoiceStanding, PayInStatus, PledgeInstalment
+from pledge.providers.invoicing import InvoiceLinks
+from pledge.providers.stripe_invoices import StripeInvoices
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import invoices as at_stripe
 
@@ -52,6 +55,24 @@ def test_a_company_asks_for_an_invoice_opens_and_withdraws_it(
     assert "Pay $5,000.00" in page.words
     assert 'value="PO 4711"' not in client.get(f"{place}/invoice").text, "the next order has another number"
     assert 'value="1 Main Street"' in client.get(f"{place}/invoice").text
+
+
+def test_the_provider_is_asked_with_no_transaction_of_the_page_open(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.sign_in(editor)
+    ask(client, place)
+    (row,) = running.pay_ins
+    wall.tend(row)
+    asked, open_meanwhile = StripeInvoices.invoice_links, []
+
+    def links(provider: StripeInvoices, invoice_id: str) -> InvoiceLinks:
+        open_meanwhile.append(db().in_transaction())
+        return asked(provider, invoice_id)
+
+    monkeypatch.setattr(StripeInvoices, "invoice_links", links)
+    assert client.get(f"{place}/invoices/{row.id}/page").status == 303
+    assert open_meanwhile == [False]
 
 
 def test_mistakes_are_shown_beside_their_fields(
