@@ -1,6 +1,6 @@
 """The money that rails pay from: which account of the ledger it is, how much of it is free, and what to do where it is short."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -72,10 +72,10 @@ def what_to_do(cash: Cash) -> str:
     return f"Top it up there, and book what arrived under Books → Reconciliation; then it goes by itself ({GUIDE})."
 
 
-def free(session: Session, account: str, currency: str) -> Money:
-    """What can be taken from an account now; nothing from one that does not exist, because nothing was ever put there."""
-    known = ledger.balances_of(session, [account])
-    return Money(known[account].available if known else 0, currency)
+def free(session: Session, accounts: Collection[str], currency: str) -> Mapping[str, Money]:
+    """What can be taken from accounts now; nothing from one that does not exist, because nothing was ever put there."""
+    known = ledger.balances_of(session, accounts)
+    return {code: Money(known[code].available if code in known else 0, currency) for code in accounts}
 
 
 def stocks(session: Session, rails: Iterable[Rail]) -> list[Stock]:

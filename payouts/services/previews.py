@@ -158,7 +158,9 @@ def preview(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now: d
             beside[payee] = beside.get(payee, 0) + payout.amount_minor
     prices = [line.price for line in lines if line.payout.status is not PayoutStatus.CANCELLED]
     total = sum((payout.money for payout in counted), nothing)
-    cover = [Cover(code, code, need, cash.free(session, code, run.currency)) for code, need in sorted(wanted.items())]
+    free = cash.free(session, wanted.keys(), run.currency)
+    cover = [Cover(code, code, need, free[code]) for code, need in sorted(wanted.items())]
+    cover.sort(key=lambda each: each.short_by is None)  # what is short first, else by name
     return Preview(
         run=run,
         content_hash=content_hash(run.payouts) if run.payouts else run.content_hash,
@@ -267,8 +269,9 @@ def _cash(session: Session, lines: Sequence[Line], rails: Mapping[str, Rail], cu
             place = rail.capabilities.cash
             wanted[place] = wanted.get(place, Money(0, currency)) + line.leaving
     codes = {place: place.account(currency) for place in wanted}
+    free = cash.free(session, codes.values(), currency)
     return [
-        Cover(place.title, codes[place], need, cash.free(session, codes[place], currency))
+        Cover(place.title, codes[place], need, free[codes[place]])
         for place, need in sorted(wanted.items(), key=lambda each: codes[each[0]])
     ]
 
