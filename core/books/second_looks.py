@@ -165,7 +165,13 @@ def alone(session: Session, currency: str, *, on: date) -> Money:
 
 def booked_alone(session: Session, person: Person, currency: str, *, now: datetime) -> Money:
     """What this person booked on their own word in the last 30 days, and gave out of what they had set aside themselves."""
-    confirmed = select(Proposal.id).where(Proposal.line_id == BankLine.id, Proposal.confirmed.is_(True))
+    # Of just this booking: one that was taken back again vouches for nothing.
+    confirmed = select(Proposal.id).where(
+        Proposal.line_id == BankLine.id,
+        Proposal.confirmed.is_(True),
+        Proposal.decided_at == BankLine.matched_at,
+        Proposal.decided_by_id == BankLine.matched_by_id,
+    )
     total = session.scalar(
         select(func.coalesce(func.sum(BankLine.amount_minor), 0)).where(
             BankLine.matched_by_id == person.id,

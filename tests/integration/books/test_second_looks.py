@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
-from core.books import bookings, outgoing, proposals, queries, second_looks, statements
+from core.books import bookings, outgoing, proposals, queries, second_looks, several, statements
 from core.books.bank_csv import Columns
 from core.books.meeting import LineTaken, NotSetAside
 from core.books.models import BankAccount, BankLine, Match, Proposal
@@ -261,6 +261,31 @@ def test_the_database_wants_two_people_whoever_writes(
     values = {"entry_id": entry.id, "match": Match.FEE, "matched_by_id": finance.id, "matched_at": now}
     with pytest.raises(IntegrityError, match="takes two people"), session.begin_nested():
         session.execute(update(BankLine).where(BankLine.id == line.id).values(values))
+
+
+@pytest.mark.usefixtures("cash")
+def test_a_booking_that_was_taken_back_vouches_for_no_other(
+    session: Session, read: Read, finance: Person, second: Person, now: datetime
+) -> None:
+    """Two people say that the line is two entries, one takes it back: what it is now takes two again."""
+    ids = []
+    for number in range(2):
+        leg = Leg(debit="equity:test", credit=BANK, amount=250_00)
+        ids.append(ledger.post(session, key=f"out-{number}", kind="test", legs=[leg], at=now).id)
+    (line,) = read(Ntry("500.00", "batch", sign="DBIT"))
+    proposal = several.propose(session, line.id, [f"entry:{each}" for each in ids], note="n", actor=finance, now=now)
+    proposals.confirm(session, proposal.id, actor=second, now=now)
+    bookings.unlink(session, line.id, reason="Wrong.", actor=second, now=now)
+    later = now + timedelta(minutes=1)
+    fee = {"match": Match.FEE, "entry_id": ids[0], "matched_by_id": second.id, "matched_at": later}
+    with pytest.raises(IntegrityError, match="takes two people"), session.begin_nested():
+        session.execute(update(BankLine).where(BankLine.id == line.id).values(fee))
+    with pytest.raises(IntegrityError, match="takes two people"), session.begin_nested():
+        session.execute(update(BankLine).where(BankLine.id == line.id).values({**fee, "matched_at": now}))
+    again = outgoing.book_fee(session, line.id, note="A fee.", actor=finance, now=later)
+    assert again is not None
+    proposals.confirm(session, again.id, actor=second, now=later)
+    assert line.match is Match.FEE
 
 
 @pytest.mark.usefixtures("cash")
