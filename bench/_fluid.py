@@ -43,12 +43,18 @@ class _Line:
         self._step = step
         self.open: list[tuple[int, int]] = []  # (job, GPUs)
         self._left: dict[int, float] = {}  # GPU-seconds still to be done
-        self.demand = 0.0  # GPUs it could use during the next step
+        self._demand = 0.0
+
+    @property
+    def demand(self) -> float:
+        """GPUs it could use during the next step; never less than its oldest job, whatever the many small sums lost."""
+        index, gpus = self.open[0]
+        return max(self._demand, min(gpus, self._left[index] / self._step))
 
     def add(self, index: int, gpus: int, work: float) -> None:
         self.open.append((index, gpus))
         self._left[index] = work
-        self.demand += min(gpus, work / self._step)
+        self._demand += min(gpus, work / self._step)
 
     def serve(self, share: float) -> list[int]:
         """Use so many GPUs for a step; the jobs that are done by its end."""
@@ -61,18 +67,18 @@ class _Line:
             share -= rate
             left -= rate * self._step
             if left <= _NOTHING:
-                self.demand -= wanted
+                self._demand -= wanted
                 del self._left[index]
                 done.append(index)
             else:
-                self.demand += min(gpus, left / self._step) - wanted
+                self._demand += min(gpus, left / self._step) - wanted
                 self._left[index] = left
                 kept.append((index, gpus))
             if share <= _NOTHING:
                 break
         self.open[:seen] = kept
         if not self.open:
-            self.demand = 0.0
+            self._demand = 0.0
         return done
 
 

@@ -97,7 +97,10 @@ class Ideal:
 
     def _step(self, now: Instant) -> Iterator[tuple[Name, float]]:
         """Serve everybody for one step; the jobs that are over, and when."""
-        wanted = {project: self._demand[project] for project, jobs in self._open.items() if jobs}
+        # Never less than the oldest job wants, whatever the many small sums lost: else a last job could wait for ever.
+        wanted = {
+            project: max(self._demand[project], _wanted(self._jobs[jobs[0]])) for project, jobs in self._open.items() if jobs
+        }
         for project, given in shares(wanted, self.gpus, self._weights).items():
             jobs, kept, seen, share = self._open[project], [], 0, given
             for job in jobs:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench._bounds import Dual, SquashedArea, bounds
-from bench._fluid import ideal_completions, rhos, worst_project
+from bench._fluid import _Line, ideal_completions, rhos, worst_project
 from compute.simulation import PEERS, Ask, Schedule, TraceJob, figures, read_trace, simulate
 
 
@@ -25,6 +25,13 @@ def test_two_projects_share_by_weight_and_inside_one_the_older_job_comes_first()
 def test_what_a_project_cannot_use_the_others_get() -> None:
     jobs = [trace_job(0, 0, 1, 100, "a"), trace_job(1, 0, 3, 100, "b")]
     assert ideal_completions(jobs, 4, {"a": 10}, step=10) == [100, 100]
+
+
+def test_sums_that_lost_a_little_do_not_keep_the_last_job_waiting_for_ever() -> None:
+    line = _Line(step=10)
+    line.add(0, gpus=2, work=20)
+    line._demand = -1e-12  # what a hundred thousand additions and subtractions may leave
+    assert line.serve(line.demand) == [0]
 
 
 def test_the_worst_project_is_looked_for_among_those_with_many_jobs() -> None:
