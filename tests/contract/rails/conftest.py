@@ -1,6 +1,6 @@
 """The same world as the services' tests, with the service of the rail under test on the far side."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ import pytest
 
 from payouts.rails.base import Rail
 from payouts.rails.fake_server import FakeRailServer
+from payouts.rails.github_sponsors_api import GitHubSponsorsApiRail
 from payouts.rails.global_payouts import GlobalPayoutsRail
 from payouts.rails.opencollective import OpenCollectiveRail
 from payouts.rails.opencollective_expenses import OpenCollectiveExpenseRail
 from payouts.rails.stripe_connect import StripeConnectRail
-from tests.fakes import graphql_server, rail_server, stripe
+from tests.fakes import github_sponsors, graphql_server, rail_server, stripe
 from tests.fakes.opencollective import FUND, TOKEN, OpenCollectiveServer
 from tests.fakes.stripe import StripeServer, connect, global_payouts
 from tests.fakes.stripe.global_payouts import FINANCIAL_ACCOUNT
@@ -36,7 +37,7 @@ __all__ = ["ada", "bob", "clock", "engine_of_payouts", "funded", "github", "offi
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailServer | OpenCollectiveServer | StripeServer]:
     """What answers the rail under test, the parameter `rail` or `network`."""
-    under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
+    under_test = _under_test(request)
     if {"opencollective", "opencollective_expense"}.intersection(under_test):
         schema = request.getfixturevalue("shared") / "schemas" / "opencollective-v2.graphql"
         with graphql_server.serving(OpenCollectiveServer(schema)) as made:
@@ -59,6 +60,13 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeRailS
 def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer, request: pytest.FixtureRequest) -> Mapping[str, Rail]:
     """The trial rail with keys and without, the bank file, GitHub, people, and a provider's rail while it is under test."""
     made = basic_rails(server.url, lambda: request.getfixturevalue("github").url)
+    if "github_sponsors_api" in _under_test(request):
+        made["github_sponsors"] = GitHubSponsorsApiRail(
+            "acme",
+            github_sponsors.TOKEN,
+            address=lambda: request.getfixturevalue("github").url,
+            clock=request.getfixturevalue("clock"),
+        )
     if isinstance(server, OpenCollectiveServer):
         for kind in (OpenCollectiveRail, OpenCollectiveExpenseRail):
             made[kind.name] = kind(server.url, TOKEN, fund=FUND, timeout=timedelta(seconds=6), visibility=timedelta(0))
@@ -72,6 +80,10 @@ def rails(server: FakeRailServer | OpenCollectiveServer | StripeServer, request:
 @pytest.fixture
 def cash(rails: Mapping[str, Rail], request: pytest.FixtureRequest) -> str:
     """Where the money lies that the rail under test pays from."""
-    under_test = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
-    rail = next((rails[name] for name in under_test if isinstance(name, str) and name in rails), rails["fake"])
+    rail = next((rails[name] for name in _under_test(request) if isinstance(name, str) and name in rails), rails["fake"])
     return rail.capabilities.cash.account("USD")
+
+
+def _under_test(request: pytest.FixtureRequest) -> Collection[object]:
+    """The parameters of the test that asks."""
+    return request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
