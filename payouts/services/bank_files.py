@@ -90,7 +90,10 @@ def export(session: Session, *, currency: str, actor: Person, now: datetime, rai
         .with_for_update(of=[Payout, PayoutAttempt])
     ).all()
     # Looked at in one order by everybody, so that two exports can't wait for each other's payees.
-    refusals = {each.id: readiness.why_not(session, each.payout, now=now) for each in sorted(waiting, key=_payee)}
+    refusals = {
+        each.id: readiness.why_not(session, each.payout.recipient_id, each.payout.destination_id, now=now)
+        for each in sorted(waiting, key=_payee)
+    }
     for attempt in waiting:
         refusal = refusals[attempt.id]
         attempt.payout.blocked_reason = refusal.message if refusal is not None else None

@@ -121,14 +121,14 @@ def reserve(session: Session, payout: Payout, *, rails: Mapping[str, Rail], now:
     """
     rail = _rail(payout, rails)
     controls.require_running(session, rail.name)
-    readiness.require(session, payout, now=now)
+    readiness.require(session, payout.recipient_id, payout.destination_id, now=now)
     controls.lock_limits(session, payout.currency)
     for usage in controls.usages(session, payout, now=now):
         usage.require()
     documents.require(session, payout, rail, now=now)
     fitting.divide(session, payout, rail, now=now)
-    payout.holds += 1
     payout.cash_account = cash.ensure(session, rail, payout.currency)
+    payout.holds += 1
     try:
         ledger.hold(
             session,
@@ -204,7 +204,8 @@ def require_going_on(session: Session, claimed: Claim, *, now: datetime) -> None
         DestinationNotReady, PayeeHeld: the payee was held, or the destination taken out of use, since the claim.
     """
     controls.require_running(session, claimed.rail)
-    readiness.require(session, session.get_one(Payout, claimed.payout_id, options=_WITH_PAYEE), now=now)
+    payee = session.execute(select(Payout.recipient_id, Payout.destination_id).where(Payout.id == claimed.payout_id)).one()
+    readiness.require(session, payee.recipient_id, payee.destination_id, now=now)
 
 
 def _require_alone(session: Session, claimed: Claim, capabilities: Capabilities, *, now: datetime) -> None:
@@ -261,7 +262,7 @@ def _next_attempt(session: Session, payout: Payout, *, rails: Mapping[str, Rail]
     rail = _rail(payout, rails)
     controls.require_running(session, rail.name)
     require_turn(session, payout)
-    readiness.require(session, payout, now=now)
+    readiness.require(session, payout.recipient_id, payout.destination_id, now=now)
     return _new_attempt(session, payout, rail, now=now)
 
 
@@ -303,7 +304,8 @@ def _take(session: Session, attempt: PayoutAttempt, *, rails: Mapping[str, Rail]
     if rail is None:
         return Wait(None, f"The rail “{attempt.rail}” is not part of this installation.")
     capabilities = rail.capabilities
-    if attempt.sends > attempt.declined and readiness.why_not(session, attempt.payout, now=now) is not None:
+    payee = attempt.payout.recipient_id, attempt.payout.destination_id
+    if attempt.sends > attempt.declined and readiness.why_not(session, *payee, now=now) is not None:
         # Sending the same key again would pay if the first send never arrived; a look-up finds out as well, and pays nothing.
         capabilities = replace(capabilities, idempotent=False)
     todo: Next = next_step(known(attempt), capabilities, rules, now)

@@ -1,12 +1,13 @@
 """Whether a payout's money may go where it was approved to go, asked under lock at each moment from which it may leave."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from core.errors import DomainError
-from payouts.models import Destination, Payout, Recipient
+from payouts.models import Destination, Recipient
 from payouts.policies.ways import held_words, second_look_words
 
 
@@ -22,26 +23,25 @@ class PayeeHeld(DomainError):
     code = "payee_held"
 
 
-def require(session: Session, payout: Payout, *, now: datetime) -> None:
-    """Nothing keeps this payout from its destination. Whoever holds the payee or retires the destination waits for our commit.
+def require(session: Session, recipient_id: UUID, destination_id: UUID | None, *, now: datetime) -> None:
+    """Nothing keeps a payout to this recipient from this destination. Who holds or retires one of them waits for our commit.
 
     Raises:
         DestinationNotReady: the destination is out of use, cools off, or nobody compared it.
         PayeeHeld: nothing is paid to this recipient.
     """
-    refusal = why_not(session, payout, now=now)
+    refusal = why_not(session, recipient_id, destination_id, now=now)
     if refusal is not None:
         raise refusal
 
 
-def why_not(session: Session, payout: Payout, *, now: datetime) -> DomainError | None:
+def why_not(session: Session, recipient_id: UUID, destination_id: UUID | None, *, now: datetime) -> DomainError | None:
     """What `require` raises, or None. Locks the recipient before the destination, as whoever changes them does."""
-    recipient, destination = payout.recipient, payout.destination
-    assert destination is not None, "an approved payout has a destination"
-    people = select(Recipient).where(Recipient.id == recipient.id).with_for_update(read=True, of=Recipient)
-    places = select(Destination).where(Destination.id == destination.id).with_for_update(read=True, of=Destination)
-    session.scalars(people.execution_options(populate_existing=True)).one()
-    session.scalars(places.options(joinedload(Destination.look)).execution_options(populate_existing=True)).one()
+    assert destination_id is not None, "an approved payout has a destination"
+    people = select(Recipient).where(Recipient.id == recipient_id).with_for_update(read=True, of=Recipient)
+    places = select(Destination).where(Destination.id == destination_id).with_for_update(read=True, of=Destination)
+    recipient = session.scalars(people.execution_options(populate_existing=True)).one()
+    destination = session.scalars(places.options(joinedload(Destination.look)).execution_options(populate_existing=True)).one()
     return _refusal(recipient, destination, now=now)
 
 

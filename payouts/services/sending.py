@@ -99,14 +99,16 @@ def look_after(session: Session, run_id: UUID, *, rails: Mapping[str, Rail], now
 
 def after_step(session: Session, payout_id: UUID, *, rails: Mapping[str, Rail], rules: Rules, now: datetime) -> Wait:
     """After a step about a payout: release the others if it was their canary, close the run, say when to come back."""
+    known_of = select(Payout.status, Payout.run_id, Payout.is_canary, Payout.paid_at).where(Payout.id == payout_id)
+    line = session.execute(known_of).one()
+    if line.run_id is not None and line.is_canary and line.paid_at is not None:
+        release_lines(session, lock(session, line.run_id), rails=rails, now=now)
+    if line.run_id is not None:
+        close_if_finished(session, line.run_id, now=now)
+    if line.status is not PayoutStatus.RESERVED:
+        return Wait(None, f"It is {line.status}.")
     payout = session.get_one(Payout, payout_id, populate_existing=True, options=[joinedload(Payout.attempts)])
-    if payout.run_id is not None and payout.is_canary and payout.paid_at is not None:
-        release_lines(session, lock(session, payout.run_id), rails=rails, now=now)
-    if payout.run_id is not None:
-        close_if_finished(session, payout.run_id, now=now)
     attempt = payout.live_attempt
-    if payout.status is not PayoutStatus.RESERVED:
-        return Wait(None, f"It is {payout.status}.")
     if attempt is None:
         again = len(payout.attempts) < payout.attempts_allowed
         return Wait(now if again else None, "The last attempt failed.")
