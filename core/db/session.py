@@ -21,7 +21,7 @@ from core.errors import InfrastructureError
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
-MAX_OVERFLOW = 15
+MAX_OVERFLOW = 20
 """Connections beyond the kept ones, opened when needed: a worker with all its threads, its clock and what the clock fires."""
 REST_SECONDS = 2.0
 """A pooled connection that rested longer is asked whether it lives before it is used."""

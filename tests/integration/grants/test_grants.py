@@ -63,6 +63,7 @@ def ending(session: Session, part: Instalment, status: PayoutStatus, now: dateti
              "DROP CONSTRAINT IF EXISTS ck_payout_approved_by_somebody")
     )  # fmt: skip
     payout.status, payout.paid_at = status, None if status is PayoutStatus.CANCELLED else now
+    payout.cash_account = bank.credit
     session.flush()
 
 
