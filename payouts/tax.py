@@ -4,15 +4,14 @@ Nothing here decides: payouts/policies/papers.py does. And nothing here is tax a
 """
 
 import enum
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from core import dated_data
 from core.config import settings
 from core.errors import InvalidInput
 from core.money import Money
@@ -102,12 +101,7 @@ def book() -> Book:
 
 @lru_cache(maxsize=4)
 def _read_file(own: Path | None) -> Book:
-    if own is None:
-        return read((files("payouts") / "data" / "tax_rules.toml").read_text(encoding="utf-8"))
-    try:
-        return read(own.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"PLEDGEWORKS_TAX_RULES: {own} can't be read ({type(error).__name__}).") from error
+    return read(dated_data.text_of("payouts", "tax_rules.toml", own=own, setting="PLEDGEWORKS_TAX_RULES"))
 
 
 def read(text: str) -> Book:
@@ -116,10 +110,7 @@ def read(text: str) -> Book:
     Raises:
         InvalidInput: names the rule and the key that can't be used.
     """
-    try:
-        stored = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"The tax rules are no TOML: {error}.") from error
+    stored = dated_data.parsed(text, "the tax rules")
     remind = stored.get("remind_days", 0)
     if not isinstance(remind, int) or remind < 0:
         raise InvalidInput("The tax rules: “remind_days” is no number of days.")

@@ -4,16 +4,15 @@ Nothing about prices, countries and largest amounts is in code, and nothing here
 """
 
 import enum
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core import dated_data
 from core.config import settings
 from core.errors import InvalidInput
 from core.money import Money
@@ -107,13 +106,7 @@ def book() -> Book:
 
 @lru_cache(maxsize=4)
 def _read_file(own: Path | None) -> Book:
-    if own is None:
-        return read((files("payouts") / "data" / "rail_terms.toml").read_text(encoding="utf-8"))
-    try:
-        text = own.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"PLEDGEWORKS_RAIL_TERMS: {own} can't be read ({type(error).__name__}).") from error
-    return read(text)
+    return read(dated_data.text_of("payouts", "rail_terms.toml", own=own, setting="PLEDGEWORKS_RAIL_TERMS"))
 
 
 def read(text: str) -> Book:
@@ -122,10 +115,7 @@ def read(text: str) -> Book:
     Raises:
         InvalidInput: names the rail and the key that can't be used.
     """
-    try:
-        stored = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"The rails' terms are no TOML: {error}.") from error
+    stored = dated_data.parsed(text, "the rails' terms")
     groups = {f"@{name}": frozenset(countries) for name, countries in stored.get("groups", {}).items()}
     found = [_terms(each, groups) for each in stored.get("terms", [])]
     if len({(each.rail, each.since) for each in found}) < len(found):

@@ -2,16 +2,15 @@
 installation's own. No method, price or number of days is in code.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core import dated_data
 from core.config import settings
 from core.errors import InvalidInput
 from core.money import Money
@@ -86,13 +85,7 @@ def book() -> Book:
 
 @lru_cache(maxsize=4)
 def _read_file(own: Path | None) -> Book:
-    if own is None:
-        return read((files("pledge") / "data" / "online_terms.toml").read_text(encoding="utf-8"))
-    try:
-        text = own.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"PLEDGEWORKS_ONLINE_TERMS: {own} can't be read ({type(error).__name__}).") from error
-    return read(text)
+    return read(dated_data.text_of("pledge", "online_terms.toml", own=own, setting="PLEDGEWORKS_ONLINE_TERMS"))
 
 
 def read(text: str) -> Book:
@@ -101,10 +94,7 @@ def read(text: str) -> Book:
     Raises:
         InvalidInput: names the currency and the key that can't be used.
     """
-    try:
-        stored = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"The terms of paying online are no TOML: {error}.") from error
+    stored = dated_data.parsed(text, "the terms of paying online")
     found = [_terms(each) for each in stored.get("terms", [])]
     if len({(each.currency, each.since) for each in found}) < len(found):
         raise InvalidInput("The terms of paying online name one currency twice for the same day.")
