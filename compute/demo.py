@@ -24,7 +24,7 @@ from compute.executors.base import AttemptState, AttemptStatus
 from compute.models import ComputeGrant, Flavor, JobAttempt, JobKind, OfferKind, Pool, SourceKind
 from compute.policies import OfferPolicy
 from compute.queries import snapshot
-from compute.services import attempts, catalogue, compute_grants, lifecycle, offers, results, submit
+from compute.services import attempts, catalogue, compute_grants, lifecycle, offers, results, starts, submit
 from compute.services.offers import NewOffer
 from compute.services.submit import NewJob
 from core import files
@@ -348,7 +348,7 @@ class _History:
 
     def _schedule(self, moment: datetime) -> None:
         for start in scheduling.plan(snapshot.take(self._session, now=moment)).starts:
-            attempt = attempts.hold(self._session, start, now=moment)
+            attempt = starts.hold(self._session, start, now=moment)
             if attempt is not None:
                 self._made.append(str(attempt.id))
                 attempts.begin_launch(self._session, attempt.id, now=moment)

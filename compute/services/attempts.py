@@ -6,29 +6,22 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from compute import policies, scheduling
+from compute import policies
 from compute.executors import base as executors
 from compute.models import (
-    AttemptDraw,
     AttemptStatus,
-    ComputeGrant,
-    ComputeOffer,
     FailureCause,
     GrantStatus,
     Job,
     JobAttempt,
     JobStatus,
-    OfferStatus,
-    Pool,
-    PoolStatus,
     SourceKind,
     UsageRecord,
 )
-from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, jobs, snapshot
+from compute.policies import OfferPolicy
+from compute.queries import attempts, jobs
 from compute.services import books
 from compute.services.submit import queue, require_submitter
 from core import audit, tasks
@@ -79,63 +72,6 @@ class Ending:
     ended_at: datetime | None = None
     exit_code: int | None = None
     output_bytes: int = 0
-
-
-def hold(session: Session, start: scheduling.Start, *, now: datetime) -> JobAttempt | None:
-    """Carry out the scheduler's decision to start a job: hold its wall time, make its attempt, have it launched.
-
-    The scheduler saw the state of a moment ago. Whatever changed since (the job was cancelled, another scheduler was
-    faster, a window closed) is seen again here under locks, and the answer is then None: the next tick decides anew. The
-    pool's lock keeps two schedulers from filling the same devices; the ledger keeps them from spending the same hours.
-
-    Raises:
-        InsufficientFunds: another pool's job took the grant's last hours since.
-    """
-    pool = session.get(Pool, start.pool_id, with_for_update={"of": Pool}, populate_existing=True)
-    job = jobs.locked(session, start.job_id)
-    if pool is None or pool.status is not PoolStatus.OPEN or job.status is not JobStatus.QUEUED:
-        return None
-    if attempts.devices_in_use(session, pool) + job.gpus > pool.devices:
-        return None
-    ends_by = snapshot.ends_by(job, now)
-    rate = budget.rate_at(session, job.flavor, now)
-    ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
-    drawn = _draw(session, job, pool, ticks, now=now, ends_by=ends_by)
-    # Locked for reading, so that neither offers nor grant can expire between here and the hold.
-    grant = session.get_one(
-        ComputeGrant, job.grant_id, with_for_update={"read": True, "of": ComputeGrant}, populate_existing=True
-    )
-    if drawn is None or not grant.drawable or grant.expires_at < ends_by:
-        return None
-    attempt = JobAttempt(
-        id=new_id(),
-        job_id=job.id,
-        number=_next_number(session, job),
-        pool_id=pool.id,
-        gpus=job.gpus,
-        wall_seconds=job.wall_seconds,
-        rate_numerator=rate.numerator,
-        rate_denominator=rate.denominator,
-        held_ticks=ticks,
-        held_reference_ticks=policies.in_reference(ticks, rate),
-        held_at=now,
-        ends_before=min([grant.expires_at, *(offer.closes_at for offer, _ in drawn)]),
-    )
-    attempt.grant_hold_id, *offer_holds = books.hold(session, attempt, grant=grant, draws=drawn, at=now, refs=_refs(attempt, job))
-    session.add(attempt)
-    session.flush()
-    for position, ((offer, part), hold_id) in enumerate(zip(drawn, offer_holds, strict=True)):
-        session.add(
-            AttemptDraw(
-                id=new_id(), attempt_id=attempt.id, offer_id=offer.id, position=position, held_ticks=part, hold_id=hold_id
-            )
-        )
-    job.advance(JobStatus.HELD, now)
-    job.waiting_code = job.waiting_reason = job.waiting_since = None
-    audit.record(session, "job.held", job, actor=None, at=now, attempt=attempt.number, pool=pool.slug)
-    tasks.enqueue(session, LaunchAttempt(attempt.id), now=now)
-    session.flush()
-    return attempt
 
 
 def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> executors.LaunchSpec | None:
@@ -268,9 +204,9 @@ def end(session: Session, attempt: JobAttempt, ending: Ending, *, now: datetime)
     )
     session.flush()
     if reference_ticks:
-        books.settle(session, attempt, reference_ticks=reference_ticks, at=now, refs=_refs(attempt, attempt.job))
+        books.settle(session, attempt, reference_ticks=reference_ticks, at=now, refs=ledger_refs(attempt, attempt.job))
     else:
-        books.release(session, attempt, at=now, refs=_refs(attempt, attempt.job))
+        books.release(session, attempt, at=now, refs=ledger_refs(attempt, attempt.job))
     _finish_job(session, attempt, now=now)
     if attempt.launched_at is not None:
         tasks.enqueue(session, CollectResults(attempt.id), now=now)
@@ -356,37 +292,8 @@ def _stopped(attempt: JobAttempt, started_at: datetime | None, ended_at: datetim
     return Ending(status, cause, reason, started_at, ended_at, output_bytes=output_bytes)
 
 
-def _draw(
-    session: Session, job: Job, pool: Pool, ticks: int, *, now: datetime, ends_by: datetime
-) -> list[tuple[ComputeOffer, int]] | None:
-    """The offers to draw on, soonest end first, with what is left of them now; None if they have too little."""
-    asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
-    offers = {
-        offer.id: offer
-        for offer in session.scalars(
-            select(ComputeOffer)
-            .where(ComputeOffer.pool_id == pool.id, ComputeOffer.status == OfferStatus.ACTIVE)
-            .order_by(ComputeOffer.id)
-            .with_for_update(read=True, of=ComputeOffer)
-            .execution_options(populate_existing=True)
-        )
-        if OfferPolicy.from_json(offer.policy).permits(asked)
-    }
-    left = budget.of_offers(session, offers.values())
-    drawn = scheduling.draw(
-        [snapshot.as_offer(offer, left[offer.id].left) for offer in offers.values()],
-        ticks,
-        starts_at=snapshot.instant(now),
-        ends_by=snapshot.instant(ends_by),
-    )
-    return None if drawn is None else [(offers[part.offer_id], part.ticks) for part in drawn]
-
-
-def _next_number(session: Session, job: Job) -> int:
-    return len(session.scalars(select(JobAttempt.id).where(JobAttempt.job_id == job.id)).all()) + 1
-
-
-def _refs(attempt: JobAttempt, job: Job) -> dict[str, str]:
+def ledger_refs(attempt: JobAttempt, job: Job) -> dict[str, str]:
+    """What the ledger's entries about an attempt refer to."""
     return {
         "job": str(job.id),
         "attempt": str(attempt.id),

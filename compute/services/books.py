@@ -16,6 +16,7 @@ reference trading account and redeems the promise. The two trading accounts toge
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from compute.models import ComputeGrant, ComputeOffer, Flavor, JobAttempt
 from core import ledger
-from core.ledger import Guard, Leg, Side
+from core.ledger import Guard, Leg, NewEntry, Side
 
 REFERENCE = ledger.GPU_REFERENCE
 PROMISED = "equity:gpu:promised"
@@ -70,35 +71,44 @@ def record_promise(session: Session, grant: ComputeGrant, *, at: datetime) -> No
     )
 
 
-def hold(
-    session: Session,
-    attempt: JobAttempt,
-    *,
-    grant: ComputeGrant,
-    draws: Sequence[tuple[ComputeOffer, int]],
-    at: datetime,
-    refs: Mapping[str, str],
-) -> list[UUID]:
-    """Reserve an attempt's whole wall time: once on the grant, and on every offer it draws.
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What an attempt may use at most."""
 
-    Returns the holds' ids: the grant's first, then the offers' in their order.
+    attempt: JobAttempt
+    grant: ComputeGrant
+    draws: Sequence[tuple[ComputeOffer, int]]
+    refs: Mapping[str, str]
+
+
+def hold_many(session: Session, wanted: Sequence[Reserved], *, at: datetime) -> dict[UUID, list[UUID]]:
+    """Reserve whole wall times: each once on its grant, and on every offer it draws; all or none.
+
+    Returns the holds' ids by attempt: the grant's first, then the offers' in their order.
 
     Raises:
-        InsufficientFunds: the grant or an offer has less left than the attempt may use.
+        InsufficientFunds: a grant or an offer has less left than the attempts together may use.
     """
-    entry = ledger.hold(
-        session,
+    entries = ledger.hold_many(session, [_reservation(each, at) for each in wanted])
+    return {
+        each.attempt.id: [ledger.transfer_id(entries[each.attempt.hold_key], leg) for leg in range(1 + len(each.draws))]
+        for each in wanted
+    }
+
+
+def _reservation(wanted: Reserved, at: datetime) -> NewEntry:
+    attempt = wanted.attempt
+    return NewEntry(
         key=attempt.hold_key,
         kind="gpu.hold",
         legs=[
-            Leg(debit=grant.ledger_account, credit=TRADING_REFERENCE, amount=attempt.held_reference_ticks),
-            *(Leg(debit=_trading(offer.flavor), credit=offer.ledger_account, amount=ticks) for offer, ticks in draws),
+            Leg(debit=wanted.grant.ledger_account, credit=TRADING_REFERENCE, amount=attempt.held_reference_ticks),
+            *(Leg(debit=_trading(offer.flavor), credit=offer.ledger_account, amount=ticks) for offer, ticks in wanted.draws),
         ],
         at=at,
         memo=f"Wall time of job {attempt.job_id}, attempt {attempt.number}",
-        refs={**refs, "rate": f"{attempt.rate_numerator}/{attempt.rate_denominator}", "rounding": "up"},
+        refs={**wanted.refs, "rate": f"{attempt.rate_numerator}/{attempt.rate_denominator}", "rounding": "up"},
     )
-    return [transfer.id for transfer in entry.transfers]
 
 
 def settle(session: Session, attempt: JobAttempt, *, reference_ticks: int, at: datetime, refs: Mapping[str, str]) -> None:

@@ -4,21 +4,23 @@ Nothing here remembers anything between turns. Every change is a short transacti
 any point leaves either the state before a step or the state after it, and the next turn, in whichever process, goes on.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
 
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from compute import scheduling
 from compute.executors.base import Executor, ExecutorError, UnknownAttempt
-from compute.models import AttemptStatus, Job, JobAttempt, JobStatus
+from compute.models import AttemptStatus, JobAttempt
 from compute.queries import attempts, jobs, snapshot
 from compute.services import attempts as attempt_services
-from compute.services import lifecycle
-from core.ledger import InsufficientFunds
+from compute.services import lifecycle, starts
+from core.errors import DomainError
 
 Sessions = Callable[[], AbstractContextManager[Session]]
 """Makes a session that commits at the end of its block."""
@@ -47,32 +49,58 @@ def schedule(sessions: Sessions, executors: Container[str], *, now: datetime) ->
     """Decide who starts where an executor is in reach, hold for those, and write down what everybody else waits for."""
     with sessions() as session:
         plan = scheduling.plan(snapshot.take(session, connected=executors, now=now))
-    for start in plan.starts:
-        try:
-            with sessions() as session:
-                attempt_services.hold(session, start, now=now)
-        except InsufficientFunds as error:
-            # Another scheduler held these hours a moment ago. Nothing was written; the next turn sees what is left.
-            log.info("compute.start_raced", job=str(start.job_id), reason=error.message)
+    for first in range(0, len(plan.starts), starts.BATCH):
+        carry_out(sessions, plan.starts[first : first + starts.BATCH], now=now)
     with sessions() as session:
-        for decision in plan.waiting:
-            note_waiting(session, decision, now=now)
+        note_waiting(session, plan.waiting, now=now)
     return plan
 
 
-def note_waiting(session: Session, decision: scheduling.Decision, *, now: datetime) -> None:
-    """Keep a job's current reason. The same reason writes nothing; new numbers keep the since-when of the reason's kind."""
-    job = session.get(Job, decision.job_id)
-    if job is None or job.status is not JobStatus.QUEUED:
-        return
-    if job.waiting_code == decision.reason and job.waiting_reason == decision.detail:
-        return
-    job = jobs.locked(session, decision.job_id)
-    if job.status is not JobStatus.QUEUED:
-        return
-    if job.waiting_code != decision.reason:
-        job.waiting_code, job.waiting_since = str(decision.reason), now
-    job.waiting_reason = decision.detail
+def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: datetime) -> None:
+    """Hold for many starts in one transaction; if one is refused, for each in its own, so that it holds up no other."""
+    try:
+        with sessions() as session:
+            starts.hold_many(session, batch, now=now)
+    except (DomainError, DBAPIError) as error:
+        if len(batch) > 1:
+            log.info("compute.batch_refused", starts=len(batch), reason=str(error))
+            for start in batch:
+                carry_out(sessions, [start], now=now)
+        elif isinstance(error, DomainError):
+            # Another scheduler held these hours a moment ago, say. Nothing was written; the next turn sees what is left.
+            log.info("compute.start_raced", job=str(batch[0].job_id), reason=error.message)
+        else:
+            raise
+
+
+def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, now: datetime) -> None:
+    """Keep the current reasons of waiting jobs. The same reason writes nothing; new numbers keep the since-when of its kind."""
+    known = jobs.waiting_reasons(session)
+    fresh = [each for each in decisions if each.job_id in known and known[each.job_id] != (each.reason, each.detail)]
+    if fresh:
+        session.execute(
+            _NOTE,
+            {
+                "ids": [each.job_id for each in fresh],
+                "codes": [str(each.reason) for each in fresh],
+                "sentences": [each.detail for each in fresh],
+                "now": now,
+            },
+        )
+
+
+# Locked in the order in which everybody locks many jobs; one that was started or cancelled since keeps what it has.
+_NOTE = text("""
+    WITH fresh AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:codes AS text[]), CAST(:sentences AS text[])) AS f (id, code, sentence)
+    ), still AS (
+        SELECT id FROM job JOIN fresh USING (id) WHERE status = 'queued' ORDER BY id FOR UPDATE OF job
+    )
+    UPDATE job SET waiting_code = fresh.code, waiting_reason = fresh.sentence,
+                   waiting_since = CASE WHEN waiting_code = fresh.code THEN waiting_since ELSE :now END
+    FROM fresh JOIN still USING (id)
+    WHERE job.id = fresh.id
+""")
 
 
 def watch(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime) -> None:

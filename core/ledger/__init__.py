@@ -8,9 +8,9 @@ ledger.balance(session, "liabilities:fund:open-pledge:usd").available
 """
 
 from core.ledger.accounts import balance, balances, balances_of, ensure_account, ensure_gpu_commodity
-from core.ledger.batch import Posted, post_many
+from core.ledger.batch import Posted, hold_many, post_many
 from core.ledger.conversion import Conversion, Rate, RateNeedsRounding, Rounding, conversion, convert, trading_account
-from core.ledger.entries import Balance, Entry, Leg, NewEntry, Transfer
+from core.ledger.entries import Balance, Entry, Leg, NewEntry, Transfer, transfer_id
 from core.ledger.errors import (
     AccountDiffers,
     AlreadyResolved,
@@ -66,9 +66,11 @@ __all__ = [
     "expire_due",
     "gpu_commodity",
     "hold",
+    "hold_many",
     "post",
     "post_many",
     "settle",
     "trading_account",
+    "transfer_id",
     "void",
 ]

@@ -1,4 +1,4 @@
-"""Posting thousands of entries at once: two COPYs, each account changed once.
+"""Posting or holding thousands of entries at once: two COPYs, each account changed once.
 
 For usage records, imports and distributions: one by one, each entry would wait for the disk by itself. Writers of
 several batches work side by side: accounts are locked only at the end, when the trigger adds up what the batch moved. If one of
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from typing import cast
+from uuid import UUID
 
 import psycopg
 from psycopg import errors
@@ -53,12 +54,31 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
         KeyReused: a key stands for an entry with other content, in the ledger or earlier in the batch.
         UnknownAccount, MixedCommodities, BadEntry: an entry can't be written.
     """
+    return _write(session_or_connection, Phase.DIRECT, entries)
+
+
+def hold_many(session_or_connection: Session | Connection, entries: Iterable[NewEntry]) -> dict[str, UUID]:
+    """Reserve amounts as `post_many` posts them: all or none, until each is settled or voided. The entries' ids by their keys.
+
+    Raises:
+        InsufficientFunds, KeyReused, UnknownAccount, MixedCommodities, BadEntry: as for `post_many`.
+    """
+    wanted = list(entries)
+    _write(session_or_connection, Phase.HOLD, wanted)
+    ids = session_or_connection.execute(_IDS, {"keys": [entry.key for entry in wanted]})
+    return {row.key: row.id for row in ids}
+
+
+_IDS = text("SELECT key, id FROM ledger_entry WHERE key = ANY(CAST(:keys AS text[]))")
+
+
+def _write(session_or_connection: Session | Connection, phase: Phase, entries: Iterable[NewEntry]) -> Posted:
     hashes: dict[str, bytes] = {}
     wanted: list[NewEntry] = []
     repeated = 0
     for entry in entries:
         check_entry(entry.key, entry.kind, entry.legs, entry.at)
-        content = post_hash(Phase.DIRECT, entry.kind, entry.legs, entry.memo, checked_refs(entry.refs))
+        content = post_hash(phase, entry.kind, entry.legs, entry.memo, checked_refs(entry.refs))
         if entry.key not in hashes:
             hashes[entry.key] = content
             wanted.append(entry)
@@ -73,17 +93,17 @@ def post_many(session_or_connection: Session | Connection, entries: Iterable[New
     require_open(connection, [(entry.at, entry.key) for entry in wanted])
     try:
         with connection.begin_nested():
-            _post_new(connection, wanted, hashes, _accounts(connection, wanted))
+            _write_new(connection, phase, wanted, hashes, _accounts(connection, wanted))
     except (InsufficientFunds, DBAPIError) as error:
         if isinstance(error, DBAPIError) and not isinstance(error.orig, IN_THE_WAY):
             raise
-        fresh = _post_unknown(connection, wanted, hashes)
+        fresh = _write_unknown(connection, phase, wanted, hashes)
     else:
         fresh = len(wanted)
     return Posted(fresh, len(wanted) - fresh + repeated)
 
 
-def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> int:
+def _write_unknown(connection: Connection, phase: Phase, wanted: Sequence[NewEntry], hashes: Mapping[str, bytes]) -> int:
     """The careful way, for batches that met others or themselves of an earlier time: accounts locked, known keys left out."""
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
@@ -91,7 +111,7 @@ def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Ma
                 accounts = _accounts(connection, wanted, lock=True)
                 known = _known_keys(connection, hashes)
                 fresh = [entry for entry in wanted if entry.key not in known]
-                _post_new(connection, fresh, hashes, accounts)
+                _write_new(connection, phase, fresh, hashes, accounts)
         except DBAPIError as error:
             if attempt == ATTEMPTS_MAX or not isinstance(error.orig, IN_THE_WAY):
                 raise
@@ -100,13 +120,17 @@ def _post_unknown(connection: Connection, wanted: Sequence[NewEntry], hashes: Ma
     return len(fresh)
 
 
-def _post_new(
-    connection: Connection, entries: Sequence[NewEntry], hashes: Mapping[str, bytes], accounts: Mapping[str, Account]
+def _write_new(
+    connection: Connection,
+    phase: Phase,
+    entries: Sequence[NewEntry],
+    hashes: Mapping[str, bytes],
+    accounts: Mapping[str, Account],
 ) -> None:
-    _check(accounts, entries)
+    _check(accounts, phase, entries)
     if entries:
         with driver_errors(connection, "COPY of a batch of entries"):
-            _copy(connection, accounts, entries, hashes)
+            _copy(connection, phase, accounts, entries, hashes)
 
 
 def _accounts(connection: Connection, entries: Sequence[NewEntry], *, lock: bool = False) -> dict[str, Account]:
@@ -137,25 +161,25 @@ def _known_keys(connection: Connection, hashes: Mapping[str, bytes]) -> set[str]
 _KNOWN = text("SELECT key, request_hash FROM ledger_entry WHERE key = ANY(CAST(:keys AS text[]))")
 
 
-def _check(accounts: Mapping[str, Account], entries: Sequence[NewEntry]) -> None:
+def _check(accounts: Mapping[str, Account], phase: Phase, entries: Sequence[NewEntry]) -> None:
     """Refuse with a sentence what the database would refuse with a constraint's name."""
     commodities = {code: account.commodity for code, account in accounts.items()}
-    change = dict.fromkeys(accounts, 0)  # debits less credits
+    debited, credited = dict.fromkeys(accounts, 0), dict.fromkeys(accounts, 0)
     for entry in entries:
         for leg in entry.legs:
             debit, credit = leg.debit, leg.credit
             if commodities[debit] != commodities[credit]:
                 raise MixedCommodities(debit, commodities[debit], credit, commodities[credit])
-            change[debit] += leg.amount
-            change[credit] -= leg.amount
-    for code, debits in change.items():
-        account = accounts[code]
+            debited[debit] += leg.amount
+            credited[credit] += leg.amount
+    posted = phase is Phase.DIRECT  # what a hold would bring can't be taken yet
+    for code, account in accounts.items():
         net = account.debits_posted - account.credits_posted
         match account.guard:
             case Guard.DEBIT:
-                available, wanted = net - account.credits_pending, -debits
+                available, wanted = net - account.credits_pending, credited[code] - debited[code] * posted
             case Guard.CREDIT:
-                available, wanted = -net - account.debits_pending, debits
+                available, wanted = -net - account.debits_pending, debited[code] - credited[code] * posted
             case Guard.NONE:
                 continue
         if wanted > max(available, 0):
@@ -163,7 +187,11 @@ def _check(accounts: Mapping[str, Account], entries: Sequence[NewEntry]) -> None
 
 
 def _copy(
-    connection: Connection, accounts: Mapping[str, Account], entries: Sequence[NewEntry], hashes: Mapping[str, bytes]
+    connection: Connection,
+    phase: Phase,
+    accounts: Mapping[str, Account],
+    entries: Sequence[NewEntry],
+    hashes: Mapping[str, bytes],
 ) -> None:
     driver = cast("psycopg.Connection[object]", connection.connection.driver_connection)
     # By key: two batches that share keys wait for each other in one order. The ids keep the order in which they were given.
@@ -171,7 +199,7 @@ def _copy(
     with driver.cursor() as cursor:
         for statement, rows in (
             (_COPY_ENTRIES, _entry_rows(numbered, hashes)),
-            (_COPY_TRANSFERS, _transfer_rows(numbered, accounts)),
+            (_COPY_TRANSFERS, _transfer_rows(numbered, phase, accounts)),
         ):
             with cursor.copy(statement) as copy:
                 copy.write(_HEADER)
@@ -205,10 +233,10 @@ def _entry_rows(numbered: Sequence[tuple[bytes, NewEntry]], hashes: Mapping[str,
         )
 
 
-def _transfer_rows(numbered: Sequence[tuple[bytes, NewEntry]], accounts: Mapping[str, Account]) -> Iterator[bytes]:
+def _transfer_rows(numbered: Sequence[tuple[bytes, NewEntry]], phase: Phase, accounts: Mapping[str, Account]) -> Iterator[bytes]:
     sides = {code: _number(account.id) for code, account in accounts.items()}
     commodities = {code: _text(account.commodity) for code, account in accounts.items()}
-    number = cache(lambda leg: _column(leg.to_bytes(2)) + _text(Phase.DIRECT.value))
+    number = cache(lambda leg: _column(leg.to_bytes(2)) + _text(phase.value))
     for entry_id, entry in numbered:
         for i, leg in enumerate(entry.legs):
             debit = leg.debit

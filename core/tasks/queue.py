@@ -97,8 +97,8 @@ def enqueue(
     return task_id
 
 
-def enqueue_many(session: Session, wanted: Iterable[tuple[Task, str]], *, now: datetime) -> None:
-    """`enqueue` for many tasks, each with its `dedupe_key`, in a few statements."""
+def enqueue_many(session: Session, wanted: Iterable[tuple[Task, str | None]], *, now: datetime) -> None:
+    """`enqueue` for many tasks, each with its `dedupe_key` if it has one, in a few statements."""
     rows = [_row(task, now=now, run_at=None, dedupe_key=dedupe_key) for task, dedupe_key in wanted]
     if rows:
         session.execute(_INSERT, rows)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from compute.executors.base import AttemptState, ExecutorError, Stop
 from compute.models import AttemptStatus, FailureCause, GrantStatus, Job, JobStatus, OfferStatus, UsageRecord
 from compute.queries import budget
-from compute.services import attempts, catalogue, offers, results, tick
+from compute.services import attempts, catalogue, offers, results, starts, tick
 from compute.services.attempts import CollectResults, LaunchAttempt
 from core import ledger
 from core.tasks import TaskRow
@@ -341,9 +341,9 @@ def test_a_full_pool_is_never_overfilled_by_a_stale_plan(world: World) -> None:
     world.grant(project, ticks=500 * G)
     first, second = world.job(project, gpus=8), world.job(project, gpus=8)
     plans = [scheduling.plan(snapshot.take(world.session, now=world.now)) for _ in range(2)]
-    starts = [replace_job(plans[0].starts[0], first.id), replace_job(plans[1].starts[0], second.id)]
-    assert [attempts.hold(world.session, start, now=world.now) is not None for start in starts] == [True, False]
-    assert attempts.hold(world.session, starts[0], now=world.now) is None, "the same start twice holds once"
+    planned = [replace_job(plans[0].starts[0], first.id), replace_job(plans[1].starts[0], second.id)]
+    assert [starts.hold(world.session, start, now=world.now) is not None for start in planned] == [True, False]
+    assert starts.hold(world.session, planned[0], now=world.now) is None, "the same start twice holds once"
 
 
 def replace_job(start: object, job_id: object) -> object:

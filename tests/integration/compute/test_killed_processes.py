@@ -10,13 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.orm import Session
 
 import core.db
 from compute.models import AttemptDraw, Job, JobAttempt, JobStatus, Pool, SourceKind, UsageRecord
 from compute.queries import attempts as attempt_queries
-from compute.services import catalogue
+from compute.services import catalogue, starts, tick
 from core import ledger
 from core.clock import utc_now
 from core.config import settings
@@ -25,6 +25,7 @@ from tests.integration.compute import wheel_process
 from tests.integration.compute.conftest import World
 
 JOBS, DEVICES, PROCESSES, KILLING_SECONDS = 36, 6, 3, 10
+IN_BATCH = 12
 
 
 @pytest.mark.chaos
@@ -77,7 +78,75 @@ def test_killed_schedulers_hold_once_start_once_and_settle_once(fresh_database: 
     engine.dispose()
 
 
-def _fill(session: Session) -> None:
+@pytest.mark.chaos
+def test_a_batch_of_starts_is_there_whole_or_not_at_all(fresh_database: str) -> None:
+    """One scheduler after the other is killed, each a statement later than the one before, until all jobs are held."""
+    engine = create_engine(fresh_database)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        _fill(session, devices=1000)
+    held, seen, statements = 0, set(), 0
+    while held < JOBS:
+        statements += 1
+        assert statements < 100, "each scheduler goes a little further"
+        _kill_at_statement(fresh_database, statements)
+        with Session(engine) as session:
+            held = _held_soundly(session)
+        assert held % IN_BATCH == 0
+        seen.add(held)
+    assert len(seen) > 2, "some were killed between two batches"
+    engine.dispose()
+
+
+def _held_soundly(session: Session) -> int:
+    """How many jobs are held: each with its attempt, its draws, its holds in the ledger, its event and its launch, once."""
+    found = session.scalars(select(JobAttempt)).all()
+    jobs = session.scalars(select(Job.id).where(Job.status == JobStatus.HELD)).all()
+    assert Counter(attempt.job_id for attempt in found) == Counter(jobs)
+    for attempt in found:
+        assert sum(draw.held_ticks for draw in attempt.draws) == attempt.held_ticks
+    promised = [balance.pending_out for balance in ledger.balances(session, "liabilities:gpu:grant")]
+    given = [balance.pending_out for balance in ledger.balances(session, "assets:gpu:offer")]
+    assert sum(promised) == sum(attempt.held_reference_ticks for attempt in found)
+    assert sum(given) == sum(attempt.held_ticks for attempt in found)
+    for table in (
+        "event WHERE verb = 'job.held'",
+        "ledger_entry WHERE kind = 'gpu.hold'",
+        "task WHERE kind = 'compute.launch_attempt'",
+    ):
+        assert session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == len(found)
+    return len(found)
+
+
+def _kill_at_statement(database: str, number: int) -> None:
+    """A scheduler that dies by SIGKILL when it has sent so many statements, in the middle of whatever it does."""
+    child = os.fork()
+    if not child:
+        try:
+            _use_database(database)
+            starts.BATCH = IN_BATCH
+            countdown = iter(range(number))
+
+            def sent(*_: object) -> None:
+                if next(countdown, None) is None:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            event.listen(core.db.engine(), "after_cursor_execute", sent)
+            tick.schedule(core.db.session_scope, {"folder"}, now=utc_now())
+        except BaseException:  # noqa: BLE001 - said aloud, then the child ends below
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "it failed by itself; its traceback is above"
+
+
+def _use_database(address: str) -> None:
+    os.environ["DATABASE_URL"] = address
+    settings.cache_clear()
+    core.db.engine.cache_clear()
+
+
+def _fill(session: Session, devices: int = DEVICES) -> None:
     now = utc_now()
     flavor = catalogue.add_flavor(session, slug="h100", name="H100", vendor="NVIDIA", author=None, now=now)
     catalogue.set_rate(session, flavor, Fraction(7, 5), valid_from=now, source="test", author=None, now=now)
@@ -87,7 +156,7 @@ def _fill(session: Session) -> None:
         name="P",
         flavor=flavor,
         executor="folder",
-        devices=DEVICES,
+        devices=devices,
         runs=[SourceKind.COMMAND],
         author=None,
         now=now,
@@ -113,9 +182,7 @@ def _fork_wheel(database: str, folder: Path, *, seed: int) -> int:
     if child:
         return child
     try:
-        os.environ["DATABASE_URL"] = database
-        settings.cache_clear()
-        core.db.engine.cache_clear()
+        _use_database(database)
         wheel_process.main(folder / "runs", seed)
     except BaseException:  # noqa: BLE001 - said aloud, then the child ends below
         traceback.print_exc()

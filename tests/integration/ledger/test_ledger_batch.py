@@ -106,3 +106,36 @@ def test_a_batch_writes_what_one_by_one_writes(
 
 def test_an_empty_batch_is_nothing(book: Book) -> None:
     assert ledger.post_many(book.session, []) == ledger.Posted(0, 0)
+
+
+def reservations(book: Book, count: int, amount: int = 10) -> list[NewEntry]:
+    legs = [Leg(debit=FUND, credit=BANK, amount=amount), Leg(debit=FUND, credit=GRANT, amount=1)]
+    return [NewEntry(key=f"hold:{i}", kind="payout", legs=legs, at=book.now) for i in range(count)]
+
+
+def test_holds_of_a_batch_reserve_and_end_like_single_ones(book: Book) -> None:
+    held = ledger.hold_many(book.session, reservations(book, 3))
+    assert ledger.balance(book.session, FUND).pending_out == 33
+    single = ledger.hold(book.session, key="hold:1", kind="payout", legs=reservations(book, 1)[0].legs, at=book.now)
+    assert (single.replayed, single.id) == (True, held["hold:1"])
+    assert ledger.hold_many(book.session, reservations(book, 3)) == held, "again is the same"
+    part = {ledger.transfer_id(held["hold:0"], 0): 7}
+    ledger.settle(book.session, key="settle:0", hold_key="hold:0", amounts=part, at=book.now)
+    ledger.void(book.session, key="void:1", hold_key="hold:1", at=book.now)
+    fund = ledger.balance(book.session, FUND)
+    assert (fund.posted, fund.pending_out) == (100_000 - 7, 11)
+
+
+def test_holds_that_overdraw_together_reserve_nothing(book: Book) -> None:
+    with pytest.raises(ledger.InsufficientFunds) as refusal:
+        ledger.hold_many(book.session, reservations(book, 2, amount=50_000))
+    assert (refusal.value.account, refusal.value.available, refusal.value.wanted) == (FUND, 100_000, 100_002)
+    assert ledger.balance(book.session, FUND).pending_out == 0
+
+
+def test_what_a_hold_would_bring_is_not_there_to_be_held(book: Book) -> None:
+    inwards = NewEntry(key="in", kind="k", legs=[Leg(debit=BANK, credit=FUND, amount=50)], at=book.now)
+    outwards = NewEntry(key="out", kind="k", legs=[Leg(debit=FUND, credit=GRANT, amount=100_001)], at=book.now)
+    with pytest.raises(ledger.InsufficientFunds):
+        ledger.hold_many(book.session, [inwards, outwards])
+    assert ledger.post_many(book.session, [inwards, outwards]).written == 2, "posted, it is"
