@@ -7,8 +7,9 @@ Themis, NSDI 2020): the time it took, by the time the ideal takes, or by its own
 figure is the mean over its latest jobs. Above one it fares worse than under ideal sharing, and its turn comes sooner.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.model import Instant
@@ -17,6 +18,9 @@ STEP_SECONDS = 900
 
 MEMORY_JOBS = 1000
 """The latest job counts for this part of the mean."""
+
+SERVED_AT_ONCE = 4
+"""So many projects are served at one moment without anybody asking about them."""
 
 
 @dataclass(slots=True)
@@ -32,7 +36,11 @@ class _Job:
 
 
 class Ideal:
-    """The ideal world beside the real one."""
+    """The ideal world beside the real one.
+
+    When a step is over, its shares are fixed at once, and each project is served when somebody next asks about it, or in its
+    turn, a few at each moment, so that no moment carries a whole step.
+    """
 
     def __init__(self, gpus: int, weights: Mapping[Name, int]) -> None:
         self.gpus = gpus
@@ -40,23 +48,27 @@ class Ideal:
         self._jobs: dict[Name, _Job] = {}
         self._open: dict[Name, list[Name]] = {}  # by project, oldest first
         self._demand: dict[Name, float] = {}  # by project: what its open jobs could use
+        self._shares: dict[Name, float] = {}  # in the last step, of projects that were not served yet
         self._fared: dict[Name, float] = {}
         self._now: Instant | None = None
 
     def fared(self, project: Name) -> float:
         """The mean unfairness of its latest jobs; one before anything is known."""
+        self._serve(project)
         return self._fared.get(project, 1.0)
 
     def submitted(self, job: Name, project: Name, gpus: int, expected_seconds: float, at: Instant) -> None:
         """A job comes in with what it will probably take."""
         if self._now is None:
             self._now = at
+        self._serve(project)
         entered = self._jobs[job] = _Job(at, project, gpus, gpus * expected_seconds, expected_seconds)
         self._demand[project] = self._demand.get(project, 0.0) + _wanted(entered)
         self._open.setdefault(project, []).append(job)
 
     def cancelled(self, job: Name) -> None:
         """It never ran: as if it had never been there."""
+        self._serve(self._jobs[job].project)
         gone = self._jobs.pop(job)
         if gone.ideally_at is None:
             self._open[gone.project].remove(job)
@@ -65,6 +77,7 @@ class Ideal:
     def ended(self, job: Name, run_seconds: int, at: Instant) -> None:
         """What it really took."""
         done = self._jobs[job]
+        self._serve(done.project)
         done.run_seconds, done.ended_at = run_seconds, at
         surprise = run_seconds - done.expected_seconds
         if done.ideally_at is None:
@@ -77,50 +90,60 @@ class Ideal:
 
     def advance(self, now: Instant) -> None:
         """Let the ideal world go on until now, in whole steps."""
-        while self._now is not None and self._now + STEP_SECONDS <= now:
+        if self._now is None:
+            return
+        while self._now + STEP_SECONDS <= now:
+            for project in list(self._shares):
+                self._serve(project)
             if not any(self._open.values()):
                 self._now += (now - self._now) // STEP_SECONDS * STEP_SECONDS
                 return
-            for job, moment in list(self._step(self._now)):
-                self._jobs[job].ideally_at = moment
-                if self._jobs[job].run_seconds is not None:
-                    self._judge(job)
+            # Never less than the oldest job wants, whatever the many small sums lost: else a last job could wait for ever.
+            wanted = {
+                project: max(self._demand[project], _wanted(self._jobs[jobs[0]])) for project, jobs in self._open.items() if jobs
+            }
+            self._shares = shares(wanted, self.gpus, self._weights)
             self._now += STEP_SECONDS
+        for project in list(islice(self._shares, SERVED_AT_ONCE)):
+            self._serve(project)
 
     def _judge(self, job: Name) -> None:
         done = self._jobs.pop(job)
         assert done.run_seconds is not None
         assert done.ideally_at is not None
         ideal = max(done.ideally_at - done.submitted_at, done.run_seconds, 1)
-        before = self.fared(done.project)
+        before = self._fared.get(done.project, 1.0)
         self._fared[done.project] = before + ((done.ended_at - done.submitted_at) / ideal - before) / MEMORY_JOBS
 
-    def _step(self, now: Instant) -> Iterator[tuple[Name, float]]:
-        """Serve everybody for one step; the jobs that are over, and when."""
-        # Never less than the oldest job wants, whatever the many small sums lost: else a last job could wait for ever.
-        wanted = {
-            project: max(self._demand[project], _wanted(self._jobs[jobs[0]])) for project, jobs in self._open.items() if jobs
-        }
-        for project, given in shares(wanted, self.gpus, self._weights).items():
-            jobs, kept, seen, share = self._open[project], [], 0, given
-            for job in jobs:
-                seen += 1
-                state = self._jobs[job]
-                before = _wanted(state)
-                rate = min(before, share)
-                share -= rate
-                state.left -= rate * STEP_SECONDS
-                if state.left <= _NEXT_TO_NOTHING:
-                    self._demand[project] -= before
-                    yield job, float(now + STEP_SECONDS)
-                else:
-                    self._demand[project] += _wanted(state) - before
-                    kept.append(job)
-                if share <= _NEXT_TO_NOTHING:
-                    break
-            jobs[:seen] = kept
-            if not jobs:
-                self._demand[project] = 0.0
+    def _serve(self, project: Name) -> None:
+        """Give a project its share of the last step, if it did not get it yet."""
+        share = self._shares.pop(project, None)
+        if share is None:
+            return
+        assert self._now is not None
+        jobs, kept, seen, over = self._open[project], [], 0, []
+        for job in jobs:
+            seen += 1
+            state = self._jobs[job]
+            before = _wanted(state)
+            rate = min(before, share)
+            share -= rate
+            state.left -= rate * STEP_SECONDS
+            if state.left <= _NEXT_TO_NOTHING:
+                self._demand[project] -= before
+                over.append(job)
+            else:
+                self._demand[project] += _wanted(state) - before
+                kept.append(job)
+            if share <= _NEXT_TO_NOTHING:
+                break
+        jobs[:seen] = kept
+        if not jobs:
+            self._demand[project] = 0.0
+        for job in over:
+            self._jobs[job].ideally_at = float(self._now)
+            if self._jobs[job].run_seconds is not None:
+                self._judge(job)
 
 
 def _wanted(job: _Job) -> float:

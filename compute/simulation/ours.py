@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compute.scheduling.core import Core, Ended, Event, Kind, Submitted
+from compute.scheduling.core import Core
+from compute.scheduling.events import Ended, Event, Kind, Submitted
 from compute.simulation.engine import Ask
 
 LANE = "gpus"

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling.core import Cancelled, Core, Ended, Event, Kind, Knobs, Promise, Submitted
+from compute.scheduling.core import Core, Knobs
 from compute.scheduling.estimates import FIRST_GUESS, TRUST
+from compute.scheduling.events import Cancelled, Ended, Event, Kind, Promise, Submitted
 from compute.scheduling.ideal import Ideal
 
 LANES = {"a": 4, "b": 6}
@@ -136,8 +137,9 @@ class Reference:
             if self.waiting(kind):
                 self.renewals.append((now + KNOBS.refresh_seconds, kind))
                 self.expect(kind, now)
-                self.settle(kind.project, now)
-                self.judge(kind.project)
+                if now - self.past.get(kind.project, (0.0, 0))[1] >= KNOBS.refresh_seconds:
+                    self.settle(kind.project, now)
+                    self.judge(kind.project)
 
     def expect(self, kind: Kind, now: int) -> None:
         mean = kind.wall_seconds * FIRST_GUESS
@@ -187,3 +189,27 @@ def test_both_start_the_same_jobs_at_the_same_moments(data: st.DataObject) -> No
         for lane, gpus in LANES.items():
             assert sum(job.kind.gpus for job in slow.running() if job.kind.lane == lane) <= gpus
         now += data.draw(st.sampled_from([1, 7, 60, 300, 2000]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_ideal_is_the_same_whoever_asks_when(data: st.DataObject) -> None:
+    """Projects are served late unless somebody asks about them; asking changes no figure."""
+    asked, left_alone = Ideal(6, WEIGHTS), Ideal(6, WEIGHTS)
+    both, now, running, submitted = (asked, left_alone), 0, {}, 0
+    for _ in range(data.draw(st.integers(5, 40), "moments")):
+        for ideal in both:
+            ideal.advance(now)
+        for job in data.draw(st.lists(st.sampled_from(sorted(running)), unique=True, max_size=2)) if running else []:
+            for ideal in both:
+                ideal.ended(job, now - running[job], now)
+            del running[job]
+        for project in data.draw(st.lists(st.sampled_from("pqrstuvw"), max_size=4)):
+            gpus, expected = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([30.0, 900.0, 5000.0]))
+            for ideal in both:
+                ideal.submitted(submitted, project, gpus, expected, now)
+            running[submitted], submitted = now, submitted + 1
+        for project in "pqrstuvw":
+            asked.fared(project)
+        now += data.draw(st.sampled_from([1, 300, 900, 4000]))
+    assert [asked.fared(project) for project in "pqrstuvw"] == [left_alone.fared(project) for project in "pqrstuvw"]
