@@ -182,7 +182,8 @@ def next_step(known: Known, capabilities: Capabilities, rules: Rules, now: datet
     if never_happened or (rules.may_resend(known, capabilities, now) and not known.at_rail):
         return Next(Step.SEND)
     assert known.sent_at is not None, "what was sent has a time"
-    quiet = known.sent_at + rules.quiet_after(capabilities)
+    # What the rail said it has may be seen before lists are complete; that it is missing is believed as late as of any other.
+    quiet = known.sent_at + (rules.quiescence if known.at_rail else rules.quiet_after(capabilities))
     if now < quiet:
         return Next(Step.WAIT, quiet)
     return Next(Step.LOOK_UP)

@@ -295,6 +295,14 @@ def second_look_words(payee: str) -> str:
     return f"A second person has not compared the payment details of {payee} yet; that is done under Payouts → Recipients."
 
 
+def changed_words(payee: str) -> str:
+    """What keeps a payout from going where it was approved to go after that changed."""
+    return (
+        f"{payee} changed its payment details; take the payout out of its run (“Take out” there, “Take it back” on its own "
+        "page), so that the new ones are approved."
+    )
+
+
 def held_words(payee: str, reason: str) -> str:
     return f"Nothing is paid to {payee} for now: {reason} An approver can lift this under Payouts → Recipients."
 

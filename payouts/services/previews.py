@@ -14,7 +14,7 @@ from core.money import Money
 from payouts import queries
 from payouts.models import Payout, PayoutStatus, RuleKind, Run, RunStatus
 from payouts.policies import Usage, content_hash
-from payouts.policies.ways import Way
+from payouts.policies.ways import Way, changed_words
 from payouts.rails.base import Cash, Rail
 from payouts.services import cash, choices, claims, controls, documents, runs
 
@@ -219,7 +219,7 @@ def _line(payout: Payout, known: choices.Outlook, *, beside: int, first_time: bo
     if payout.status in WAITING and place is not None:
         way = known.way(payout, payout.rail or "", beside=beside)
         if place.retired_at is not None:
-            problem = f"{payout.recipient.name} changed its payment details; take this line out and prepare it again."
+            problem = changed_words(payout.recipient.name)
         elif way is not None and way.needs:
             problem = " ".join(need.words for need in way.needs)
     now = price(payout, way)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from core.errors import DomainError
 from payouts.models import Destination, Recipient
-from payouts.policies.ways import held_words, second_look_words
+from payouts.policies.ways import changed_words, held_words, second_look_words
 
 
 class DestinationNotReady(DomainError):
@@ -47,9 +47,7 @@ def why_not(session: Session, recipient_id: UUID, destination_id: UUID | None, *
 
 def _refusal(recipient: Recipient, destination: Destination, *, now: datetime) -> DomainError | None:
     if destination.retired_at is not None:
-        return DestinationNotReady(
-            f"{recipient.name} changed its payment details; take the payout back, so that the new ones are approved."
-        )
+        return DestinationNotReady(changed_words(recipient.name))
     if now < destination.usable_from:
         return DestinationNotReady(
             f"The new payment details of {recipient.name} cool off until {destination.usable_from:%Y-%m-%d %H:%M} UTC."

@@ -124,7 +124,11 @@ def looked_up(
         return
     if attempt.lease_token != claimed.token or attempt.state is not AttemptState.UNKNOWN:
         return  # somebody else found out meanwhile
-    if finding is Finding.ABSENT and attempt.at_rail:
+    assert attempt.sent_at is not None, "what is looked up was sent"
+    quiet = attempt.sent_at + rules.quiet_after(capabilities)
+    if attempt.at_rail and now < quiet and finding is not Finding.CONTRADICTION:
+        attempt.lease_token, attempt.lease_until, attempt.not_before = None, None, quiet
+    elif finding is Finding.ABSENT and attempt.at_rail:
         to_people(session, payout, attempt, "The rail had it, and does not know it any more.", now=now, alarm=True)
     elif finding is Finding.ABSENT and attempt.said_no:
         failed(session, payout, attempt, AttemptFailure.REFUSED, f"{attempt.said_no} The rail does not know it.", now=now)

@@ -51,9 +51,10 @@ def known(
         # Without keys never again: wait until a look-up can be believed.
         (known(sends=1), PLAIN, Next(Step.WAIT, NOW - MINUTE + HOUR + RULES.lease)),
         (known(AttemptState.UNKNOWN, sends=1, age=2 * HOUR), PLAIN, Next(Step.LOOK_UP)),
-        # What the rail said it has is never sent again, not even under its key, and may show as late as all else.
+        # What the rail said it has is never sent again, not even under its key. It is looked at before lists are complete.
         (replace(known(AttemptState.UNKNOWN, sends=1), at_rail=True), KEYED, Next(Step.WAIT, NOW - MINUTE + RULES.quiescence)),
         (replace(known(AttemptState.UNKNOWN, sends=1, age=2 * HOUR), at_rail=True), KEYED, Next(Step.LOOK_UP)),
+        (replace(known(AttemptState.UNKNOWN, sends=1, age=20 * MINUTE), at_rail=True), PLAIN, Next(Step.LOOK_UP)),
         # A clear “not now” is no send at all.
         (known(sends=2, declined=2), PLAIN, Next(Step.SEND)),
         (known(sends=2, declined=1, age=2 * HOUR), PLAIN, Next(Step.LOOK_UP)),
