@@ -16,6 +16,7 @@ from compute.client import Document, Jobs, LocalJobs, RemoteJobs
 from compute.models import JobKind, JobStatus
 from compute.queries import statements
 from compute.simulation.command import simulate
+from compute.weight_commands import weigh_command, weights_command
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
@@ -302,6 +303,9 @@ def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) ->
         empty="No project used any of it.",
     )  # fmt: skip
 
+
+compute.add_command(weights_command)
+compute.add_command(weigh_command)
 
 commands: list[click.Command] = [job, compute, simulate]
 """What app.py adds to the top level."""

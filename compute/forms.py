@@ -6,7 +6,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import Flavor, JobKind, OfferKind, SourceKind
+from compute.models import WEIGHT_MAX, Flavor, JobKind, OfferKind, SourceKind
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
@@ -220,6 +220,18 @@ class RateForm(Form):
             raise InvalidInput(
                 f"“{self.rate.data}” is not a number such as 0.35 or a fraction such as 7/5.", field="rate"
             ) from None
+
+
+class WeightForm(Form):
+    """How much a project counts."""
+
+    project = SelectField("Project", [required("Choose the project.")])
+    weight = IntegerField(
+        "Weight",
+        [required("Say how much it counts."), NumberRange(1, WEIGHT_MAX, f"A whole number from 1 to {WEIGHT_MAX:,}.")],
+        default=2,
+    )
+    reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
 
 
 class FlavorForm(Form):

@@ -18,8 +18,10 @@ from compute.models.jobs import (
     UsageRecord,
 )
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, OfferKind, OfferStatus, Pool, PoolStatus
+from compute.models.shares import WEIGHT_MAX, ProjectWeight
 
 __all__ = [
+    "WEIGHT_MAX",
     "Artefact",
     "AttemptDraw",
     "AttemptStatus",
@@ -38,6 +40,7 @@ __all__ = [
     "OfferStatus",
     "Pool",
     "PoolStatus",
+    "ProjectWeight",
     "SourceKind",
     "UsageRecord",
 ]

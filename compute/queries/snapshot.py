@@ -20,7 +20,7 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, jobs
+from compute.queries import attempts, budget, jobs, shares
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -79,8 +79,11 @@ def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime)
 
 
 def _projects(session: Session, project_ids: set[UUID], *, now: datetime) -> tuple[scheduling.Project, ...]:
-    used = decayed_use(session, project_ids, now=now)
-    return tuple(scheduling.Project(id=project_id, used_ticks=used.get(project_id, 0)) for project_id in sorted(project_ids))
+    used, weights = decayed_use(session, project_ids, now=now), shares.weights(session, project_ids)
+    return tuple(
+        scheduling.Project(id=project_id, weight=weights.get(project_id, 1), used_ticks=used.get(project_id, 0))
+        for project_id in sorted(project_ids)
+    )
 
 
 def _queued(

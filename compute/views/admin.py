@@ -8,11 +8,12 @@ from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms import AcceptOfferForm, DecisionForm, FlavorForm, NoteForm, PoolForm, RateForm, ReasonForm, ticks
+from compute.forms import AcceptOfferForm, DecisionForm, FlavorForm, NoteForm, PoolForm, RateForm, ReasonForm, WeightForm, ticks
 from compute.models import ComputeGrant, GrantStatus, OfferStatus, Pool, PoolStatus, SourceKind
 from compute.queries import budget, overview
+from compute.queries import shares as share_queries
 from compute.runtime import executors
-from compute.services import catalogue, compute_grants, offers, submit
+from compute.services import catalogue, compute_grants, offers, shares, submit
 from compute.views import bp
 from core import audit
 from core.clock import utc_now
@@ -38,6 +39,7 @@ def desk() -> ResponseReturnValue:
         proposed=overview.offers(session, statuses=[OfferStatus.PROPOSED]),
         pools=overview.pool_use(session, now=utc_now()),
         rates=overview.rates(session),
+        weights=share_queries.all_weights(session),
         flavors=overview.flavors(session),
     )
 
@@ -170,6 +172,21 @@ def new_rate() -> ResponseReturnValue:
         )
 
     return _add(form, act, "The rate is entered.", "compute/new_rate.html", rates=overview.rates(session))
+
+
+@bp.route("/admin/compute/weights/new", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def new_weight() -> ResponseReturnValue:
+    """Say how much a project counts when turns are shared."""
+    session = db()
+    form = WeightForm()
+    form.project.choices = [(project.slug, project.name) for project in share_queries.sharing(session)]
+
+    def act() -> None:
+        project = submit.project_named(session, form.project.data)
+        shares.set_weight(session, project, form.weight.data, reason=form.reason.data, actor=current_person(), now=utc_now())
+
+    return _add(form, act, "The weight is set.", "compute/new_weight.html")
 
 
 @bp.route("/admin/compute/flavors/new", methods=["GET", "POST"])
