@@ -135,6 +135,7 @@ def show_payout(
         can_reverse=isinstance(rail, ReversibleRail) and payout.status is PayoutStatus.PAID and not (last and last.proposal),
         entries=ledger.entries_for(session, ("payout", str(payout.id))),
         events=audit.history(session, payout),
+        alarms=[alarm for alarm in queries.open_alarms(session) if alarm.payout_id == payout.id],
         me=current_person(),
     )
 

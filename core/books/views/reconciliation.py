@@ -142,7 +142,7 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
         feed_title=feeds.title_of,
         overtaken=explanations.overtaken(db(), items),
         bookings=_bookings(shown) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},
-        places={feed.name: feed.title for feed in feeds.all_feeds()},
+        places={place: feed.title for feed in feeds.all_feeds() for place in (feed.name, f"provider {feed.name}")},
         feeds=[feed.title for feed in feeds.all_feeds()],
         today=today(),
         me=current_person(),

@@ -275,8 +275,11 @@ def test_the_kill_switch_wants_a_reason_and_an_approver_to_undo_it(
 def test_an_alarm_stays_until_somebody_says_what_it_was(
     client: Client, session: Session, people: world.Cast, owe: Callable[..., Payout], now: datetime
 ) -> None:
-    controls.raise_alarm(session, owe(), "It may be paid twice.", now=now)
+    payout = owe()
+    controls.raise_alarm(session, payout, "It may be paid twice.", now=now)
     client.sign_in(people.finance)
+    assert "It may be paid twice. Stop its rail under Rails" in client.get(f"/payouts/{payout.id}").words
+    assert "This must not happen" not in client.get(f"/payouts/{owe().id}").words
     page = client.get("/payouts")
     assert "This must not happen" in page.words
     page = client.submit(page, "Close alarm", reason="A test of ours", follow=True)
