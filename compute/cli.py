@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from compute import policies, schemas
 from compute.client import Document, Jobs, LocalJobs, RemoteJobs
+from compute.history_cli import export_history
 from compute.models import JobKind, JobStatus
 from compute.queries import statements
 from compute.simulation.command import simulate
@@ -306,6 +307,7 @@ def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) ->
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
+job.add_command(export_history)
 
 commands: list[click.Command] = [job, compute, simulate]
 """What app.py adds to the top level."""

@@ -26,6 +26,7 @@ from core.units import format_seconds
 @click.option("--gpus", type=click.IntRange(min=1), required=True, help="How many GPUs there are.")
 @click.option("--policy", type=click.Choice([*POLICIES]), default="ours", show_default=True, help="Who starts when.")
 @click.option("--project-is", type=click.Choice(["project", "user"]), default="project", show_default=True, help="Who shares.")
+@click.option("--flavor", help="Which kind of accelerator, where the trace names several.")
 @click.option(
     "--weights",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -39,6 +40,7 @@ def simulate(
     gpus: int,
     policy: str,
     project_is: str,
+    flavor: str | None,
     weights: Path | None,
     out: Path | None,
     report_path: Path | None,
@@ -48,7 +50,7 @@ def simulate(
 
     A job runs for its duration or its declared time, whichever is shorter; the policy never sees the duration.
     """
-    found = read_trace(trace, user_as_project=project_is == "user")
+    found = read_trace(trace, user_as_project=project_is == "user", flavor=flavor)
     _require_fitting(found, gpus, trace.name)
     weight_of = _read_weights(weights) if weights else {}
     with _progress(len(found.jobs)) as progress:

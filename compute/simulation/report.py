@@ -8,24 +8,27 @@ from itertools import accumulate
 from jinja2 import Environment, FileSystemLoader
 
 from compute.simulation.engine import Schedule
-from compute.simulation.outcome import figures
+from compute.simulation.outcome import figures, percentile
+from core import plots
 from core.config import ROOT
 from core.units import format_seconds
 
-WIDTH, HEIGHT = 720, 180
 POINTS = 360
-"""How many points a curve gets at most: two pixels each."""
+"""How many points a curve gets at most: less than two pixels each."""
+
+STRETCHES = 12
+"""Into so many rows the table of the same figures sums them up."""
+
+PERCENTS = (10, 25, 50, 75, 90, 95, 99, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """One curve with what its axes mean."""
+class Stretch:
+    """A twelfth of the trace: the most there was at any moment of it."""
 
-    title: str
-    points: str  # of an SVG polyline
-    top: str
-    left: str
-    right: str
+    begins: str
+    gpus: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +46,43 @@ class ProjectLine:
 def render(schedule: Schedule, *, title: str, policy: str, weights: dict[str, int]) -> str:
     """The whole page."""
     templates = Environment(loader=FileSystemLoader(ROOT / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    used, waiting = _levels(schedule)
+    waits = sorted(start - job.ask.submitted_at for start, job in zip(schedule.starts, schedule.jobs, strict=True))
+    span = _span(schedule)
     return templates.get_template("compute/simulation.html").render(
         title=title,
         policy=policy,
         gpus=schedule.gpus,
         figures=figures(schedule),
         seconds=lambda value: format_seconds(round(value)),
-        plots=_plots(schedule),
+        over_time=[
+            _over_time("GPUs in use", used, span, top=schedule.gpus),
+            _over_time("Jobs waiting", waiting, span, top=plots.count_top(max(waiting))),
+        ],
+        stretches=_stretches(used, waiting, span),
+        share=_shares(waits),
+        percentiles=[(percent, percentile(waits, percent)) for percent in PERCENTS],
         projects=_projects(schedule, weights),
-        width=WIDTH,
-        height=HEIGHT,
     )
 
 
-def _plots(schedule: Schedule) -> list[Plot]:
-    jobs = schedule.jobs
-    begins = jobs[0].ask.submitted_at
-    ends = max(schedule.end(index) for index in range(len(jobs)))
+def _span(schedule: Schedule) -> tuple[int, int]:
+    """From the first submission to the last end."""
+    return schedule.jobs[0].ask.submitted_at, max(schedule.end(index) for index in range(len(schedule.jobs)))
+
+
+def _levels(schedule: Schedule) -> tuple[list[int], list[int]]:
+    """GPUs in use and jobs waiting: the most of each stretch of time that gets a point."""
     used, waiting = [], []
-    for index, job in enumerate(jobs):
+    for index, job in enumerate(schedule.jobs):
         start = schedule.starts[index]
         used += [(start, job.ask.gpus), (schedule.end(index), -job.ask.gpus)]
         waiting += [(job.ask.submitted_at, 1), (start, -1)]
-    span = f"{format_seconds(ends - begins)} later"
-    waits = sorted(start - job.ask.submitted_at for start, job in zip(schedule.starts, jobs, strict=True))
-    return [
-        _over_time("GPUs in use", used, begins, ends, top=schedule.gpus, right=span),
-        _over_time("Jobs waiting", waiting, begins, ends, top=None, right=span),
-        _shares("Share of jobs that waited no longer than", waits),
-    ]
+    span = _span(schedule)
+    return _highest(used, *span), _highest(waiting, *span)
 
 
-def _over_time(title: str, steps: Iterable[tuple[int, int]], begins: int, ends: int, *, top: int | None, right: str) -> Plot:
+def _highest(steps: Iterable[tuple[int, int]], begins: int, ends: int) -> list[int]:
     """A count that goes up and down; each point is the highest count within its stretch of time."""
     ordered = sorted(steps)
     counts = list(accumulate(change for _, change in ordered))
@@ -89,21 +97,37 @@ def _over_time(title: str, steps: Iterable[tuple[int, int]], begins: int, ends: 
             if place + 1 == len(ordered) or ordered[place + 1][0] > ordered[place][0]:
                 highest[number] = max(highest[number], level)
             place += 1
-    scale = top or max(*highest, 1)
-    points = _polyline([(number / (POINTS - 1), count / scale) for number, count in enumerate(highest)])
-    return Plot(title, points, f"{scale:,}", "first submission", right)
+    return highest
 
 
-def _shares(title: str, waits: Sequence[int]) -> Plot:
+def _over_time(title: str, counts: Sequence[int], span: tuple[int, int], *, top: int) -> plots.Plot:
+    ends = [(0, "first submission"), (POINTS - 1, f"{format_seconds(span[1] - span[0])} later")]
+    return plots.plot(title, {title: list(enumerate(counts))}, across=ends, top=top, up=lambda count: f"{count:,.0f}")
+
+
+def _stretches(used: Sequence[int], waiting: Sequence[int], span: tuple[int, int]) -> list[Stretch]:
+    each = POINTS // STRETCHES
+    return [
+        Stretch(
+            format_seconds((span[1] - span[0]) * place // POINTS),
+            max(used[place : place + each]),
+            max(waiting[place : place + each]),
+        )
+        for place in range(0, POINTS, each)
+    ]
+
+
+def _shares(waits: Sequence[int]) -> plots.Plot:
     """The part of all jobs that waited at most so long."""
     longest = max(waits[-1], 1)
-    moments = [number / (POINTS - 1) for number in range(POINTS)]
-    points = _polyline([(part, bisect_right(waits, part * longest) / len(waits)) for part in moments])
-    return Plot(title, points, "100 %", "0 s", format_seconds(longest))
-
-
-def _polyline(points: Iterable[tuple[float, float]]) -> str:
-    return " ".join(f"{x * WIDTH:.1f},{HEIGHT - min(1.0, y) * HEIGHT:.1f}" for x, y in points)
+    moments = [longest * number / (POINTS - 1) for number in range(POINTS)]
+    return plots.plot(
+        "Share of jobs that waited no longer",
+        {"share": [(moment, 100 * bisect_right(waits, moment) / len(waits)) for moment in moments]},
+        across=[(0, "0 s"), (longest, format_seconds(longest))],
+        top=100,
+        up=lambda share: f"{share:.0f} %",
+    )
 
 
 def _projects(schedule: Schedule, weights: dict[str, int]) -> list[ProjectLine]:

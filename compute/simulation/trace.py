@@ -12,7 +12,7 @@ from compute.simulation.engine import Ask, TraceJob
 from core.errors import InvalidInput
 
 CSV_COLUMNS = ("job_id", "submit_time_s", "gpus", "duration_s")
-"""The columns a CSV must have; `project`, `user` and `declared_walltime_s` may be missing or empty."""
+"""The columns a CSV must have; `project`, `user`, `flavor` and `declared_walltime_s` may be missing or empty."""
 
 SWF_FIELDS = 18
 JOB, SUBMIT, RUN, PROCESSORS, PROCESSORS_ASKED, TIME_ASKED, USER, GROUP = 0, 1, 3, 4, 7, 8, 11, 12
@@ -37,14 +37,14 @@ class Trace:
         return sorted({job.ask.project for job in self.jobs})
 
 
-def read_trace(path: Path, *, user_as_project: bool = False) -> Trace:
-    """Read a trace by its name: `.swf` or `.csv`, with or without `.gz`.
+def read_trace(path: Path, *, user_as_project: bool = False, flavor: str | None = None) -> Trace:
+    """Read a trace by its name: `.swf` or `.csv`, with or without `.gz`; of several flavors, the jobs of one.
 
     A job that declared no time counts as having declared the longest time of the trace: its own duration would tell the
     policy what it must not know.
 
     Raises:
-        UnreadableTrace: no such file, another kind of file, or a line that makes no sense.
+        UnreadableTrace: no such file, another kind of file, a line that makes no sense, or several flavors and none chosen.
     """
     name = path.name.removesuffix(".gz")
     reader = _READERS.get(Path(name).suffix)
@@ -55,6 +55,7 @@ def read_trace(path: Path, *, user_as_project: bool = False) -> Trace:
             rows = list(reader(text, path.name))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise UnreadableTrace(f"{path.name} can't be read: {error}.") from error
+    rows = _of_one_flavor(rows, flavor, path.name)
     ran = [row for row in rows if row.gpus > 0 and row.run_seconds >= 0]
     longest = max((row.wall_seconds or row.run_seconds for row in ran), default=0)
     ran.sort(key=lambda row: row.submitted_at)  # stable: equal times keep the file's order
@@ -71,6 +72,19 @@ class _Row:
     gpus: int
     run_seconds: int
     wall_seconds: int  # 0: not declared
+    flavor: str = ""
+
+
+def _of_one_flavor(rows: list[_Row], flavor: str | None, name: str) -> list[_Row]:
+    """GPUs of different kinds are no common stock: a replay is about one."""
+    known = sorted({row.flavor for row in rows})
+    if flavor is None and len(known) > 1:
+        raise UnreadableTrace(
+            f"{name} has jobs on {', '.join(each or '(none named)' for each in known)}; choose one with --flavor."
+        )
+    if flavor is not None and rows and flavor not in known:
+        raise UnreadableTrace(f"{name} has no job on {flavor}; it has {', '.join(each or '(none named)' for each in known)}.")
+    return [row for row in rows if flavor in {None, row.flavor}]
 
 
 def _job(index: int, row: _Row, longest: int, user_as_project: bool) -> TraceJob:
@@ -99,6 +113,7 @@ def _read_csv(text: TextIO, name: str) -> Iterator[_Row]:
             gpus=_whole(row, "gpus", where),
             run_seconds=_whole(row, "duration_s", where),
             wall_seconds=_whole(row, "declared_walltime_s", where) if row.get("declared_walltime_s") else 0,
+            flavor=row.get("flavor") or "",
         )
 
 

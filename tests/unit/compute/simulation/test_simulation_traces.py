@@ -46,6 +46,16 @@ def test_users_can_stand_for_projects(tmp_path: Path) -> None:
     assert read_trace(file, user_as_project=True).projects == ["u"]
 
 
+def test_of_several_flavors_one_is_replayed(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("job_id,submit_time_s,gpus,duration_s,flavor\na,0,1,5,h100\nb,1,7,5,h200-7th\n")
+    assert [job.id for job in read_trace(file, flavor="h200-7th").jobs] == ["b"]
+    with pytest.raises(UnreadableTrace, match="has jobs on h100, h200-7th; choose one with --flavor"):
+        read_trace(file)
+    with pytest.raises(UnreadableTrace, match="has no job on a100; it has h100, h200-7th"):
+        read_trace(file, flavor="a100")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
