@@ -89,4 +89,4 @@ def _require_administrator(session: Session, email: str | None) -> None:
 
 def _emails(session: Session, rows: Sequence[Ran]) -> dict[UUID, str]:
     wanted = {row.submitter_id for row in rows if row.submitter_id is not None}
-    return dict(session.execute(select(Person.id, Person.email).where(Person.id.in_(wanted))).tuples())
+    return {person.id: person.email for person in session.scalars(select(Person).where(Person.id.in_(wanted)))}

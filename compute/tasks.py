@@ -3,8 +3,9 @@
 from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
-from compute.services import lifecycle, results, tick
+from compute.services import lifecycle, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
+from compute.services.what_if import ReplayHistory
 from core import tasks
 from core.clock import utc_now
 from core.db import session_scope
@@ -50,3 +51,9 @@ def collect_results(task: CollectResults, run: tasks.Run) -> None:
         raise tasks.Postpone(CONNECT_AGAIN)
     if not results.forget(session_scope, executors(), task.attempt_id):
         raise tasks.Postpone(FORGET_AGAIN)
+
+
+@tasks.handler(ReplayHistory)
+def replay_history(task: ReplayHistory, run: tasks.Run) -> None:
+    """Answer a what-if question from our own history."""
+    what_if.reply(run.session, task.what_if_id)

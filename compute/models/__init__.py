@@ -19,6 +19,7 @@ from compute.models.jobs import (
 )
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, OfferKind, OfferStatus, Pool, PoolStatus
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
+from compute.models.what_if import WhatIf, WhatIfStatus
 
 __all__ = [
     "WEIGHT_MAX",
@@ -43,4 +44,6 @@ __all__ = [
     "ProjectWeight",
     "SourceKind",
     "UsageRecord",
+    "WhatIf",
+    "WhatIfStatus",
 ]

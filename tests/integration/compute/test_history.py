@@ -77,8 +77,7 @@ def test_a_replay_of_the_past_waits_as_long_as_the_jobs_did(two_ran: World, run:
 def test_what_the_infrastructure_failed_and_went_again_took_devices_twice(world: World, project: Project) -> None:
     job = world.job(project)
     lost = world.start(job)
-    again = world.finish(lost, AttemptState.LOST, after=timedelta(minutes=10), started_at=lost.started_at, infrastructure=True)
-    assert again.number == 2
+    world.finish(lost, AttemptState.LOST, after=timedelta(minutes=10), started_at=lost.started_at, infrastructure=True)
     attempt = world.start(job)
     world.finish(attempt, AttemptState.SUCCEEDED, after=timedelta(minutes=20), started_at=attempt.started_at, exit_code=0)
     first, second = history.ran(world.session, since=world.now - HOUR, until=world.now)

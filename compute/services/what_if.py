@@ -1,0 +1,171 @@
+"""What-if questions: ask, replay our own history with the change in a process apart, keep the answer."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from compute.models import Flavor, WhatIf, WhatIfStatus
+from compute.queries import history, shares, what_if
+from compute.simulation import apart
+from compute.simulation.what_if import ANSWER, Answer, PastJob, Question, Rules
+from core import audit, tasks
+from core.clock import utc_now
+from core.db import new_id
+from core.errors import DomainError, InvalidInput
+from core.identity import limits
+from core.identity.models import Person, Project
+
+JOBS_MAX = 20_000
+"""The newest so many runs of the days asked for."""
+
+SECONDS_MAX = 120.0
+"""How long both replays may take together."""
+
+PER_PERSON = limits.Limit(count=10, per=timedelta(hours=1))
+
+
+class NoChange(DomainError):
+    """A what-if that changes nothing."""
+
+    code = "no_change"
+
+
+class NoPastJobs(DomainError):
+    """Nothing ran on this kind of accelerator in the days asked about."""
+
+    code = "no_past_jobs"
+
+
+@dataclass(frozen=True)
+class ReplayHistory(tasks.Task):
+    """Answer a what-if."""
+
+    kind: ClassVar[str] = "compute.replay_history"
+    tries_max: ClassVar[int] = 2
+    what_if_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be different."""
+
+    gpus: int  # so many more, or below zero fewer
+    wall_seconds_max: int | None
+    project: Project | None
+    weight: int | None
+
+
+def ask(session: Session, flavor: Flavor, change: Change, *, days: int, asker: Person, now: datetime) -> WhatIf:
+    """Write a question down and have it answered in the background.
+
+    Raises:
+        NoChange, InvalidInput: nothing would be different, or the change makes no sense.
+        NoPastJobs: there is nothing to replay.
+        TooMany: the person asked often within the last hour.
+    """
+    devices = what_if.devices(session, flavor)
+    _require_sense(change, devices, flavor)
+    if not history.any_ran(session, since=now - timedelta(days=days), until=now, flavor=flavor.slug):
+        raise NoPastJobs(f"No job on {flavor.name} has run in the last {days} days; choose more days or another accelerator.")
+    limits.require(
+        session,
+        f"what-if:{asker.id}",
+        PER_PERSON,
+        sentence="You asked ten times within an hour; ask again in {minutes}.",
+        now=now,
+    )
+    asked = WhatIf(
+        id=new_id(),
+        asked_by_id=asker.id,
+        asked_at=now,
+        days=days,
+        flavor=flavor,
+        gpus_before=devices,
+        gpus_after=devices + change.gpus,
+        wall_seconds_max=change.wall_seconds_max,
+        project=change.project,
+        weight_after=change.weight,
+        status=WhatIfStatus.WAITING,
+        status_at=now,
+    )
+    session.add(asked)
+    session.flush()
+    audit.record(session, "what_if.asked", asked, actor=asker, at=now)
+    tasks.enqueue(session, ReplayHistory(asked.id), now=now)
+    return asked
+
+
+def reply(sessions: Callable[[], AbstractContextManager[Session]], what_if_id: UUID) -> None:
+    """Answer a question: read the past and mark, replay with no transaction open, keep what came out.
+
+    Run again after a worker died, it begins anew; once there is an answer it finds nothing to do.
+    """
+    with sessions() as session:
+        question = _begin(session, what_if_id, now=utc_now())
+    if question is None:
+        return
+    found: Answer | None = None
+    failure = ""
+    try:
+        found = apart.replay(question, seconds=SECONDS_MAX)
+    except (apart.ReplayTooLong, apart.ReplayFailed) as error:
+        failure = error.message
+    with sessions() as session:
+        _end(session, what_if_id, found, failure, now=utc_now())
+
+
+def _require_sense(change: Change, devices: int, flavor: Flavor) -> None:
+    if not devices:
+        raise InvalidInput(f"No open pool has {flavor.name}; there is nothing to compare with.", field="flavor")
+    if devices + change.gpus < 1:
+        raise InvalidInput(f"There are {devices} × {flavor.name}; take away {devices - 1} at most.", field="gpus")
+    if (change.project is None) != (change.weight is None):
+        missing = "project" if change.project is None else "weight"
+        raise InvalidInput("A changed weight takes both: whose, and how much.", field=missing)
+    if not change.gpus and change.wall_seconds_max is None and change.weight is None:
+        raise NoChange("Change something: the number of GPUs, the longest declared time, or a project's weight.")
+
+
+def _begin(session: Session, what_if_id: UUID, *, now: datetime) -> Question | None:
+    asked = what_if.locked(session, what_if_id)
+    if not asked.open:
+        return None
+    asked.advance(WhatIfStatus.RUNNING, now)
+    since = asked.asked_at - timedelta(days=asked.days)
+    rows = history.ran(session, since=since, until=asked.asked_at, flavor=asked.flavor.slug, newest=JOBS_MAX)
+    weights = {row.project.slug: row.weight for row in shares.all_weights(session)}
+    changed = {**weights, asked.project.slug: asked.weight_after} if asked.project and asked.weight_after else weights
+    return Question(
+        jobs=[
+            PastJob(
+                row.project,
+                str(row.submitter_id),
+                row.submitted_at,
+                row.gpus,
+                row.wall_seconds,
+                row.run_seconds,
+                row.waited_seconds,
+            )
+            for row in rows
+        ],
+        before=Rules(asked.gpus_before, None, weights),
+        after=Rules(asked.gpus_after, asked.wall_seconds_max, changed),
+    )
+
+
+def _end(session: Session, what_if_id: UUID, found: Answer | None, failure: str, *, now: datetime) -> None:
+    asked = what_if.locked(session, what_if_id)
+    if not asked.open:
+        return  # another worker took over, and was faster
+    if found is None:
+        asked.advance(WhatIfStatus.FAILED, now)
+        asked.failure = failure
+    else:
+        asked.advance(WhatIfStatus.ANSWERED, now)
+        asked.answer = ANSWER.dump_python(found, mode="json")
+    audit.record(session, f"what_if.{asked.status}", asked, actor=None, at=now, reason=failure or None)
