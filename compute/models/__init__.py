@@ -14,6 +14,7 @@ from compute.models.jobs import (
     JobAttempt,
     JobKind,
     JobStatus,
+    JobWait,
     SourceKind,
     UsageRecord,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "JobAttempt",
     "JobKind",
     "JobStatus",
+    "JobWait",
     "OfferKind",
     "OfferStatus",
     "Pool",

@@ -155,6 +155,22 @@ class Job(Base):
         self.status, self.status_at = to, at
 
 
+class JobWait(Base):
+    """How long a job waited for one reason, over all the times it did: at most a row for each reason.
+
+    The database writes it whenever a job's reason changes or its wait ends, whoever changes the job: a trigger on `job`. As it
+    copies the job's own id, no foreign key looks it up again: this is on the way of every start.
+    """
+
+    __tablename__ = "job_wait"
+    __table_args__ = (CheckConstraint("waited_ms >= 0", name="waited"),)
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    reason: Mapped[ShortText] = mapped_column(primary_key=True)
+    """compute.scheduling.Reason, or what a job waits for before the scheduler saw it."""
+    waited_ms: Mapped[int]
+
+
 class AttemptStatus(enum.StrEnum):
     """The life of an attempt. Its endings are those of the job."""
 
