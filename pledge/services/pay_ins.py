@@ -7,7 +7,7 @@ notices may come late, twice or in any order, or not at all.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from pledge.models import (
     MovementKind,
     PayIn,
     PayInStatus,
+    Pledge,
     PledgeInstalment,
 )
 from pledge.policies import online_ways
@@ -341,13 +342,21 @@ def _require_payable(instalment: PledgeInstalment, now: datetime) -> None:
         raise NotPayable(f"{name} over {waiting.money} is open. Pay it, or withdraw it to pay another way.")
     if instalment.status not in PAYABLE:
         raise NotPayable(f"This instalment is {instalment.status.replace('_', ' ')}; plan another one to pay more.")
-    if not pledge.starts_on <= now.date() <= pledge.ends_on:
-        raise NotPayable(
+    words = outside_period(pledge, now.date())
+    if words is not None:
+        raise NotPayable(words)
+
+
+def outside_period(pledge: Pledge, on: date) -> str | None:
+    """Why a payment of this day does not count for the pledge, if it does not."""
+    if on > pledge.ends_on:
+        return (
             f"The period {pledge.label} ended on {pledge.ends_on:%-d %b %Y}, so a payment of today does not count for it. "
             "Plan the instalment in the period that runs."
-            if now.date() > pledge.ends_on
-            else f"The period {pledge.label} starts on {pledge.starts_on:%-d %b %Y}; pay from then on."
         )
+    if on < pledge.starts_on:
+        return f"The period {pledge.label} starts on {pledge.starts_on:%-d %b %Y}; pay from then on."
+    return None
 
 
 def _leave_to_finance(session: Session, pay_in: PayIn, problem: str, *, now: datetime) -> None:

@@ -157,6 +157,7 @@ def _page(row: PledgeInstalment, error: DomainError | None = None) -> ResponseRe
         member=row.member,
         may_edit=may_edit(row.member),
         provider=provider,
+        outside_period=pay_ins.outside_period(row.pledge, utc_now().date()) if open_one is None else None,
         not_taken=online_ways.why_none(limit, parts[0]) if parts and not methods and not by_invoice else None,
         open_pay_in=open_one if open_one is not None and open_one.page_url else None,
         awaited=next((each for each in row.pay_ins if each is not open_one and policy.may_be_given_up(each)), None),

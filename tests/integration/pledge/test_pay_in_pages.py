@@ -1,5 +1,6 @@
 """Paying online as the company and finance see it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +43,18 @@ def test_a_company_pays_by_card_and_sees_where_the_money_is(
     wall.clock.pass_(days=3)
     wall.look(row)
     assert "In the fund, and counts for your year." in client.get(place).words
+
+
+def test_a_year_that_is_over_is_not_offered_to_be_paid(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person
+) -> None:
+    pledge = running.pledge
+    pledge.starts_on, pledge.ends_on = pledge.starts_on - timedelta(days=800), pledge.ends_on - timedelta(days=800)
+    client.sign_in(editor)
+    page = client.get(place)
+    assert "so a payment of today does not count for it" in page.words
+    assert "Pay $5,000.00" not in page.words
+    assert "Send it to our bank instead" in page.words
 
 
 def test_a_page_can_be_closed_to_send_a_transfer_instead(
