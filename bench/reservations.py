@@ -4,7 +4,8 @@ python -m bench.reservations [--repeats N]
 
 Slurm's figures are of Slurm 22.05.8 on a machine of the same kind (2 cores, one of which its controller used): the depth of a
 backfill cycle divided by its length, 2,000 jobs on 64 nodes × 8 GPUs and 5,000 jobs of 1 to 8 nodes on 1,000 nodes × 8. They are
-not measured again here. Slurm's cycle reads and writes its own job records too; ours plans from plain data.
+not measured again here. Slurm's cycle reads and writes its own job records too; ours plans from plain data. Seconds are
+those for which this process had a core: a planner is one thread, and what else the machine does says nothing about it.
 
 Both platforms are full at the start. Jobs declare times that people type (10 minutes to a day), or, in the lines that say so, any
 second of a day, where no two jobs are alike. Small jobs take 1, 2, 4 or 8 GPUs of one host; gangs take whole hosts.
@@ -56,23 +57,23 @@ class Queue:
 def by_host(queue: Queue, chance: random.Random) -> float:
     """Reservations a second where each is on hosts of its own."""
     hosts, line = [(0, running) for running in queue.busy(chance)], queue.line(chance)
-    begun = time.perf_counter()
+    begun = time.process_time()
     plan = Hosted(0, hosts)
     for size, seconds in line:
         reserved = plan.reserve(GPUS_PER_HOST, seconds, size) if queue.is_gang else plan.reserve(size, seconds)
         assert reserved is not None
-    return queue.jobs / (time.perf_counter() - begun)
+    return queue.jobs / (time.process_time() - begun)
 
 
 def counted(queue: Queue, chance: random.Random) -> float:
     """Reservations a second where GPUs, or whole hosts, are counted."""
     running = [(at, 1 if queue.is_gang else gpus) for host in queue.busy(chance) for at, gpus in host]
     line = queue.line(chance)
-    begun = time.perf_counter()
+    begun = time.process_time()
     plan = Counted(0, 0, running)
     for size, seconds in line:
         assert plan.reserve(size, seconds) is not None
-    return queue.jobs / (time.perf_counter() - begun)
+    return queue.jobs / (time.process_time() - begun)
 
 
 SMALL = Queue(64, (1, 2, 4, 8), 2_000, is_gang=False)

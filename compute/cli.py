@@ -25,6 +25,7 @@ from core.errors import InvalidInput
 from core.units import format_seconds
 
 NOT_FINISHED = 4
+UNKNOWN_START = "nobody can know; it waits for somebody to act"
 POLL_SECONDS = 1.0
 
 LIST_COLUMNS = {
@@ -241,7 +242,7 @@ def cancel_command(job_id: UUID, reason: str, email: str | None, url: str | None
 @way_options
 @json_option
 def explain_command(job_id: UUID, email: str | None, url: str | None, token: str | None, *, as_json: bool) -> None:
-    """Explain why a job waits: its reason, its place in line, and the pools, offers and budget behind it."""
+    """Explain why a job waits: reason, what has to happen, expected start, and the pools, offers and budget behind it."""
     found = _jobs(email, url, token).explain(job_id)
     if as_json:
         print_json(found)
@@ -251,6 +252,9 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
         return
     place = f", number {found['place']} in line" if found["place"] else ""
     click.echo("It can start now." if found["would_start_now"] else f"Waiting: {found['reason']}{place}.")
+    if found["remedy"] and not found["would_start_now"]:
+        click.echo(f"What has to happen: {found['remedy']}.")
+        click.echo(f"Expected start: {found['expected']['in_words'] if found['expected'] else UNKNOWN_START}.")
     click.echo(f"This reason has held since {found['since'][:19].replace('T', ' ')} UTC.")
     click.echo(
         f"It may use {found['needed_reference_gpu_hours']} reference GPU-hours; its grant has "
@@ -389,7 +393,12 @@ def _print_job(found: Document) -> None:
         click.echo(f"Source     {found['repository']} at {found['commit']}")
     click.echo(f"State      {_words(found['status'])}")
     if found["waiting"]:
-        click.echo(f"Waits      {found['waiting']['reason']} (since {found['waiting']['since'][:19].replace('T', ' ')} UTC)")
+        waiting = found["waiting"]
+        click.echo(f"Waits      {waiting['reason']} (since {waiting['since'][:19].replace('T', ' ')} UTC)")
+        if waiting["remedy"]:
+            click.echo(f"Needs      {waiting['remedy']}")
+        if waiting["expected"]:
+            click.echo(f"Expected   {waiting['expected']['in_words']}")
     for attempt in found["attempts"]:
         code = f", exit code {attempt['exit_code']}" if attempt["exit_code"] is not None else ""
         blame = f" ({attempt['cause']})" if attempt["cause"] else ""

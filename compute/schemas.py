@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -10,8 +10,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
+from compute.queries import expected
 from compute.queries.explain import Explanation
 from compute.queries.statements import Statement
+from compute.scheduling import Expected
 from compute.services.results import JobLog
 from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
 from core.spreadsheet import harmless
@@ -84,12 +86,38 @@ class CancelIn(BaseModel):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")] = ""
 
 
+class ExpectedOut(BaseModel):
+    """When a waiting job is expected to start, if nobody new comes before it in line."""
+
+    as_of: datetime = Field(description="What it was computed from.")
+    soonest_at: datetime = Field(description="In the luckiest of seven futures planned from learnt run times.")
+    likely_at: datetime = Field(description="In the middle one.")
+    late_at: datetime = Field(description="In the unluckiest.")
+    latest_at: datetime | None = Field(
+        description="If all run as long as declared and the line stays as it is; none if those ahead may use up what it needs."
+    )
+    in_words: str
+
+    @classmethod
+    def of(cls, found: Expected) -> Self:
+        return cls(
+            as_of=datetime.fromtimestamp(found.as_of, UTC),
+            soonest_at=datetime.fromtimestamp(found.soonest_at, UTC),
+            likely_at=datetime.fromtimestamp(found.likely_at, UTC),
+            late_at=datetime.fromtimestamp(found.late_at, UTC),
+            latest_at=datetime.fromtimestamp(found.latest_at, UTC) if found.latest_at is not None else None,
+            in_words=found.detail,
+        )
+
+
 class WaitingOut(BaseModel):
-    """Why a job waits."""
+    """Why a job waits, and what has to happen."""
 
     code: str
     reason: str
     since: datetime
+    remedy: str | None = Field(description="What would have to happen for this reason to hold no more.")
+    expected: ExpectedOut | None = Field(description="None while nobody can know: it waits for somebody to act.")
 
 
 class DrawOut(BaseModel):
@@ -202,7 +230,13 @@ class JobOut(BaseModel):
     def fields_of(cls, job: Job) -> dict[str, Any]:
         waiting = None
         if job.waiting_code is not None and job.waiting_reason is not None and job.waiting_since is not None:
-            waiting = WaitingOut(code=job.waiting_code, reason=job.waiting_reason, since=job.waiting_since)
+            waiting = WaitingOut(
+                code=job.waiting_code,
+                reason=job.waiting_reason,
+                since=job.waiting_since,
+                remedy=job.waiting_remedy,
+                expected=ExpectedOut.of(found) if (found := expected.of_job(job)) else None,
+            )
         return {
             "id": job.id,
             "project": job.project.slug,
@@ -315,6 +349,8 @@ class ExplanationOut(BaseModel):
     reason: str | None
     since: datetime | None
     place: int | None
+    remedy: str | None = Field(description="What would have to happen for this reason to hold no more.")
+    expected: ExpectedOut | None = Field(description="As of now; none if it waits for somebody to act.")
     would_start_now: bool
     needed_reference_gpu_hours: Decimal
     grant_left_gpu_hours: Decimal
@@ -331,6 +367,8 @@ class ExplanationOut(BaseModel):
             reason=found.reason,
             since=found.since,
             place=found.place,
+            remedy=found.remedy,
+            expected=ExpectedOut.of(found.expected) if found.expected else None,
             would_start_now=found.would_start_now,
             needed_reference_gpu_hours=hours(found.needed_reference),
             grant_left_gpu_hours=hours(found.grant.left),

@@ -3,7 +3,7 @@
 from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
-from compute.services import lifecycle, results, tick, what_if
+from compute.services import expectations, lifecycle, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
 from compute.services.what_if import ReplayHistory
 from core import tasks
@@ -12,6 +12,7 @@ from core.db import session_scope
 
 TICK_SECONDS = 2
 LIFECYCLE_SECONDS = 15
+LOOK_AHEAD_SECONDS = 30
 FORGET_AGAIN = timedelta(seconds=5)
 CONNECT_AGAIN = timedelta(minutes=5)
 
@@ -22,6 +23,12 @@ def turn_wheel(now: datetime) -> None:
     connected = executors()
     tick.schedule(session_scope, connected, now=now)
     tick.watch(session_scope, connected, now=now)
+
+
+@tasks.every(seconds=LOOK_AHEAD_SECONDS)
+def look_ahead(now: datetime) -> None:
+    """Say when waiting jobs are expected to start."""
+    expectations.look_ahead(session_scope, executors(), now=now)
 
 
 @tasks.every(seconds=LIFECYCLE_SECONDS)

@@ -100,6 +100,12 @@ class Job(Base):
             "OR (waiting_code IS NOT NULL AND coalesce(waiting_reason, '') <> '' AND waiting_since IS NOT NULL)",
             name="reason_while_queued",
         ),
+        CheckConstraint(
+            "num_nulls(expected_as_of, expected_soonest_at, expected_likely_at, expected_late_at) = 0 "
+            "AND expected_soonest_at <= expected_likely_at AND expected_likely_at <= expected_late_at "
+            "OR num_nonnulls(expected_as_of, expected_soonest_at, expected_likely_at, expected_late_at, expected_latest_at) = 0",
+            name="expected_start",
+        ),
         Index("ix_job_project_submitted", "project_id", "submitted_at"),
         Index("ix_job_open", "status", postgresql_where="status IN ('queued', 'held', 'starting', 'running')"),
         Index("ix_job_submitted", "submitted_at"),
@@ -133,6 +139,16 @@ class Job(Base):
     """One sentence: what it waits for now."""
     waiting_since: Mapped[datetime | None]
     """Since when this kind of reason has held; new numbers in the sentence don't reset it."""
+    waiting_remedy: Mapped[str | None]
+    """What would have to happen for this reason to hold no more, as a clause."""
+    expected_as_of: Mapped[datetime | None]
+    """When its expected start was computed; none while nobody can know, or nobody has looked yet."""
+    expected_soonest_at: Mapped[datetime | None]
+    expected_likely_at: Mapped[datetime | None]
+    expected_late_at: Mapped[datetime | None]
+    """The range and the middle of the futures that were planned from learnt run times."""
+    expected_latest_at: Mapped[datetime | None]
+    """If all run for as long as declared; none if those ahead may use up what it needs."""
     submitted_at: Mapped[Utc]
     finished_at: Mapped[datetime | None]
     retries_left: Mapped[int] = mapped_column(Integer(), default=1)
@@ -153,6 +169,12 @@ class Job(Base):
         if to not in JOB_NEXT[self.status]:
             raise IllegalTransition("This job", self.status, to)
         self.status, self.status_at = to, at
+
+    def wait_no_more(self) -> None:
+        """It left the line: reason and expected start go with it."""
+        self.waiting_code = self.waiting_reason = self.waiting_since = self.waiting_remedy = None
+        self.expected_as_of = self.expected_soonest_at = self.expected_likely_at = None
+        self.expected_late_at = self.expected_latest_at = None
 
 
 class JobWait(Base):

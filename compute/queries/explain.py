@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.models import ComputeOffer, Job, JobStatus, Pool
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, overview, snapshot
+from compute.queries import attempts, budget, expected, overview, snapshot
 from compute.queries.budget import Budget
 
 
@@ -45,6 +45,10 @@ class Explanation:
     since: datetime | None
     place: int | None
     """1 is the first in line."""
+    remedy: str | None
+    """What would have to happen for the reason to hold no more."""
+    expected: scheduling.Expected | None
+    """When it probably starts, as of now; none if it waits for somebody to act."""
     would_start_now: bool
     needed_reference: int
     grant: Budget
@@ -57,12 +61,16 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
     state = snapshot.take(session, connected=connected, now=now)
     seen = next((queued for queued in state.queued if queued.id == job.id), None)
     code, reason, place, would_start = job.waiting_code, job.waiting_reason, None, False
+    remedy, expectation = job.waiting_remedy, None
     if seen is not None:
         plan = scheduling.plan(state)
         would_start = any(start.job_id == job.id for start in plan.starts)
         decision = next((waiting for waiting in plan.waiting if waiting.job_id == job.id), None)
         if decision is not None:
-            code, reason, place = str(decision.reason), decision.detail, decision.place
+            code, reason, place, remedy = str(decision.reason), decision.detail, decision.place, decision.remedy
+            # Only those ahead of it matter.
+            starts = expected.expected_starts(session, state, plan, now=now, jobs_max=min(place, expected.JOBS_MAX))
+            expectation = starts.get(job.id)
     asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
     ends_by = snapshot.ends_by(job, now)
     offers = overview.offers(session, statuses=snapshot.COMING)
@@ -73,6 +81,8 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         reason=reason,
         since=job.waiting_since if job.status is JobStatus.QUEUED else None,
         place=place,
+        remedy=remedy,
+        expected=expectation,
         would_start_now=would_start,
         needed_reference=seen.cost_ticks if seen else 0,
         grant=budget.of_grant(session, job.grant),

@@ -50,10 +50,12 @@ def queued(session: Session) -> Sequence[Job]:
     return session.scalars(select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.submitted_at, Job.id)).all()
 
 
-def waiting_reasons(session: Session) -> dict[UUID, tuple[str | None, str | None]]:
-    """What everything that waits is known to wait for: code and sentence, by job."""
-    rows = session.execute(select(Job.id, Job.waiting_code, Job.waiting_reason).where(Job.status == JobStatus.QUEUED))
-    return {row.id: (row.waiting_code, row.waiting_reason) for row in rows}
+def waiting_reasons(session: Session) -> dict[UUID, tuple[str | None, str | None, str | None]]:
+    """What everything that waits is known to wait for: code, sentence and remedy, by job."""
+    rows = session.execute(
+        select(Job.id, Job.waiting_code, Job.waiting_reason, Job.waiting_remedy).where(Job.status == JobStatus.QUEUED)
+    )
+    return {row.id: (row.waiting_code, row.waiting_reason, row.waiting_remedy) for row in rows}
 
 
 def newest(

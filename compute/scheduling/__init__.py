@@ -4,10 +4,13 @@ Read model.py first, then planner.py. `docs/explanation/scheduling.md` tells the
 """
 
 from compute.scheduling.budgets import draw
+from compute.scheduling.estimates import Estimates
 from compute.scheduling.fairness import decayed
+from compute.scheduling.forecast import forecast
 from compute.scheduling.model import (
     Decision,
     Draw,
+    Expected,
     Grant,
     Instant,
     Job,
@@ -28,6 +31,8 @@ from compute.scheduling.planner import plan
 __all__ = [
     "Decision",
     "Draw",
+    "Estimates",
+    "Expected",
     "Grant",
     "Instant",
     "Job",
@@ -44,5 +49,6 @@ __all__ = [
     "Start",
     "decayed",
     "draw",
+    "forecast",
     "plan",
 ]

@@ -58,6 +58,13 @@ class Estimates:
         return min(max(mean, 1.0), float(wall_seconds))
 
     @staticmethod
+    def remember(lineage: Lineage, *, seconds: int, jobs: int) -> None:
+        """So many jobs of the kind ended in the past, after so many seconds in all."""
+        for level in lineage:
+            level.seconds += seconds
+            level.ended += jobs
+
+    @staticmethod
     def started(lineage: Lineage, at: Instant) -> None:
         """A job of the kind runs from now on."""
         for level in lineage:

@@ -208,6 +208,31 @@ class Decision:
 
         return sentence(self)
 
+    @property
+    def remedy(self) -> str:
+        """What would have to happen for this reason to hold no more."""
+        from compute.scheduling.remedies import remedy
+
+        return remedy(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """When a waiting job probably starts, if nobody new comes before it in line. See forecast.py for what it assumes."""
+
+    as_of: Instant  # what it was computed from
+    soonest_at: Instant  # in the luckiest of the futures that were drawn, ...
+    likely_at: Instant  # ... in the middle one, ...
+    late_at: Instant  # ... and in the unluckiest
+    latest_at: Instant | None  # if all run for as long as declared; None: then those ahead may use up what it needs
+
+    @property
+    def detail(self) -> str:
+        """All of it in words, with what it assumes."""
+        from compute.scheduling.remedies import expectation
+
+        return expectation(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -14,7 +14,7 @@ def sentence(decision: Decision) -> str:
 def _pool(d: Decision) -> str:
     needs = f"needs {d.gpus_needed} × {d.flavor}"
     if d.closes_at is not None:
-        return f"{needs}; pool {d.pool_name} closes at {_moment(d.closes_at, d)}, before this job could end"
+        return f"{needs}; pool {d.pool_name} closes at {moment(d.closes_at, d.decided_at)}, before this job could end"
     if d.out_of_reach:
         return f"{needs}; pool {d.out_of_reach} has them, and nothing here is connected to it at the moment"
     if not d.gpus_free:
@@ -24,31 +24,31 @@ def _pool(d: Decision) -> str:
 
 def _grant(d: Decision) -> str:
     if d.opens_at is not None:
-        return f"its compute grant starts at {_moment(d.opens_at, d)}"
+        return f"its compute grant starts at {moment(d.opens_at, d.decided_at)}"
     assert d.closes_at is not None
     if d.closes_at <= d.decided_at:
-        return f"its compute grant ended at {_moment(d.closes_at, d)}"
-    return f"its compute grant ends at {_moment(d.closes_at, d)}, before this job could end"
+        return f"its compute grant ended at {moment(d.closes_at, d.decided_at)}"
+    return f"its compute grant ends at {moment(d.closes_at, d.decided_at)}, before this job could end"
 
 
 def _budget(d: Decision) -> str:
-    needed, available = _ticks(d)
+    needed, available = amounts(d)
     return (
-        f"may use {_hours(needed)} reference GPU-hours; its compute grant has {_hours(available)} left "
-        f"that no other job holds, {_hours(needed - available)} short"
+        f"may use {hours(needed)} reference GPU-hours; its compute grant has {hours(available)} left "
+        f"that no other job holds, {hours(needed - available)} short"
     )
 
 
 def _offer(d: Decision) -> str:
-    needed, available = _ticks(d)
+    needed, available = amounts(d)
     where = f"in pool {d.pool_name}"
     if d.closes_at is not None:
-        return f"the last offer it may use {where} closes at {_moment(d.closes_at, d)}, before this job could end"
+        return f"the last offer it may use {where} closes at {moment(d.closes_at, d.decided_at)}, before this job could end"
     if d.opens_at is not None:
-        return f"the next offer it may use {where} opens at {_moment(d.opens_at, d)}"
+        return f"the next offer it may use {where} opens at {moment(d.opens_at, d.decided_at)}"
     if not available:
         return f"no offer it may use {where} has any {d.flavor} time left"
-    return f"may use {_hours(needed)} {d.flavor} GPU-hours; the offers it may use {where} have {_hours(available)} left"
+    return f"may use {hours(needed)} {d.flavor} GPU-hours; the offers it may use {where} have {hours(available)} left"
 
 
 def _project_limit(d: Decision) -> str:
@@ -63,14 +63,14 @@ def _limit(d: Decision) -> str:
     assert d.limit is not None
     assert d.in_use is not None
     if d.limit_on == "jobs":
-        return f"may run {_count(d.limit, 'job')} at a time and has {d.in_use} running or about to start"
+        return f"may run {count(d.limit, 'job')} at a time and has {d.in_use} running or about to start"
     in_use = f"{d.in_use} in use or promised, {d.gpus_needed} more needed" if d.in_use else f"{d.gpus_needed} needed"
-    return f"may use {_count(d.limit, 'GPU')} at a time: {in_use}"
+    return f"may use {count(d.limit, 'GPU')} at a time: {in_use}"
 
 
 def _reserved(d: Decision) -> str:
     assert d.expected_start_at is not None
-    return f"{_needs(d)}; next in line, expected at {_moment(d.expected_start_at, d)} at the latest"
+    return f"{_needs(d)}; next in line, expected at {moment(d.expected_start_at, d.decided_at)} at the latest"
 
 
 def _capacity(d: Decision) -> str:
@@ -81,7 +81,7 @@ def _fair_turn(d: Decision) -> str:
     assert d.kept_until is not None
     return (
         f"{_needs(d)}; starting it now would delay the job that is next in line, "
-        f"which is expected at {_moment(d.kept_until, d)} at the latest"
+        f"which is expected at {moment(d.kept_until, d.decided_at)} at the latest"
     )
 
 
@@ -103,26 +103,28 @@ _WORDS = {
 assert _WORDS.keys() == set(Reason)
 
 
-def _ticks(d: Decision) -> tuple[int, int]:
+def amounts(d: Decision) -> tuple[int, int]:
+    """What it needs and what there is of the grant or the offers, in ticks."""
     assert d.ticks_needed is not None
     assert d.ticks_available is not None
     return d.ticks_needed, d.ticks_available
 
 
-def _moment(at: Instant, d: Decision) -> str:
+def moment(at: Instant, today_at: Instant) -> str:
     """`14:20 UTC` on the day of the decision, `24 Nov 14:20 UTC` else."""
-    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(d.decided_at, UTC).date()
-    if moment.date() == today:
-        return f"{moment:%H:%M} UTC"
-    year = f" {moment.year}" if moment.year != today.year else ""
-    return f"{moment.day} {moment:%b}{year} {moment:%H:%M} UTC"
+    when, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(today_at, UTC).date()
+    if when.date() == today:
+        return f"{when:%H:%M} UTC"
+    year = f" {when.year}" if when.year != today.year else ""
+    return f"{when.day} {when:%b}{year} {when:%H:%M} UTC"
 
 
-def _hours(ticks: int) -> str:
-    """Two places, or as many as it takes to tell a small amount from nothing."""
+def hours(ticks: int) -> str:
+    """GPU-hours: two places, or as many as it takes to tell a small amount from nothing."""
     places = 2 if ticks == 0 or ticks * 100 >= TICKS_PER_GPU_HOUR else 6
     return format_gpu_hours(ticks, places)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -230,7 +230,7 @@ def cancel(session: Session, job_id: UUID, *, actor: Person | None, reason: str,
     if attempt is None:
         job.advance(JobStatus.CANCELLED, now)
         job.finished_at = now
-        job.waiting_code = job.waiting_reason = job.waiting_since = None
+        job.wait_no_more()
         audit.record(session, "job.cancelled", job, actor=actor, at=now, reason=said)
     else:
         ask_to_stop(session, attempts.locked(session, attempt.id), executors.Stop.CANCELLED, said, now=now)

@@ -115,7 +115,7 @@ def _cancel_queued(session: Session, grant: ComputeGrant, *, now: datetime) -> N
     ):
         job.advance(JobStatus.CANCELLED, now)
         job.finished_at = now
-        job.waiting_code = job.waiting_reason = job.waiting_since = None
+        job.wait_no_more()
         audit.record(
             session, "job.cancelled", job, actor=None, at=now, reason=f"Its compute grant “{grant.title}” is {grant.status}."
         )

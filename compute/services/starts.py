@@ -63,7 +63,7 @@ def hold_many(session: Session, starts: Sequence[scheduling.Start], *, now: date
                 )
             )
         each.job.advance(JobStatus.HELD, now)
-        each.job.waiting_code = each.job.waiting_reason = each.job.waiting_since = None
+        each.job.wait_no_more()
         audit.record(session, "job.held", each.job, actor=None, at=now, attempt=each.attempt.number, pool=each.pool.slug)
     tasks.enqueue_many(session, [(LaunchAttempt(each.attempt.id), None) for each in made], now=now)
     session.flush()

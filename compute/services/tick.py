@@ -76,7 +76,7 @@ def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: dat
 def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, now: datetime) -> None:
     """Keep the current reasons of waiting jobs. The same reason writes nothing; new numbers keep the since-when of its kind."""
     known = jobs.waiting_reasons(session)
-    fresh = [each for each in decisions if each.job_id in known and known[each.job_id] != (each.reason, each.detail)]
+    fresh = [each for each in decisions if each.job_id in known and known[each.job_id] != (each.reason, each.detail, each.remedy)]
     if fresh:
         session.execute(
             _NOTE,
@@ -84,6 +84,7 @@ def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, 
                 "ids": [each.job_id for each in fresh],
                 "codes": [str(each.reason) for each in fresh],
                 "sentences": [each.detail for each in fresh],
+                "remedies": [each.remedy for each in fresh],
                 "now": now,
             },
         )
@@ -92,11 +93,13 @@ def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, 
 # Locked in the order in which everybody locks many jobs; one that was started or cancelled since keeps what it has.
 _NOTE = text("""
     WITH fresh AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:codes AS text[]), CAST(:sentences AS text[])) AS f (id, code, sentence)
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:codes AS text[]), CAST(:sentences AS text[]), CAST(:remedies AS text[])
+        ) AS f (id, code, sentence, remedy)
     ), still AS (
         SELECT id FROM job JOIN fresh USING (id) WHERE status = 'queued' ORDER BY id FOR UPDATE OF job
     )
-    UPDATE job SET waiting_code = fresh.code, waiting_reason = fresh.sentence,
+    UPDATE job SET waiting_code = fresh.code, waiting_reason = fresh.sentence, waiting_remedy = fresh.remedy,
                    waiting_since = CASE WHEN waiting_code = fresh.code THEN waiting_since ELSE :now END
     FROM fresh JOIN still USING (id)
     WHERE job.id = fresh.id

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from compute import policies
 from compute.forms import JobForm, QuoteForm, ReasonForm
 from compute.models import Job, JobStatus
+from compute.queries import expected, jobs, overview
 from compute.queries import explain as explaining
-from compute.queries import jobs, overview
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from compute.services.submit import Quote
@@ -189,6 +189,7 @@ def _state(job: Job) -> dict[str, Any]:
     settled = [attempt.usage for attempt in job.attempts if attempt.usage]
     return {
         "job": job,
+        "expected": expected.of_job(job),
         "newest": newest,
         "used": sum(usage.reference_ticks for usage in settled),
         "held": sum(attempt.held_reference_ticks for attempt in job.attempts if not attempt.usage),

@@ -1,0 +1,80 @@
+"""When waiting jobs are expected to start: the plan of this moment, and how long jobs ran before."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from compute import policies, scheduling
+from compute.models import FailureCause, Job, JobAttempt
+from compute.queries import attempts
+
+JOBS_MAX = 10_000
+"""So many of the line are planned ahead; a plan of ten thousand takes about a second."""
+
+LEARNT_FROM = timedelta(days=28)
+"""Jobs that ended in this time say how long jobs run."""
+
+
+def expected_starts(
+    session: Session, state: scheduling.Snapshot, plan: scheduling.Plan, *, now: datetime, jobs_max: int = JOBS_MAX
+) -> Mapping[UUID, scheduling.Expected]:
+    """What to expect for the first so many jobs of the line, by the job's id. Who is missing waits for somebody to act."""
+    return scheduling.forecast(state, plan, _likely_seconds(session, state, now=now), jobs_max=jobs_max)
+
+
+def of_job(job: Job) -> scheduling.Expected | None:
+    """What was kept beside the job when the line was last planned ahead."""
+    if not (job.expected_as_of and job.expected_soonest_at and job.expected_likely_at and job.expected_late_at):
+        return None
+    return scheduling.Expected(
+        as_of=int(job.expected_as_of.timestamp()),
+        soonest_at=int(job.expected_soonest_at.timestamp()),
+        likely_at=int(job.expected_likely_at.timestamp()),
+        late_at=int(job.expected_late_at.timestamp()),
+        latest_at=int(job.expected_latest_at.timestamp()) if job.expected_latest_at else None,
+    )
+
+
+def _likely_seconds(session: Session, state: scheduling.Snapshot, *, now: datetime) -> dict[UUID, int]:
+    """How long each waiting job will probably keep its devices, and each that has them from now on."""
+    known, at = _learnt(session, now=now), int(now.timestamp())
+    overhead = state.rules.overhead_seconds
+    likely = {}
+    running = session.execute(
+        select(
+            JobAttempt.job_id, Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, JobAttempt.held_at
+        )
+        .join(Job, Job.id == JobAttempt.job_id)
+        .where(attempts.OPEN)
+    ).all()
+    lineages = [known.lineage(*row[1:5]) for row in running]
+    for lineage, row in zip(lineages, running, strict=True):
+        known.started(lineage, int(row.held_at.timestamp()))
+    for lineage, row in zip(lineages, running, strict=True):
+        # An exponential run time forgets how long it has taken: what is left is expected to be as long as a whole one.
+        likely[row.job_id] = round(known.expected(lineage, row.wall_seconds + overhead, at))
+    for job in state.queued:
+        lineage = known.lineage(job.project_id, job.submitter_id, job.wall_seconds, job.gpus)
+        likely[job.id] = round(known.expected(lineage, job.wall_seconds + overhead, at))
+    return likely
+
+
+def _learnt(session: Session, *, now: datetime) -> scheduling.Estimates:
+    """What the past says of jobs by project, submitter, declared time and size; failures of the infrastructure say nothing."""
+    kept = func.extract("epoch", JobAttempt.settled_at - JobAttempt.held_at)
+    rows = session.execute(
+        select(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, func.sum(kept), func.count())
+        .join(Job, Job.id == JobAttempt.job_id)
+        .where(JobAttempt.settled_at > now - LEARNT_FROM, JobAttempt.cause.is_distinct_from(FailureCause.INFRASTRUCTURE))
+        .group_by(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus)
+    )
+    known = scheduling.Estimates()
+    for project_id, submitter_id, wall_seconds, gpus, seconds, jobs in rows:
+        # What ended late or was found out late counts no longer than it could have run.
+        most = jobs * (wall_seconds + int(policies.OVERHEAD.total_seconds()))
+        lineage = known.lineage(project_id, submitter_id, wall_seconds, gpus)
+        known.remember(lineage, seconds=min(most, round(seconds)), jobs=jobs)
+    return known

@@ -1,0 +1,183 @@
+"""When each waiting job is expected to start, and how sure that is.
+
+The line as the planner decided it is planned ahead (ahead.py) several times, under different assumptions of how long jobs run:
+
+- By declared times: the latest start. It holds while the line stays as it is: nobody new comes before the job, and nobody in line
+  is passed at their cost. Amounts count as declared too; where those ahead may use up what it needs, it has no latest start.
+- By learnt times (estimates.py), once for each of `DRAWS` futures. A run time is taken as exponential around its expectation, as
+  the estimates do, and never longer than declared. The middle start of these is the likely one, the first and the last its range.
+
+Who submits meanwhile, how fair turns move and what becomes of pools and grants is not in it. The futures are drawn like a Latin
+square (McKay, Beckman and Conover, Technometrics 1979): each job meets each part of the distribution once, in an order that its
+id alone decides. So the same state has the same forecast, and a job that comes or goes changes no other's draws.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from uuid import UUID
+
+from compute.scheduling.ahead import Counted
+from compute.scheduling.budgets import Grants, Offers
+from compute.scheduling.model import Expected, Instant, Job, Limit, Offer, Plan, PoolState, Reason, Snapshot
+
+DRAWS = 7
+"""So many futures: a prime, so that every step through the parts visits each once."""
+
+_PARTS = (78, 254, 464, 729, 1082, 1619, 2774)
+"""The middles of seven equal parts of the exponential distribution, in thousandths of its mean, scaled to have that mean."""
+
+_IN_LINE = {
+    Reason.RESERVED_NEXT,
+    Reason.WAITING_FOR_CAPACITY,
+    Reason.WAITING_FOR_FAIR_TURN,
+    Reason.PROJECT_LIMIT,
+    Reason.SUBMITTER_LIMIT,
+}
+"""Time alone ends these waits. Others end at a known opening, or when somebody acts."""
+
+
+def forecast(snapshot: Snapshot, decided: Plan, likely_seconds: Mapping[UUID, int], *, jobs_max: int) -> dict[UUID, Expected]:
+    """What to expect for the first so many waiting jobs of the line. Who is not in the answer waits for somebody to act.
+
+    `likely_seconds`: how long each waiting job will probably run, and each running one from now on.
+    """
+    declared = _starts(snapshot, decided, lambda _, seconds: seconds, jobs_max, amounts=True)
+    futures = [_starts(snapshot, decided, _drawn(likely_seconds, draw), jobs_max, amounts=False) for draw in range(DRAWS)]
+    found = {}
+    for job_id in futures[0]:
+        latest = declared.get(job_id)
+        starts = sorted(future[job_id] for future in futures if job_id in future)
+        if len(starts) == DRAWS:
+            soonest, likely, late = (
+                starts[place] if latest is None else min(starts[place], latest) for place in (0, DRAWS // 2, -1)
+            )
+            found[job_id] = Expected(snapshot.now, soonest, likely, late, latest)
+    return found
+
+
+_Seconds = Callable[[UUID, int], int]
+"""How long a job has its GPUs: its id and its declared seconds in."""
+
+
+def _drawn(likely_seconds: Mapping[UUID, int], draw: int) -> _Seconds:
+    def seconds(job_id: UUID, declared: int) -> int:
+        first, step = job_id.int % DRAWS, 1 + job_id.int // DRAWS % (DRAWS - 1)
+        part = _PARTS[(first + draw * step) % DRAWS]
+        return min(declared, max(1, likely_seconds[job_id] * part // 1000))
+
+    return seconds
+
+
+def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int, *, amounts: bool) -> dict[UUID, Instant]:
+    """When each job of the line starts if jobs run for so long, in the order of the line."""
+    jobs = {job.id: job for job in snapshot.queued}
+    future = _Future(snapshot, seconds, amounts=amounts)
+    for start in decided.starts:
+        future.start(jobs[start.job_id], (start.pool_id, start.flavor), snapshot.now)
+    starts = {}
+    for decision in decided.waiting[:jobs_max]:
+        if decision.reason in _IN_LINE or decision.opens_at is not None:
+            at = future.reserve(jobs[decision.job_id], max(snapshot.now, decision.opens_at or 0))
+            if at is not None:
+                starts[decision.job_id] = at
+    return starts
+
+
+_LaneName = tuple[UUID, str]
+
+
+class _Future:
+    """One course of events: what is free when, and what is left of grants and offers."""
+
+    def __init__(self, snapshot: Snapshot, seconds: _Seconds, *, amounts: bool) -> None:
+        self._now = snapshot.now
+        self._overhead = snapshot.rules.overhead_seconds
+        self._seconds = seconds
+        self._grants, self._offers = Grants(snapshot.grants), Offers(snapshot.offers)
+        self._amounts = amounts
+        self._windows: dict[_LaneName, list[Offer]] = {}
+        for offer in snapshot.offers:
+            self._windows.setdefault((offer.pool_id, offer.flavor), []).append(offer)
+        pools = sorted((pool for pool in snapshot.pools if pool.state is PoolState.OPEN), key=lambda pool: (pool.name, pool.id))
+        self._open_until = {pool.id: pool.open_until for pool in pools}
+        use: dict[object, list[tuple[Instant, int]]] = {}  # of lanes, projects and submitters: until when, how many GPUs
+        for run in snapshot.running:
+            until = snapshot.now + seconds(run.job_id, max(1, run.ends_by - snapshot.now))
+            for key in ((run.pool_id, run.flavor), run.project_id, run.submitter_id):
+                use.setdefault(key, []).append((until, run.gpus))
+        self._lanes = {
+            (pool.id, flavor): self._counted(gpus, use.get((pool.id, flavor), []))
+            for pool in pools
+            for flavor, gpus in pool.capacity.items()
+        }
+        limits = {project.id: project.limit for project in snapshot.projects} | dict(snapshot.submitter_limits)
+        self._limits = {key: list(self._of_limit(limit, use.get(key, []))) for key, limit in limits.items()}
+
+    def start(self, job: Job, lane: _LaneName, at: Instant) -> None:
+        """The job runs from then on."""
+        seconds = self._seconds(job.id, job.wall_seconds + self._overhead)
+        for resource, amount in self._needs(job, lane):
+            resource.take(at, seconds, amount)
+        if self._amounts:
+            draws = self._offers.draw(job, lane[0], starts_at=at, ends_by=self._ends_by(job, at))
+            self._grants.take(job)
+            self._offers.take(draws or ())
+
+    def reserve(self, job: Job, not_before: Instant) -> Instant | None:
+        """The earliest start that delays none reserved before, in the first of the lanes that have it."""
+        best: tuple[Instant, _LaneName] | None = None
+        for lane in self._lanes:
+            if lane[1] == job.flavor and (job.pools is None or lane[0] in job.pools):
+                at = self._earliest(job, lane, not_before)
+                if at is not None and (best is None or at < best[0]):
+                    best = at, lane
+        if best is None:
+            return None
+        at, lane = best
+        self.start(job, lane, at)
+        return at
+
+    def _earliest(self, job: Job, lane: _LaneName, not_before: Instant) -> Instant | None:
+        seconds = self._seconds(job.id, job.wall_seconds + self._overhead)
+        needs = list(self._needs(job, lane))
+        at, agreed = not_before, 0
+        while agreed < len(needs):  # each in turn, until none moves the start any more
+            for resource, amount in needs:
+                found = resource.earliest(amount, seconds, at)
+                if found is None:
+                    return None
+                agreed = agreed + 1 if found == at else 1
+                at = found
+        return at if self._carries(job, lane, at) else None
+
+    def _carries(self, job: Job, lane: _LaneName, at: Instant) -> bool:
+        """Whether windows are open for the whole declared time, and amounts last, if they count."""
+        ends_by, open_until = self._ends_by(job, at), self._open_until[lane[0]]
+        if open_until is not None and ends_by > open_until:
+            return False
+        short = self._grants.shortfall(job, starts_at=at, ends_by=ends_by)
+        if short is not None and (self._amounts or short.is_window):
+            return False
+        if self._amounts:
+            return self._offers.draw(job, lane[0], starts_at=at, ends_by=ends_by) is not None
+        return job.offers is None or any(
+            offer.id in job.offers and offer.opens_at <= at and ends_by <= offer.closes_at
+            for offer in self._windows.get(lane, ())
+        )
+
+    def _needs(self, job: Job, lane: _LaneName) -> Iterator[tuple[Counted, int]]:
+        yield self._lanes[lane], job.gpus
+        for key in (job.project_id, job.submitter_id):
+            for resource, of_jobs in self._limits.get(key, ()) if key is not None else ():
+                yield resource, 1 if of_jobs else job.gpus
+
+    def _ends_by(self, job: Job, starts_at: Instant) -> Instant:
+        return starts_at + job.wall_seconds + self._overhead
+
+    def _of_limit(self, limit: Limit, use: list[tuple[Instant, int]]) -> Iterator[tuple[Counted, bool]]:
+        if limit.jobs is not None:
+            yield self._counted(limit.jobs, [(until, 1) for until, _ in use]), True
+        if limit.gpus is not None:
+            yield self._counted(limit.gpus, use), False
+
+    def _counted(self, amount: int, use: list[tuple[Instant, int]]) -> Counted:
+        return Counted(self._now, amount - sum(gpus for _, gpus in use), use)

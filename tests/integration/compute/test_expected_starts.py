@@ -1,0 +1,116 @@
+"""A waiting job is told what would have to happen and when it probably starts, on its page and in the API, while it waits."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from compute import schemas
+from compute.executors.base import AttemptState
+from compute.models import Job, JobStatus, PoolStatus
+from compute.queries import expected
+from compute.queries import jobs as job_queries
+from compute.queries.explain import explain
+from compute.services import attempts, expectations
+from core.units import TICKS_PER_GPU_HOUR
+from tests.integration.compute.conftest import World
+from tests.web_client import Client
+
+G = TICKS_PER_GPU_HOUR
+
+
+@pytest.fixture
+def line(world: World) -> tuple[World, Job, Job]:
+    """Eight devices in use for an hour, and two jobs in line that need all of them."""
+    project = world.project("vllm")
+    world.offer(world.organisation("aws"), ticks=1000 * G)
+    world.grant(project, ticks=200 * G)
+    world.start(world.job(project, gpus=8))
+    first, second = (world.job(project, gpus=8) for _ in range(2))
+    world.tick()
+    expectations.look_ahead(world.sessions, world.executors, now=world.now)
+    return world, first, second
+
+
+def test_everybody_in_line_is_told(line: tuple[World, Job, Job]) -> None:
+    world, *waiting = line
+    told = [expected.of_job(job_queries.get(world.session, job.id)) for job in waiting]
+
+    assert all(told)
+    first, second = sorted(each.latest_at for each in told if each is not None and each.latest_at is not None)
+    now = world.now.timestamp()
+    assert 3600 <= first - now < 4000
+    assert second - first >= 3600, "after the other's whole declared time"
+    for job in waiting:
+        waits = schemas.JobOut.of(job_queries.get(world.session, job.id)).waiting
+        assert waits is not None
+        assert waits.remedy
+        assert waits.expected is not None
+        assert waits.expected.as_of == world.now.replace(microsecond=0)
+
+
+def test_what_jobs_ran_for_before_moves_the_likely_start_only(line: tuple[World, Job, Job]) -> None:
+    world, first, second = line
+    before = expected.of_job(job_queries.get(world.session, second.id))
+    for _ in range(6):
+        world.tick()
+        (running,) = world.session.scalars(select(Job).where(Job.status.in_([JobStatus.HELD, JobStatus.RUNNING]))).all()
+        attempt = world.start(running) if running.status is JobStatus.HELD else world.attempt(running)
+        world.job(first.project, gpus=8)
+        world.finish(attempt, AttemptState.SUCCEEDED, after=timedelta(minutes=1), exit_code=0)
+    last = world.job(first.project, gpus=8)
+    world.tick()
+
+    found = explain(world.session, last, connected=world.executors, now=world.now).expected
+
+    assert before is not None
+    assert found is not None
+    assert found.latest_at is not None
+    assert found.late_at - found.as_of < (found.latest_at - found.as_of) / 3, "they ran for a minute and declared an hour"
+    assert found.likely_at - found.as_of < before.likely_at - before.as_of
+
+
+def test_a_job_that_waits_for_somebody_is_promised_nothing(line: tuple[World, Job, Job]) -> None:
+    world, _, second = line
+    world.pool.status = PoolStatus.DRAINING
+    world.session.flush()
+    world.tick()
+
+    assert expectations.look_ahead(world.sessions, world.executors, now=world.now) == 0
+
+    waits = job_queries.get(world.session, second.id)
+    world.session.refresh(waits)
+    assert expected.of_job(waits) is None
+    assert waits.waiting_remedy == "a pool that it may use opens or grows to 8 × h100"
+
+
+def test_what_was_expected_ends_with_the_wait(line: tuple[World, Job, Job]) -> None:
+    world, first, second = line
+    attempts.cancel(world.session, first.id, actor=None, reason="", now=world.now)
+
+    assert expected.of_job(first) is None
+    assert first.waiting_remedy is None
+    assert expected.of_job(second) is not None
+
+
+def test_the_database_keeps_no_half_of_an_expected_start(line: tuple[World, Job, Job]) -> None:
+    world, first, _ = line
+    first.expected_late_at = None
+
+    with pytest.raises(IntegrityError, match="expected_start"):
+        world.session.flush()
+
+
+def test_page_and_explanation_say_it_in_words(
+    line: tuple[World, Job, Job], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, first, second = line
+    monkeypatch.setattr("compute.views.jobs.executors", lambda: world.executors)
+
+    for job in (first, second):
+        page = client.get(f"/jobs/{job.id}").words
+        assert "What has to happen:" in page
+        assert "Expected start: probably at" in page
+        assert "at the latest while the line stays as it is" in page
+        assert "Expected start: probably at" in client.get(f"/jobs/{job.id}/explanation").words
