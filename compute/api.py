@@ -6,10 +6,10 @@ from apiflask import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from compute import schemas
+from compute import outlooks, schemas
 from compute.models import Job, JobStatus
 from compute.queries import explain as explaining
-from compute.queries import jobs
+from compute.queries import jobs, overview
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from core.clock import utc_now
@@ -123,6 +123,24 @@ def create_cancellation(job_id: UUID, json_data: schemas.CancelIn) -> schemas.Jo
 def show_explanation(job_id: UUID) -> schemas.ExplanationOut:
     """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
     return schemas.ExplanationOut.of(explaining.explain(db(), _job(job_id), connected=executors(), now=utc_now()))
+
+
+@bp.get("/compute-grants/<uuid:grant_id>/forecast")
+@bp.output(outlooks.GrantForecastOut)
+@authenticated(READ)
+def show_grant_forecast(grant_id: UUID) -> outlooks.GrantForecastOut:
+    """Tell when a compute grant will be used up, or how much of it will lapse, at the pace of the last weeks."""
+    grant = overview.grant(db(), grant_id)
+    require_project(grant.project_id)
+    return outlooks.GrantForecastOut.of(db(), grant, now=utc_now())
+
+
+@bp.get("/compute-donors/<slug>/forecast")
+@bp.output(outlooks.DonorForecastOut)
+@authenticated(READ)
+def show_donor_forecast(slug: str) -> outlooks.DonorForecastOut:
+    """Tell when a donor's offers will be used up, or how much of them will lapse, at the pace of the last weeks."""
+    return outlooks.of_donor(db(), slug, now=utc_now())
 
 
 def _job(job_id: UUID) -> Job:

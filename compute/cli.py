@@ -13,14 +13,12 @@ from pydantic import ValidationError
 
 from compute import policies, schemas
 from compute.client import Document, Jobs, LocalJobs, RemoteJobs
+from compute.compute_cli import compute
 from compute.history_cli import export_history
 from compute.models import JobKind, JobStatus
-from compute.queries import statements
 from compute.simulation.command import simulate
 from compute.weight_commands import weigh_command, weights_command
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
-from core.clock import utc_now
-from core.db import session_scope
 from core.errors import InvalidInput
 from core.units import format_seconds
 
@@ -271,42 +269,6 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
         for row in found["offers"]
     ]
     print_table(offers, OFFER_COLUMNS, empty="No donor offers this flavor.")
-
-
-@click.group(cls=Commands)
-def compute() -> None:
-    """Donated GPU time: what donors gave and what became of it."""
-
-
-@compute.command("statement")
-@click.option("--donor", required=True, help="The donor's slug.")
-@click.option("--month", required=True, metavar="YYYY-MM", help="Which month.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@json_option
-def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) -> None:
-    """Print a donor's statement of a month: given, used, idle and lost hours, by offer and by project."""
-    with session_scope() as session:
-        found = statements.statement(
-            session, statements.donor_named(session, donor), statements.parse_month(month), now=utc_now()
-        )
-        made = schemas.StatementOut.of(found)
-        text = schemas.statement_csv(found)
-    if as_json:
-        print_json(made.model_dump(mode="json"))
-        return
-    if as_csv:
-        click.echo(text, nl=False)
-        return
-    click.echo(f"{found.donor.name}, {found.title} (GPU-hours, as of {found.until:%Y-%m-%d %H:%M} UTC)\n")
-    hours = {"carried": "CARRIED", "given": "GIVEN", "used": "USED", "lost": "LOST", "idle": "IDLE", "ahead": "AHEAD"}
-    print_table(made.offers, {"name": "OFFER", "flavor": "FLAVOR", **hours}, empty="Nothing was given in this month.")
-    click.echo()
-    print_table(
-        made.projects,
-        {"project": "PROJECT", "flavor": "FLAVOR", "used": "USED", "lost": "LOST", "jobs": "JOBS", "succeeded": "SUCCEEDED",
-         "failed": "FAILED", "tests_passed": "TESTS PASSED", "artefacts": "FILES"},
-        empty="No project used any of it.",
-    )  # fmt: skip
 
 
 compute.add_command(weights_command)

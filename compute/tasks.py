@@ -3,10 +3,11 @@
 from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
-from compute.services import expectations, lifecycle, results, tick, what_if
+from compute.services import expectations, forecast_warnings, lifecycle, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
+from compute.services.forecast_warnings import MailWarning
 from compute.services.what_if import ReplayHistory
-from core import tasks
+from core import mail, tasks
 from core.clock import utc_now
 from core.db import session_scope
 
@@ -42,6 +43,21 @@ def remind(now: datetime) -> None:
     """Say which grants and offers end soon."""
     with session_scope() as session:
         lifecycle.remind(session, now=now)
+
+
+@tasks.daily(at=time(6, 10))
+def warn(now: datetime) -> None:
+    """Say which grants and offers will be used up early, or will lapse in part, at the pace of the last weeks."""
+    with session_scope() as session:
+        forecast_warnings.warn(session, now=now)
+
+
+@tasks.handler(MailWarning)
+def mail_warning(task: MailWarning, run: tasks.Run) -> None:
+    """Run twice, it may be mailed twice under one Message-ID."""
+    with run.session() as session:
+        letter = forecast_warnings.letter(session, task)
+    mail.send(letter)
 
 
 @tasks.handler(LaunchAttempt)

@@ -4,7 +4,7 @@ GPU time is kept in ticks of 1/840 GPU-second (core.units). *Flavor ticks* are t
 ticks* are the same time after the dated exchange table, the unit grants are counted in.
 """
 
-from compute.models.grants import ComputeGrant, ExpiryReminder, GrantStatus
+from compute.models.grants import ComputeGrant, ExpiryReminder, ForecastWarning, GrantStatus, WarningKind
 from compute.models.jobs import (
     Artefact,
     AttemptDraw,
@@ -33,6 +33,7 @@ __all__ = [
     "ExpiryReminder",
     "FailureCause",
     "Flavor",
+    "ForecastWarning",
     "GrantStatus",
     "Job",
     "JobAttempt",
@@ -46,6 +47,7 @@ __all__ = [
     "ProjectWeight",
     "SourceKind",
     "UsageRecord",
+    "WarningKind",
     "WhatIf",
     "WhatIfStatus",
 ]

@@ -119,3 +119,36 @@ class ExpiryReminder(Base):
     days_before: Mapped[int] = mapped_column(Integer())
     ends_at: Mapped[Utc]
     at: Mapped[Utc]
+
+
+class WarningKind(enum.StrEnum):
+    """What a forecast warns of."""
+
+    RUNS_OUT = "runs_out"  # used up before its end
+    LAPSES = "lapses"  # a part of it will not be used by its end
+
+
+class ForecastWarning(Base):
+    """One warning from the pace of the last weeks: written once per kind and mark, however often the clock rings."""
+
+    __tablename__ = "forecast_warning"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(grant_id, offer_id) = 1", name="one_subject"),
+        Index(
+            "uq_forecast_warning_mark",
+            *("grant_id", "offer_id", "kind", "days_before"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[Id]
+    grant_id: Mapped[UUID | None] = mapped_column(ForeignKey("compute_grant.id"))
+    offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("compute_offer.id"))
+    kind: Mapped[WarningKind]
+    days_before: Mapped[int] = mapped_column(Integer())
+    expected_at: Mapped[Utc]
+    """The day it is used up, or its end, as the forecast of that day said."""
+    title: Mapped[ShortText]
+    message: Mapped[str]
+    at: Mapped[Utc]

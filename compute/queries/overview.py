@@ -23,6 +23,7 @@ from compute.models import (
     PoolStatus,
     UsageRecord,
 )
+from compute.models.grants import DRAWABLE
 from compute.policies import OfferPolicy
 from compute.queries import attempts
 from core.errors import NotFound
@@ -146,6 +147,15 @@ def grants_of(session: Session, project: Project) -> Sequence[ComputeGrant]:
     """A project's compute grants, newest first."""
     return session.scalars(
         select(ComputeGrant).where(ComputeGrant.project_id == project.id).order_by(ComputeGrant.id.desc())
+    ).all()
+
+
+def open_grants_of(session: Session, projects: Sequence[Project]) -> Sequence[ComputeGrant]:
+    """Grants of these projects that can be drawn, soonest end first."""
+    return session.scalars(
+        select(ComputeGrant)
+        .where(ComputeGrant.project_id.in_([project.id for project in projects]), ComputeGrant.status.in_(DRAWABLE))
+        .order_by(ComputeGrant.expires_at, ComputeGrant.id)
     ).all()
 
 

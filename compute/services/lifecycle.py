@@ -1,6 +1,6 @@
 """What the clock does to offers and grants: open, run low, remind, end. Expiry acts on the scheduler, not only on the label."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from compute.executors.base import Stop
 from compute.models import ComputeGrant, ComputeOffer, ExpiryReminder, GrantStatus, Job, JobStatus, OfferStatus
+from compute.policies.forecast import due_mark
 from compute.queries import attempts, budget
 from compute.queries.budget import Budget
 from compute.services import books, compute_grants
@@ -52,10 +53,10 @@ def remind(session: Session, *, now: datetime) -> int:
     """Write the reminders that are due, 30, 14 and 7 days before an end unless the row says otherwise; tell how many."""
     written = 0
     for grant in session.scalars(select(ComputeGrant).where(ComputeGrant.status.in_([GrantStatus.ACTIVE, GrantStatus.LOW]))):
-        if days := _mark(grant.remind_days, grant.expires_at, now):
+        if days := due_mark(grant.remind_days, grant.expires_at, now):
             written += _remember(session, grant, grant_id=grant.id, days=days, ends_at=grant.expires_at, now=now)
     for offer in session.scalars(select(ComputeOffer).where(ComputeOffer.status == OfferStatus.ACTIVE)):
-        if days := _mark(offer.remind_days, offer.closes_at, now):
+        if days := due_mark(offer.remind_days, offer.closes_at, now):
             written += _remember(session, offer, offer_id=offer.id, days=days, ends_at=offer.closes_at, now=now)
     return written
 
@@ -119,12 +120,6 @@ def _cancel_queued(session: Session, grant: ComputeGrant, *, now: datetime) -> N
         audit.record(
             session, "job.cancelled", job, actor=None, at=now, reason=f"Its compute grant “{grant.title}” is {grant.status}."
         )
-
-
-def _mark(days: list[int], ends_at: datetime, now: datetime) -> int | None:
-    """The reminder this moment belongs to: the smallest mark that has been reached."""
-    reached = [mark for mark in days if now < ends_at <= now + timedelta(days=mark)]
-    return min(reached, default=None)
 
 
 def _remember(

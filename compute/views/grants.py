@@ -9,9 +9,10 @@ from sqlalchemy import select
 
 from compute.forms import GrantForm, day_begins, ticks
 from compute.models import Job
-from compute.queries import budget, overview
+from compute.queries import budget, forecast, overview
 from compute.services import compute_grants, submit
 from compute.views import bp
+from compute.views.outlook import outlook
 from core import audit
 from core.clock import today, utc_now
 from core.errors import DomainError
@@ -23,7 +24,7 @@ from core.web import current_person, db, flash, page, refused, signed_in
 @bp.get("/compute/grants/<uuid:grant_id>")
 def show_grant(grant_id: UUID) -> ResponseReturnValue:
     """One grant: granted, settled, in flight, left; its jobs and its history."""
-    session = db()
+    session, now = db(), utc_now()
     grant = overview.grant(session, grant_id)
     return render_template(
         "compute/grant.html",
@@ -32,6 +33,8 @@ def show_grant(grant_id: UUID) -> ResponseReturnValue:
         used=overview.used_by_grant(session, grant),
         jobs=session.scalars(select(Job).where(Job.grant_id == grant.id).order_by(Job.id.desc()).limit(20)).all(),
         reminders=overview.reminders(session, grant_id=grant.id),
+        outlook=outlook(forecast.of_grant(session, grant, now=now), grant.remind_days, now=now),
+        warnings=forecast.warnings(session, grant_ids=[grant.id]),
         events=audit.history(session, grant),
     )
 

@@ -8,10 +8,11 @@ from sqlalchemy import select
 
 from compute.forms import OfferForm, TakeBackForm
 from compute.models import ComputeOffer, OfferStatus
-from compute.queries import budget, overview
+from compute.queries import budget, forecast, overview
 from compute.services import offers as services
 from compute.services import submit
 from compute.views import bp
+from compute.views.outlook import outlook
 from core import audit
 from core.clock import today, utc_now
 from core.errors import DomainError
@@ -69,7 +70,7 @@ def new_offer() -> ResponseReturnValue:
 @signed_in
 def show_offer(offer_id: UUID) -> ResponseReturnValue:
     """One offer, with everything that happened to it."""
-    session = db()
+    session, now = db(), utc_now()
     offer = _own_offer(offer_id, reading=True)
     return render_template(
         "compute/offer.html",
@@ -77,6 +78,8 @@ def show_offer(offer_id: UUID) -> ResponseReturnValue:
         budget=budget.of_offer(session, offer),
         policy_words=overview.policy_words(session, offer),
         reminders=overview.reminders(session, offer_id=offer.id),
+        outlook=outlook(forecast.of_offers(session, now=now).get(offer.id), offer.remind_days, now=now),
+        warnings=forecast.warnings(session, offer_ids=[offer.id]),
         events=audit.history(session, offer),
         ended=offer.status in ENDED,
     )

@@ -5,8 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from compute import schemas
 from compute.models import JobStatus
-from compute.queries import budget, overview, statements
+from compute.queries import budget, forecast, overview, statements
 from compute.views import bp
+from compute.views.outlook import outlook
 from core.clock import utc_now
 from core.web import db
 
@@ -37,6 +38,7 @@ def donor(slug: str) -> ResponseReturnValue:
     session, now = db(), utc_now()
     found = statements.donor_named(session, slug)
     offers = overview.offers(session, donor_ids=[found.id])
+    forecasts = forecast.of_offers(session, now=now)
     return render_template(
         "compute/donor.html",
         donor=found,
@@ -44,6 +46,8 @@ def donor(slug: str) -> ResponseReturnValue:
         left=budget.of_offers(session, offers),
         months=statements.months(session, found, now=now),
         policy_words={offer.id: overview.policy_words(session, offer) for offer in offers},
+        outlooks=[(offer, outlook(forecasts[offer.id], offer.remind_days, now=now)) for offer in offers if offer.id in forecasts],
+        warnings=forecast.warnings(session, offer_ids=[offer.id for offer in offers]),
     )
 
 

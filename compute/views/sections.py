@@ -6,8 +6,8 @@ from flask import url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from compute.models import ComputeGrant, GrantStatus, OfferStatus
-from compute.queries import budget, jobs, overview, statements
+from compute.models import ComputeGrant, ForecastWarning, GrantStatus, OfferStatus, WarningKind
+from compute.queries import budget, forecast, jobs, overview, statements
 from core.clock import today, utc_now
 from core.identity import access
 from core.identity.models import Organisation, Person, Project, Role
@@ -65,3 +65,20 @@ def desk_work(session: Session, person: Person) -> Iterable[hooks.ToDo]:
     proposed = overview.offers(session, statuses=[OfferStatus.PROPOSED])
     if proposed:
         yield hooks.ToDo("GPU offers to accept", url_for("compute.desk"), len(proposed))
+
+
+@hooks.to_do(order=31)
+def ends_soon(session: Session, person: Person) -> Iterable[hooks.ToDo]:
+    """Warnings about the grants of a maintainer's projects and a donor's offers, while something can be done."""
+    for grant in overview.open_grants_of(session, access.projects_with_role(session, person, Role.MAINTAINER, on=today())):
+        if given := forecast.warnings(session, grant_ids=[grant.id]):
+            yield _soon(grant.title, given[0], url_for("compute.show_grant", grant_id=grant.id))
+    donors = access.organisations_with_role(session, person, Role.COMPUTE_DONOR, on=today())
+    for offer in overview.offers(session, statuses=[OfferStatus.ACTIVE], donor_ids=[donor.id for donor in donors]):
+        if given := forecast.warnings(session, offer_ids=[offer.id]):
+            yield _soon(offer.name, given[0], url_for("compute.show_offer", offer_id=offer.id))
+
+
+def _soon(title: str, warning: ForecastWarning, href: str) -> hooks.ToDo:
+    what = "used up soon" if warning.kind is WarningKind.RUNS_OUT else "will lapse in part"
+    return hooks.ToDo(f"GPU time {what}: {title}", href, due=f"{warning.expected_at:%-d %b %Y}")

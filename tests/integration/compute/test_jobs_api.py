@@ -8,10 +8,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks as known_checks
+from sqlalchemy import select
 
 from compute.executors.base import AttemptState
-from compute.models import Job
+from compute.models import ComputeGrant, Job
 from core.clock import utc_now
+from core.db import new_id
 from core.identity import tokens
 from core.identity.models import Person, Project
 from core.units import TICKS_PER_GPU_HOUR
@@ -160,6 +162,19 @@ def test_a_token_sees_its_project_and_does_what_its_scopes_say(
     assert limited.get("/jobs?project=deepspeed")[0] == 403
     assert limited.post("/jobs", ASKED)[1]["code"] == "scope_missing"
     assert app.test_client().get("/api/v1/jobs").status_code == 401
+
+
+def test_a_forecast_is_for_who_may_see_the_project(busy: World, vllm: Project, app: Application, client_api: Api) -> None:
+    grant = busy.session.scalars(select(ComputeGrant)).one()
+    status, made = client_api.get(f"/compute-grants/{grant.id}/forecast")
+    assert (status, made["project"], made["forecast"]["verdict"]) == (200, "vllm", None)
+    assert made["forecast"]["sentence"] == "No forecast yet: it needs 14 days of history, and there are 0."
+    other = busy.project("deepspeed")
+    limited = Api(app, token(busy, busy.maintainer(other, "Di"), project=other))
+    assert limited.get(f"/compute-grants/{grant.id}/forecast")[0] == 403
+    assert client_api.get(f"/compute-grants/{new_id()}/forecast")[0] == 404
+    assert [line["name"] for line in client_api.get("/compute-donors/aws/forecast")[1]["offers"]] == ["Offer"]
+    assert client_api.get("/compute-donors/nobody/forecast")[0] == 404
 
 
 def test_what_the_description_says_is_true(busy: World, vllm: Project, app: Application, maintainer: Person) -> None:
