@@ -1,15 +1,18 @@
 """`pledgeworks compute …`: donated GPU time, what became of it and what will."""
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
 
-from compute import outlooks, schemas
+from compute import outlooks, papers
 from compute.queries import overview, statements
+from compute.queries.statements import Statement
 from core.cli import Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
+from core.paper import PaperForm
 
 
 @click.group(cls=Commands)
@@ -21,31 +24,27 @@ def compute() -> None:
 @click.option("--donor", required=True, help="The donor's slug.")
 @click.option("--month", required=True, metavar="YYYY-MM", help="Which month.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--entries", "as_entries", is_flag=True, help="Print the ledger's entries behind it, as CSV.")
+@click.option("--pdf", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file as PDF.")
 @json_option
-def statement_command(donor: str, month: str, *, as_csv: bool, as_json: bool) -> None:
-    """Print a donor's statement of a month: given, used, idle and lost hours, by offer and by project."""
+def statement_command(donor: str, month: str, *, as_csv: bool, as_entries: bool, pdf: Path | None, as_json: bool) -> None:
+    """Print a donor's statement of a month: given, held, used, lost and lapsed hours, by offer and by project."""
     with session_scope() as session:
         found = statements.statement(
             session, statements.donor_named(session, donor), statements.parse_month(month), now=utc_now()
         )
-        made = schemas.StatementOut.of(found)
-        text = schemas.statement_csv(found)
-    if as_json:
+        made = papers.StatementOut.of(found)
+        text = papers.draw_entries(found) if as_entries else papers.draw_statement(found, PaperForm.CSV)
+        document = papers.draw_statement(found, PaperForm.PDF) if pdf is not None else None
+    if pdf is not None and document is not None:
+        pdf.write_bytes(document)
+        click.echo(f"Written to {pdf}.")
+    elif as_json:
         print_json(made.model_dump(mode="json"))
-        return
-    if as_csv:
-        click.echo(text, nl=False)
-        return
-    click.echo(f"{found.donor.name}, {found.title} (GPU-hours, as of {found.until:%Y-%m-%d %H:%M} UTC)\n")
-    hours = {"carried": "CARRIED", "given": "GIVEN", "used": "USED", "lost": "LOST", "idle": "IDLE", "ahead": "AHEAD"}
-    print_table(made.offers, {"name": "OFFER", "flavor": "FLAVOR", **hours}, empty="Nothing was given in this month.")
-    click.echo()
-    print_table(
-        made.projects,
-        {"project": "PROJECT", "flavor": "FLAVOR", "used": "USED", "lost": "LOST", "jobs": "JOBS", "succeeded": "SUCCEEDED",
-         "failed": "FAILED", "tests_passed": "TESTS PASSED", "artefacts": "FILES"},
-        empty="No project used any of it.",
-    )  # fmt: skip
+    elif as_csv or as_entries:
+        click.echo(text.decode(), nl=False)
+    else:
+        _say_statement(found, made)
 
 
 @compute.command("forecast")
@@ -73,6 +72,21 @@ def forecast_command(grant_id: UUID | None, donor: str | None, *, as_json: bool)
             _say_forecast(f"{line.name} ({line.flavor})", line.forecast)
         if not made.offers:
             click.echo("No offer of this donor can be drawn now or later.")
+
+
+def _say_statement(found: Statement, made: papers.StatementOut) -> None:
+    click.echo(f"{found.donor.name}, {found.title} (GPU-hours, as of {found.until:%Y-%m-%d %H:%M} UTC)\n")
+    hours = {name: name.replace("_", " ").upper() for name in papers.AMOUNTS}
+    print_table(made.offers, {"name": "OFFER", "flavor": "FLAVOR", **hours}, empty="Nothing was given in this month.")
+    click.echo()
+    print_table(
+        made.projects,
+        {"project": "PROJECT", "flavor": "FLAVOR", "held": "HELD", "used": "USED", "returned": "RETURNED", "lost": "LOST",
+         "jobs": "JOBS", "succeeded": "SUCCEEDED", "failed": "FAILED", "tests_passed": "TESTS PASSED", "artefacts": "FILES"},
+        empty="No project used any of it.",
+    )  # fmt: skip
+    agrees = "agree with" if found.proved else "do NOT agree with"
+    click.echo(f"\nThe ledger's {len(found.entries)} entries of the month {agrees} every line (--entries prints them).")
 
 
 def _say_forecast(title: str, found: outlooks.ForecastOut | None) -> None:

@@ -1,7 +1,5 @@
 """Jobs as JSON: what /api/v1 takes and gives, and what the command line prints."""
 
-import csv
-import io
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
@@ -12,11 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
 from compute.queries import expected
 from compute.queries.explain import Explanation
-from compute.queries.statements import Statement
 from compute.scheduling import Expected
 from compute.services.results import JobLog
 from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
-from core.spreadsheet import harmless
 from core.units import TICKS_PER_GPU_HOUR
 
 WALL_SECONDS_MAX = 31 * 24 * 3600
@@ -391,84 +387,6 @@ class ExplanationOut(BaseModel):
                 for fact in found.offers
             ],
         )
-
-
-class StatementOut(BaseModel):
-    """A donor's month, in GPU-hours of each flavor."""
-
-    donor: str
-    month: str
-    until: datetime
-    flavors: list[dict[str, Any]]
-    offers: list[dict[str, Any]]
-    projects: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, found: Statement) -> Self:
-        return cls(
-            donor=found.donor.slug,
-            month=found.month,
-            until=found.until,
-            flavors=[
-                {
-                    "flavor": total.flavor.slug,
-                    "carried": hours(total.carried),
-                    "given": hours(total.given),
-                    "used": hours(total.used),
-                    "lost": hours(total.lost),
-                    "idle": hours(total.idle),
-                    "ahead": hours(total.ahead),
-                }
-                for total in found.flavors
-            ],
-            offers=[
-                {
-                    "offer": line.offer.id,
-                    "name": line.offer.name,
-                    "flavor": line.offer.flavor.slug,
-                    "carried": hours(line.carried),
-                    "given": hours(line.given),
-                    "used": hours(line.used),
-                    "lost": hours(line.lost),
-                    "idle": hours(line.idle),
-                    "ahead": hours(line.ahead),
-                }
-                for line in found.offers
-            ],
-            projects=[
-                {
-                    "project": line.project.slug,
-                    "flavor": line.flavor.slug,
-                    "used": hours(line.used),
-                    "lost": hours(line.lost),
-                    "jobs": line.jobs,
-                    "succeeded": line.succeeded,
-                    "failed": line.failed,
-                    "tests_passed": line.tests_passed,
-                    "artefacts": line.artefacts,
-                }
-                for line in found.projects
-            ],
-        )
-
-
-STATEMENT_COLUMNS = (
-    *("donor", "month", "row", "name", "flavor", "carried", "given", "used", "lost", "idle", "ahead"),
-    *("jobs", "succeeded", "failed", "tests_passed", "artefacts"),
-)
-
-
-def statement_csv(found: Statement) -> str:
-    """The statement as CSV: a row per offer, then a row per project. Hours with six places."""
-    made = StatementOut.of(found)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, STATEMENT_COLUMNS, restval="", extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
-    for kind, rows in (("offer", made.offers), ("project", made.projects)):
-        for row in rows:
-            name = harmless(str(row["name"] if kind == "offer" else row["project"]))
-            writer.writerow({**row, "donor": made.donor, "month": made.month, "row": kind, "name": name})
-    return out.getvalue()
 
 
 def hours(ticks: int) -> Decimal:

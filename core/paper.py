@@ -5,6 +5,7 @@ scripts have no shapes in it: their characters are written as Unicode numbers, [
 Chinese, Japanese and Korean weighs more than the whole platform; the CSV beside each document has every name as it is.
 """
 
+import enum
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,6 +22,16 @@ NOTE = (
     "Some characters have no shape in this document's typeface and are written as their Unicode numbers, such as [U+65E5]. "
     "The CSV has them as they are."
 )
+
+
+class PaperForm(enum.StrEnum):
+    """What a document can be had as."""
+
+    PDF = "pdf"
+    CSV = "csv"
+
+
+MEDIA_TYPES = {PaperForm.PDF: "application/pdf", PaperForm.CSV: "text/csv; charset=utf-8"}
 
 
 class Paper:

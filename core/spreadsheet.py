@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
+from decimal import Decimal
 
 
 def harmless(text: str) -> str:
@@ -11,8 +12,8 @@ def harmless(text: str) -> str:
     return f"'{one_line}" if one_line.startswith(("=", "+", "-", "@")) else one_line
 
 
-def as_csv(rows: Iterable[Iterable[str]]) -> bytes:
-    """Rows as CSV (RFC 4180, UTF-8), every cell harmless."""
+def as_csv(rows: Iterable[Iterable[str | int | Decimal]]) -> bytes:
+    """Rows as CSV (RFC 4180, UTF-8), every text harmless; numbers are numbers, also below zero."""
     out = io.StringIO(newline="")
-    csv.writer(out).writerows([harmless(cell) for cell in row] for row in rows)
+    csv.writer(out).writerows([harmless(cell) if isinstance(cell, str) else str(cell) for cell in row] for row in rows)
     return out.getvalue().encode()

@@ -11,10 +11,10 @@ from core.db import session_scope
 from core.errors import InvalidInput
 from core.identity import people
 from core.money import Money
+from core.paper import PaperForm
 from pledge import papers, queries
 from pledge.member_file import Form
 from pledge.models import CardLimit, PledgeMinimum
-from pledge.papers import PaperForm
 from pledge.policies.standing import NoMinimum, Standing, developers_from, minimum_on
 from pledge.policies.totals import amount, plain
 from pledge.public import figures, totals_json

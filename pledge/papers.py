@@ -3,7 +3,6 @@
 Both are drawn from what stands now; the same figures give the same bytes, whenever they are asked for.
 """
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,7 +13,7 @@ from core import ledger
 from core.config import settings
 from core.errors import DomainError
 from core.money import Money
-from core.paper import Paper
+from core.paper import Paper, PaperForm
 from core.spreadsheet import as_csv
 from pledge import queries
 from pledge.models import InstalmentStatus, InstalmentWay, PaymentChannel, Pledge, PledgeInstalment, PledgePayment
@@ -33,16 +32,6 @@ WAYS = {
 assert WAYS.keys() == set(PaymentChannel)
 NOT_TAX = "This is no invoice, and says nothing about taxes."
 MADE_UP = "Demo data: the company and its payments are made up."
-
-
-class PaperForm(enum.StrEnum):
-    """What a document can be had as."""
-
-    PDF = "pdf"
-    CSV = "csv"
-
-
-MEDIA_TYPES = {PaperForm.PDF: "application/pdf", PaperForm.CSV: "text/csv; charset=utf-8"}
 
 
 class NoReceipt(DomainError):

@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -21,6 +21,7 @@ from compute.models import (
     OfferStatus,
     UsageRecord,
 )
+from compute.queries.statement_entries import EntryLine, Moved, by_offer, entry_lines, in_flight
 from core.errors import InvalidInput, NotFound
 from core.identity.models import Organisation, Project
 
@@ -29,7 +30,7 @@ GIVEN = (OfferStatus.ACTIVE, OfferStatus.DRAINING, OfferStatus.EXPIRED, OfferSta
 
 @dataclass(frozen=True, slots=True)
 class OfferLine:
-    """One offer in a month, in flavor ticks. carried + given = used + lost + idle - ahead."""
+    """One offer in a month, in flavor ticks. carried + given = used + lost + lapsed + idle - ahead."""
 
     offer: ComputeOffer
     carried: int
@@ -38,16 +39,34 @@ class OfferLine:
     """The part of the gift whose time fell into the month: the window's share, so that months add up to the gift."""
     used: int
     lost: int
+    lapsed: int
+    """Given, never used, and gone when the window closed in this month."""
+    taken_back: int
+    """The part of the gift for days after a window that the donor closed early: never given, so never lapsed."""
+    in_flight_before: int
+    """Held for jobs when the month began."""
+    in_flight: int
+    """Held for jobs at the end of the month."""
+    ledger: Moved
+    """The same month from the ledger's entries alone."""
 
     @property
     def idle(self) -> int:
-        """Given so far and neither used nor lost."""
-        return max(0, self.carried + self.given - self.used - self.lost)
+        """Given so far, neither used nor lost, and still there."""
+        return max(0, self.carried + self.given - self.used - self.lost) - self.lapsed
 
     @property
     def ahead(self) -> int:
         """Drawn so far beyond what was given so far: hours of the window's later days."""
         return max(0, self.used + self.lost - self.given - self.carried)
+
+    @property
+    def proved(self) -> bool:
+        """Whether the ledger says what the metered usage says, and every hold has its one ending."""
+        entries = self.ledger
+        return (entries.used, entries.lost) == (self.used, self.lost) and (
+            self.in_flight_before + entries.held == self.used + self.lost + entries.returned + self.in_flight
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +75,12 @@ class ProjectLine:
 
     project: Project
     flavor: Flavor
+    held: int
+    """Reserved in this month for its jobs that started."""
     used: int
     lost: int
+    returned: int
+    """Held and given back, because its jobs needed less than they had declared."""
     reference: int
     """Reference ticks the project was charged for attempts that drew on the donor, its other donors' parts included."""
     jobs: int
@@ -79,6 +102,13 @@ class Statement:
     projects: Sequence[ProjectLine]
     jobs: Sequence[Job]
     """The newest jobs that drew on the donor."""
+    entries: Sequence[EntryLine]
+    """The ledger's entries on the donor's offers in the month, oldest first."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether every line agrees with the ledger."""
+        return all(line.proved for line in self.offers)
 
     @property
     def month(self) -> str:
@@ -94,12 +124,7 @@ class Statement:
         totals: dict[str, FlavorTotal] = {}
         for line in self.offers:
             total = totals.setdefault(line.offer.flavor.slug, FlavorTotal(line.offer.flavor))
-            total.carried += line.carried
-            total.given += line.given
-            total.used += line.used
-            total.lost += line.lost
-            total.idle += line.idle
-            total.ahead += line.ahead
+            total.add(line)
         return [totals[slug] for slug in sorted(totals)]
 
 
@@ -110,10 +135,21 @@ class FlavorTotal:
     flavor: Flavor
     carried: int = 0
     given: int = 0
+    held: int = 0
     used: int = 0
     lost: int = 0
+    returned: int = 0
+    lapsed: int = 0
     idle: int = 0
     ahead: int = 0
+    in_flight: int = 0
+
+    def add(self, line: OfferLine) -> None:
+        """Count an offer in."""
+        for name in ("carried", "given", "used", "lost", "lapsed", "idle", "ahead", "in_flight"):
+            setattr(self, name, getattr(self, name) + getattr(line, name))
+        self.held += line.ledger.held
+        self.returned += line.ledger.returned
 
 
 def donor_named(session: Session, slug: str) -> Organisation:
@@ -164,15 +200,22 @@ def statement(session: Session, donor: Organisation, first: date, *, now: dateti
     begin = datetime(first.year, first.month, 1, tzinfo=UTC)
     end = (begin + timedelta(days=32)).replace(day=1)
     until = max(begin, min(end, now))
+    offers = session.scalars(
+        select(ComputeOffer)
+        .where(ComputeOffer.donor_id == donor.id, ComputeOffer.status.in_(GIVEN))
+        .order_by(ComputeOffer.closes_at, ComputeOffer.id)
+    ).all()
+    entries = entry_lines(session, offers, since=begin, until=end)
     return Statement(
         donor=donor,
         first=first,
         until=until,
-        offers=_offer_lines(session, donor, begin, end, until),
+        offers=_offer_lines(session, offers, by_offer(entries), begin, end, until),
         projects=_project_lines(session, donor, begin, end),
         jobs=session.scalars(
             select(Job).where(Job.id.in_(_jobs_drawing(donor, begin, end))).order_by(Job.id.desc()).limit(20)
         ).all(),
+        entries=entries,
     )
 
 
@@ -183,7 +226,14 @@ def given_until(offer: ComputeOffer, moment: datetime) -> int:
     return offer.given_ticks * max(0, min(passed, window)) // window
 
 
-def _offer_lines(session: Session, donor: Organisation, begin: datetime, end: datetime, until: datetime) -> list[OfferLine]:
+def _offer_lines(
+    session: Session,
+    offers: Sequence[ComputeOffer],
+    moved: Mapping[UUID, Moved],
+    begin: datetime,
+    end: datetime,
+    until: datetime,
+) -> list[OfferLine]:
     before, within = UsageRecord.at < begin, UsageRecord.at >= begin
     drawn = {
         row[0]: tuple(int(value or 0) for value in row[1:])
@@ -195,24 +245,40 @@ def _offer_lines(session: Session, donor: Organisation, begin: datetime, end: da
                 func.sum(AttemptDraw.lost_ticks).filter(within),
             )
             .join(UsageRecord, UsageRecord.attempt_id == AttemptDraw.attempt_id)
-            .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
-            .where(ComputeOffer.donor_id == donor.id, UsageRecord.at < end)
+            .where(AttemptDraw.offer_id.in_([offer.id for offer in offers]), UsageRecord.at < end)
             .group_by(AttemptDraw.offer_id)
         )
     }
-    offers = session.scalars(
-        select(ComputeOffer)
-        .where(ComputeOffer.donor_id == donor.id, ComputeOffer.status.in_(GIVEN))
-        .order_by(ComputeOffer.closes_at, ComputeOffer.id)
-    ).all()
+    held_before, held_after = in_flight(session, offers, begin), in_flight(session, offers, end)
     lines = []
     for offer in offers:
         drawn_before, used, lost = drawn.get(offer.id, (0, 0, 0))
+        entries = moved.get(offer.id, Moved())
         given_before = given_until(offer, begin)
         given = given_until(offer, until) - given_before
-        if given or used or lost:
-            lines.append(OfferLine(offer, given_before - drawn_before, given, used, lost))
+        taken_back = _taken_back(offer, drawn_before + used + lost) if entries.written_off else 0
+        if given or used or lost or entries != Moved():
+            lines.append(
+                OfferLine(
+                    offer=offer,
+                    carried=given_before - drawn_before,
+                    given=given,
+                    used=used,
+                    lost=lost,
+                    lapsed=max(0, entries.written_off - taken_back),
+                    taken_back=taken_back,
+                    in_flight_before=held_before.get(offer.id, 0),
+                    in_flight=held_after.get(offer.id, 0),
+                    ledger=entries,
+                )
+            )
     return lines
+
+
+def _taken_back(offer: ComputeOffer, drawn: int) -> int:
+    """What was written off at an early end and had never been given: the later days' share, less what was drawn ahead of it."""
+    spread = given_until(offer, offer.closes_at)
+    return offer.given_ticks - spread - max(0, drawn - spread)
 
 
 def _project_lines(session: Session, donor: Organisation, begin: datetime, end: datetime) -> list[ProjectLine]:
@@ -222,6 +288,7 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
             AttemptDraw.attempt_id,
             func.sum(AttemptDraw.used_ticks).label("used"),
             func.sum(AttemptDraw.lost_ticks).label("lost"),
+            func.sum(AttemptDraw.held_ticks).label("held"),
         )
         .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
         .where(ComputeOffer.donor_id == donor.id)
@@ -235,6 +302,7 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
             Job.flavor_id,
             func.sum(per_attempt.c.used),
             func.sum(per_attempt.c.lost),
+            func.sum(per_attempt.c.held - per_attempt.c.used - per_attempt.c.lost),
             func.sum(UsageRecord.reference_ticks),
             func.count(distinct(Job.id)),
             func.count().filter(JobAttempt.status == AttemptStatus.SUCCEEDED),
@@ -249,10 +317,26 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
         .where(UsageRecord.at >= begin, UsageRecord.at < end)
         .group_by(Job.project_id, Job.flavor_id)
     ).all()
-    projects = {p.id: p for p in session.scalars(select(Project).where(Project.id.in_([row[0] for row in rows])))}
-    flavors = {f.id: f for f in session.scalars(select(Flavor).where(Flavor.id.in_([row[1] for row in rows])))}
-    lines = [ProjectLine(projects[row[0]], flavors[row[1]], *(int(value) for value in row[2:])) for row in rows]
+    held = _held_by_project(session, donor, begin, end)
+    settled = {(row[0], row[1]): tuple(int(value) for value in row[2:]) for row in rows}
+    both = held.keys() | settled.keys()
+    projects = {p.id: p for p in session.scalars(select(Project).where(Project.id.in_({key[0] for key in both})))}
+    flavors = {f.id: f for f in session.scalars(select(Flavor).where(Flavor.id.in_({key[1] for key in both})))}
+    nothing = (0,) * 9
+    lines = [ProjectLine(projects[key[0]], flavors[key[1]], held.get(key, 0), *settled.get(key, nothing)) for key in both]
     return sorted(lines, key=lambda line: (-line.used, line.project.name, line.flavor.slug))
+
+
+def _held_by_project(session: Session, donor: Organisation, begin: datetime, end: datetime) -> dict[tuple[UUID, UUID], int]:
+    rows = session.execute(
+        select(Job.project_id, Job.flavor_id, func.sum(AttemptDraw.held_ticks))
+        .join(JobAttempt, JobAttempt.job_id == Job.id)
+        .join(AttemptDraw, AttemptDraw.attempt_id == JobAttempt.id)
+        .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
+        .where(ComputeOffer.donor_id == donor.id, JobAttempt.held_at >= begin, JobAttempt.held_at < end)
+        .group_by(Job.project_id, Job.flavor_id)
+    )
+    return {(project_id, flavor_id): int(ticks) for project_id, flavor_id, ticks in rows}
 
 
 def _jobs_drawing(donor: Organisation, begin: datetime, end: datetime) -> Select[UUID]:

@@ -3,12 +3,14 @@
 from flask import Response, render_template
 from flask.typing import ResponseReturnValue
 
-from compute import schemas
+from compute import papers
 from compute.models import JobStatus
 from compute.queries import budget, forecast, overview, statements
 from compute.views import bp
 from compute.views.outlook import outlook
 from core.clock import utc_now
+from core.files import as_download
+from core.paper import MEDIA_TYPES, PaperForm
 from core.web import db
 
 
@@ -60,12 +62,21 @@ def statement(slug: str, month: str) -> ResponseReturnValue:
     return render_template("compute/statement.html", statement=found, months=months, over=found.until < now)
 
 
-@bp.get("/compute/donors/<slug>/statements/<month>.csv")
-def statement_csv(slug: str, month: str) -> ResponseReturnValue:
-    """The same as CSV."""
+@bp.get("/compute/donors/<slug>/statements/<month>.<any(csv, pdf):form>")
+def statement_file(slug: str, month: str, form: str) -> ResponseReturnValue:
+    """The same to take away."""
     found = statements.statement(db(), statements.donor_named(db(), slug), statements.parse_month(month), now=utc_now())
-    return Response(
-        schemas.statement_csv(found),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{found.donor.slug}-{found.month}.csv"'},
-    )
+    wanted = PaperForm(form)
+    return _file(papers.draw_statement(found, wanted), f"{found.donor.slug}-{found.month}.{wanted}", wanted)
+
+
+@bp.get("/compute/donors/<slug>/statements/<month>/entries.csv")
+def statement_entries(slug: str, month: str) -> ResponseReturnValue:
+    """The ledger's entries behind a statement."""
+    found = statements.statement(db(), statements.donor_named(db(), slug), statements.parse_month(month), now=utc_now())
+    return _file(papers.draw_entries(found), f"{found.donor.slug}-{found.month}-entries.csv", PaperForm.CSV)
+
+
+def _file(content: bytes, name: str, form: PaperForm) -> Response:
+    headers = {"Content-Disposition": as_download(name), "X-Content-Type-Options": "nosniff"}
+    return Response(content, content_type=MEDIA_TYPES[form], headers=headers)

@@ -25,7 +25,7 @@ from core.ledger.errors import (
 )
 from core.ledger.models import Account, Guard, Phase, Side
 from core.ledger.posting import expire_due, hold, post, settle, void
-from core.ledger.queries import entries_for, entry_by_key
+from core.ledger.queries import Touch, entries_for, entry_by_key, touching
 from core.ledger.units import GPU_REFERENCE, gpu_commodity
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "RateNeedsRounding",
     "Rounding",
     "Side",
+    "Touch",
     "Transfer",
     "UnknownAccount",
     "UnknownHold",
@@ -70,6 +71,7 @@ __all__ = [
     "post",
     "post_many",
     "settle",
+    "touching",
     "trading_account",
     "transfer_id",
     "void",

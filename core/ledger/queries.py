@@ -1,15 +1,16 @@
 """Reading entries back."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from core.ledger.entries import Entry, Transfer
-from core.ledger.models import Account, EntryRow, TransferRow
+from core.ledger.models import Account, EntryRow, Phase, TransferRow
 
 
 def entry(session: Session, entry_id: UUID, *, replayed: bool = False) -> Entry:
@@ -42,6 +43,39 @@ def due_holds(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
         .order_by(func.min(TransferRow.expires_at))
         .limit(limit)
     ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A transfer that touched one of some accounts."""
+
+    account: str
+    entry_id: UUID
+    at: datetime
+    kind: str
+    memo: str
+    phase: Phase
+    amount: int
+    held_amount: int | None
+    """Of an ending: what its hold had reserved."""
+
+
+def touching(session: Session, codes: Sequence[str], *, since: datetime, until: datetime) -> list[Touch]:
+    """Every transfer that touched one of these accounts from a moment to before another, oldest first.
+
+    One between two of them comes twice, once for each.
+    """
+    rows = session.execute(
+        select(
+            Account.code, EntryRow.id, EntryRow.at, EntryRow.kind, EntryRow.memo,
+            TransferRow.phase, TransferRow.amount, TransferRow.held_amount,
+        )
+        .join(TransferRow, or_(TransferRow.debit_id == Account.id, TransferRow.credit_id == Account.id))
+        .join(EntryRow, EntryRow.id == TransferRow.entry_id)
+        .where(Account.code.in_(codes), EntryRow.at >= since, EntryRow.at < until)
+        .order_by(EntryRow.at, EntryRow.id, TransferRow.leg, Account.code)
+    )  # fmt: skip
+    return [Touch(*row) for row in rows]
 
 
 def transfers_of(session: Session, entry_ids: Sequence[UUID]) -> dict[UUID, list[Transfer]]:

@@ -7,9 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from core import files
 from core.errors import NotFound
+from core.paper import MEDIA_TYPES, PaperForm
 from core.web import db, signed_in
 from pledge import papers, queries
-from pledge.papers import MEDIA_TYPES, PaperForm
 from pledge.views.blueprint import bp
 from pledge.views.shared import readable
 

@@ -12,9 +12,10 @@ from web_client import Client
 
 from core.identity.models import Person
 from core.money import Money
+from core.paper import PaperForm
 from pledge import papers
 from pledge.models import Pledge, PledgeInstalment
-from pledge.papers import NoReceipt, PaperForm
+from pledge.papers import NoReceipt
 from pledge.services import instalments, payments
 from tests.fakes.pay_ins import Till
 

@@ -17,9 +17,10 @@ from core.errors import IllegalTransition, InvalidInput, NotAllowed
 from core.identity.models import Person, Role
 from core.ledger import InsufficientFunds, Leg, Side
 from core.money import Money
+from core.paper import PaperForm
 from pledge import papers, queries
 from pledge.models import InstalmentStatus, MovementKind, PayIn, PayInRefund, PayInStatus, PledgeInstalment, RefundStatus
-from pledge.papers import NoReceipt, PaperForm
+from pledge.papers import NoReceipt
 from pledge.providers.base import ProviderSilent, RefundWanted
 from pledge.services import refunds
 from pledge.services.pay_in_postings import Accounts
