@@ -9,6 +9,7 @@ import click
 from compute import outlooks, papers
 from compute.queries import overview, statements
 from compute.queries.statements import Statement
+from compute.services import calibration
 from core.cli import Commands, json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
@@ -72,6 +73,30 @@ def forecast_command(grant_id: UUID | None, donor: str | None, *, as_json: bool)
             _say_forecast(f"{line.name} ({line.flavor})", line.forecast)
         if not made.offers:
             click.echo("No offer of this donor can be drawn now or later.")
+
+
+@compute.command("calibrate")
+@json_option
+def calibrate_command(*, as_json: bool) -> None:
+    """Print the exchange rates that benchmarks suggest now. Changes nothing: proposals are made and decided on the desk."""
+    with session_scope() as session:
+        found = calibration.calibrate(session, now=utc_now())
+    rows = [
+        {
+            "flavor": each.flavor.slug,
+            "current": str(each.current) if each.current is not None else None,
+            "suggested": str(each.rate),
+            "low": round(each.price.low, 4),
+            "high": round(each.price.high, 4),
+        }
+        for each in found.suggestions
+    ]
+    if as_json:
+        print_json({"reference": found.reference.slug, "benchmarks": len(found.benchmarks), "rates": rows})
+        return
+    columns = {"flavor": "FLAVOR", "current": "RATE NOW", "suggested": "SUGGESTED", "low": "FROM", "high": "TO"}
+    print_table(rows, columns, empty="")
+    click.echo(f"\nFrom {len(found.benchmarks)} benchmarks; {found.reference.slug} keeps its rate.")
 
 
 def _say_statement(found: Statement, made: papers.StatementOut) -> None:

@@ -236,6 +236,12 @@ class WeightForm(Form):
     reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
 
 
+class ProposalForm(Form):
+    """Accepting a proposal of rates."""
+
+    note = TextAreaField("Note")
+
+
 class FlavorForm(Form):
     """A kind of accelerator."""
 

@@ -4,6 +4,7 @@ GPU time is kept in ticks of 1/840 GPU-second (core.units). *Flavor ticks* are t
 ticks* are the same time after the dated exchange table, the unit grants are counted in.
 """
 
+from compute.models.calibration import ProposalStatus, RateProposal, RateProposalLine
 from compute.models.grants import ComputeGrant, ExpiryReminder, ForecastWarning, GrantStatus, WarningKind
 from compute.models.jobs import (
     Artefact,
@@ -45,6 +46,9 @@ __all__ = [
     "Pool",
     "PoolStatus",
     "ProjectWeight",
+    "ProposalStatus",
+    "RateProposal",
+    "RateProposalLine",
     "SourceKind",
     "UsageRecord",
     "WarningKind",

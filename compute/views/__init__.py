@@ -8,9 +8,10 @@ from core.web.filters import tone
 
 bp = Blueprint("compute", __name__)
 
-from compute.views import admin, grants, jobs, offers, public, sections, use, what_if  # noqa: E402 - they register on `bp`
+# They register on `bp`.
+from compute.views import admin, calibration, grants, jobs, offers, public, sections, use, what_if  # noqa: E402
 
-__all__ = ["admin", "bp", "grants", "jobs", "offers", "public", "sections", "use", "what_if"]
+__all__ = ["admin", "bp", "calibration", "grants", "jobs", "offers", "public", "sections", "use", "what_if"]
 
 navigation.add("Jobs", "/jobs", roles=(Role.COMPUTE_SUBMITTER, Role.MAINTAINER), order=50)
 navigation.add("GPU offers", "/compute/offers", roles=(Role.COMPUTE_DONOR,), order=55)
