@@ -6,7 +6,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import WEIGHT_MAX, Flavor, JobKind, OfferKind, SourceKind
+from compute.models import WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, SourceKind
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
@@ -252,6 +252,21 @@ class FlavorForm(Form):
         "Slices per GPU", [required("1 for a whole GPU."), NumberRange(1, 8, "Between 1 and 8.")], default=1
     )
     memory_gb = IntegerField("Memory in GB", [Optional(), NumberRange(1, 10_000)])
+
+
+class IdleRuleForm(Form):
+    """What happens to jobs that hold a pool's devices and do nothing."""
+
+    minutes = IntegerField(
+        "Minutes without a sign of work", [required("Say how many minutes."), NumberRange(5, 1440, "Between 5 and 1,440.")]
+    )
+    rule = RadioField(
+        "What happens then",
+        choices=[
+            (IdleRule.TELL.value, "The submitter and this desk are told"),
+            (IdleRule.STOP.value, "They are told, and the job is stopped; what it used is charged"),
+        ],
+    )
 
 
 class PoolForm(Form):

@@ -3,7 +3,7 @@
 from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
-from compute.services import expectations, forecast_warnings, lifecycle, results, tick, what_if
+from compute.services import activity, expectations, forecast_warnings, lifecycle, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
 from compute.services.forecast_warnings import MailWarning
 from compute.services.what_if import ReplayHistory
@@ -14,6 +14,7 @@ from core.db import session_scope
 TICK_SECONDS = 2
 LIFECYCLE_SECONDS = 15
 LOOK_AHEAD_SECONDS = 30
+ACTIVITY_SECONDS = 60
 FORGET_AGAIN = timedelta(seconds=5)
 CONNECT_AGAIN = timedelta(minutes=5)
 
@@ -36,6 +37,12 @@ def look_ahead(now: datetime) -> None:
 def let_time_pass(now: datetime) -> None:
     """Open and end offers and grants. That nothing is drawn after an end does not depend on this: every start checks it."""
     tick.let_time_pass(session_scope, now=now)
+
+
+@tasks.every(seconds=ACTIVITY_SECONDS)
+def look_around(now: datetime) -> None:
+    """See what running jobs do with their devices."""
+    activity.look_around(session_scope, executors(), now=now)
 
 
 @tasks.daily(at=time(6, 0))

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 from uuid import UUID
 
 
@@ -108,6 +108,16 @@ class Capacity:
     detected: bool  # True: counted by asking the hardware; False: declared by whoever set the pool up
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an attempt's devices and processes were doing when they were looked at."""
+
+    at: datetime
+    has_gpus: bool  # False: its devices are declared slots, and only its processes can be measured
+    gpu_percent: int | None  # of the busiest of its GPUs: part of the last second in which a kernel ran. None: not measured
+    cpu_seconds: float | None  # processor time of all its processes since they began. None: not measured
+
+
 class ExecutorError(Exception):
     """The executor could not do what it was asked.
 
@@ -126,6 +136,18 @@ class UnknownAttempt(ExecutorError):
 
     def __init__(self, attempt_id: UUID) -> None:
         super().__init__(f"Attempt {attempt_id} is not known to this executor.", permanent=True)
+
+
+@runtime_checkable
+class SeesActivity(Protocol):
+    """An executor that can tell what an attempt is doing. Not every one can; then it is said to be not measured."""
+
+    def activity(self, attempt_id: UUID) -> Activity | None:
+        """What it is doing now; None once it has ended, or before its command runs.
+
+        Raises:
+            ExecutorError: it can't be looked at now.
+        """
 
 
 class Executor(Protocol):

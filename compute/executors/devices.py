@@ -85,6 +85,33 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+QUERY = ("--query-gpu=uuid,utilization.gpu", "--format=csv,noheader,nounits")
+
+
+def busy_percent(nvidia_smi: str = "nvidia-smi") -> dict[str, int]:
+    """How busy each GPU was lately, by its id: the part of the last sixth of a second to second in which a kernel ran.
+
+    The driver says nothing for slices (MIG) and for some products; those are left out.
+
+    Raises:
+        ExecutorError: the tool can't be asked now.
+    """
+    tool = shutil.which(nvidia_smi)
+    if tool is None:
+        return {}
+    try:
+        listing = subprocess.run([tool, *QUERY], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ExecutorError(f"nvidia-smi can't say how busy the GPUs are: {error}.", permanent=False) from error
+    return parse_busy(listing)
+
+
+def parse_busy(listing: str) -> dict[str, int]:
+    """Ids and percentages of what nvidia-smi printed; `[N/A]` is not measured."""
+    fields = [line.split(", ") for line in listing.splitlines()]
+    return {row[0]: int(row[1]) for row in fields if len(row) == 2 and row[1].strip().isdecimal()}
+
+
 class Allocation:
     """Devices held for one attempt. Pass `files` to the process that is to hold them; then close them here."""
 

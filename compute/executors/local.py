@@ -23,6 +23,7 @@ from uuid import UUID
 from compute.executors import checkout, devices, files, processes
 from compute.executors.artefacts import check_globs
 from compute.executors.base import (
+    Activity,
     Artefact,
     AttemptState,
     AttemptStatus,
@@ -154,6 +155,24 @@ class LocalExecutor:
             output_bytes=output_bytes,
             infrastructure=False,
             devices=progress.devices,
+        )
+
+    def activity(self, attempt_id: UUID) -> Activity | None:
+        """What its supervisor noted of its processes, and what the driver says of its GPUs."""
+        folder = self._known(attempt_id)
+        progress = folder.progress()
+        if progress is None or progress.state is not AttemptState.RUNNING or folder.result() is not None:
+            return None
+        used = folder.used()
+        has_gpus = any(name.startswith(("GPU-", "MIG-")) for name in progress.devices)
+        busy = devices.busy_percent(self._nvidia_smi) if has_gpus else {}
+        measured = [busy[name] for name in progress.devices if name in busy]
+        return Activity(
+            at=datetime.now(UTC),
+            has_gpus=has_gpus,
+            # All of them or nothing: an unmeasured one may be the one that works.
+            gpu_percent=max(measured) if measured and len(measured) == len(progress.devices) else None,
+            cpu_seconds=used.cpu_seconds if used else None,
         )
 
     def cancel(self, attempt_id: UUID, *, reason: str, stop: Stop = Stop.CANCELLED) -> None:

@@ -7,6 +7,7 @@ if an ancestor is a *child subreaper* (prctl(2)): orphans are then handed to tha
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable
@@ -98,6 +99,12 @@ def memory_bytes(processes: Iterable[psutil.Process], enough: int) -> int:
     return resident if resident <= enough else sum(_measure(process, "pss") for process in processes)
 
 
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Processor time that these living descendants used, those they waited for included, and all that this process reaped."""
+    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return reaped.ru_utime + reaped.ru_stime + sum(_cpu_seconds(process) for process in processes)
+
+
 def orphans(marker: str, session: Leader | None) -> list[psutil.Process]:
     """Processes that an attempt left behind when its supervisor was killed.
 
@@ -165,6 +172,14 @@ def _send(processes: Iterable[psutil.Process], sent: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):  # ended meanwhile
             process.send_signal(sent)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except psutil.Error:
+        return 0.0  # ended meanwhile: reaped, and counted there
+    return float(used.user + used.system + used.children_user + used.children_system)
 
 
 def _measure(process: psutil.Process, what: str) -> int:

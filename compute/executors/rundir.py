@@ -3,6 +3,7 @@
     spec.json         what to run; written once, before the supervisor begins
     supervisor.lock   held (flock) from before the supervisor begins until it is gone; free and no result means lost
     status.json       written by the supervisor at each change
+    used.json         processor time so far; replaced every few seconds while the command runs
     stop.json         somebody wants an end: which, and why; the first one counts
     result.json       how it ended; written once, and durable before anybody reads it
     output.log        standard output and error, within the limit
@@ -106,6 +107,21 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """used.json: processor time of the command so far."""
+
+    cpu_seconds: float
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {"cpu_seconds": self.cpu_seconds, "at": self.at.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Used":
+        return cls(data["cpu_seconds"], datetime.fromisoformat(data["at"]))
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequest:
     """stop.json."""
 
@@ -175,6 +191,9 @@ class RunDir:
     def progress(self) -> Progress | None:
         return Progress.from_json(data) if (data := self._read("status.json")) else None
 
+    def used(self) -> Used | None:
+        return Used.from_json(data) if (data := self._read("used.json")) else None
+
     def stop_request(self) -> StopRequest | None:
         return StopRequest.from_json(data) if (data := self._read("stop.json")) else None
 
@@ -186,6 +205,9 @@ class RunDir:
 
     def write_progress(self, progress: Progress) -> None:
         self._write("status.json", progress.to_json())
+
+    def write_used(self, used: Used) -> None:
+        self._write("used.json", used.to_json())
 
     def write_result(self, result: Result) -> None:
         self._write("result.json", result.to_json(), durable=True)

@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -17,13 +18,16 @@ import psutil
 from compute.executors import files, processes
 from compute.executors.base import AttemptState
 from compute.executors.output import Output
-from compute.executors.rundir import Limits, RunDir
+from compute.executors.rundir import Limits, RunDir, Used
 
 TICK_SECONDS = 0.1
 """How often a request to stop and the clock are looked at."""
 
 MEASURE_SECONDS = 0.5
 """How often memory, processes and disk are measured; each time costs a walk over the process table."""
+
+NOTE_SECONDS = 5.0
+"""How often the processor time is written down for whoever asks what the attempt is doing."""
 
 DRAIN_SECONDS = 2.0
 """How long output is read on after the last process ended, in case somebody else was handed the pipe."""
@@ -51,6 +55,7 @@ class Watch:
         self._memory_bytes = memory_bytes
         self._stop_asked = stop_asked
         self._measure_at = 0.0  # monotonic
+        self._note_at = 0.0  # monotonic
 
     def run(
         self,
@@ -163,12 +168,18 @@ class Watch:
             return None
         self._measure_at = time.monotonic() + MEASURE_SECONDS
         running = processes.descendants()
+        self._note_use(running)
         if len(running) > self._limits.processes_max:
             return _failed(f"It ran more than {self._limits.processes_max} processes at once, the most this pool allows.")
         used = processes.memory_bytes(running, self._memory_bytes)
         if used > self._memory_bytes:
             return _failed(f"It used {_size(used)} of memory; it may use {_size(self._memory_bytes)}.")
         return self._disk_low()
+
+    def _note_use(self, running: Sequence[psutil.Process]) -> None:
+        if time.monotonic() >= self._note_at:
+            self._note_at = time.monotonic() + NOTE_SECONDS
+            self._folder.write_used(Used(processes.cpu_seconds(running), datetime.now(UTC)))
 
     def _disk_low(self) -> Ending | None:
         if shutil.disk_usage(self._folder.path).free >= self._limits.disk_reserve_bytes:

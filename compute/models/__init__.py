@@ -4,6 +4,7 @@ GPU time is kept in ticks of 1/840 GPU-second (core.units). *Flavor ticks* are t
 ticks* are the same time after the dated exchange table, the unit grants are counted in.
 """
 
+from compute.models.activity import AttemptActivity
 from compute.models.calibration import ProposalStatus, RateProposal, RateProposalLine
 from compute.models.grants import ComputeGrant, ExpiryReminder, ForecastWarning, GrantStatus, WarningKind
 from compute.models.jobs import (
@@ -19,13 +20,14 @@ from compute.models.jobs import (
     SourceKind,
     UsageRecord,
 )
-from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, OfferKind, OfferStatus, Pool, PoolStatus
+from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
 
 __all__ = [
     "WEIGHT_MAX",
     "Artefact",
+    "AttemptActivity",
     "AttemptDraw",
     "AttemptStatus",
     "ComputeGrant",
@@ -36,6 +38,7 @@ __all__ = [
     "Flavor",
     "ForecastWarning",
     "GrantStatus",
+    "IdleRule",
     "Job",
     "JobAttempt",
     "JobKind",

@@ -76,12 +76,20 @@ class PoolStatus(enum.StrEnum):
     CLOSED = "closed"  # gone
 
 
+class IdleRule(enum.StrEnum):
+    """What happens to a job that holds a pool's devices and does nothing."""
+
+    TELL = "tell"  # its submitter and the desk are told; nothing is stopped
+    STOP = "stop"  # told, and stopped; what it used is charged
+
+
 class Pool(Base):
     """Hardware of one flavor behind one executor."""
 
     __tablename__ = "pool"
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug"),
+        CheckConstraint("idle_minutes BETWEEN 5 AND 1440", name="idle_minutes"),
         CheckConstraint("devices > 0 AND wall_seconds_max > 0 AND memory_bytes_max > 0", name="sizes"),
     )
 
@@ -101,6 +109,9 @@ class Pool(Base):
     wall_seconds_max: Mapped[int] = mapped_column(default=24 * 3600)
     memory_bytes_max: Mapped[int] = mapped_column(default=64 * 2**30)
     status: Mapped[PoolStatus] = mapped_column(default=PoolStatus.OPEN)
+    idle_minutes: Mapped[int] = mapped_column(Integer(), default=15, server_default="15")
+    """After how many minutes without a sign of work a job counts as idle holding."""
+    idle_rule: Mapped[IdleRule] = mapped_column(default=IdleRule.TELL, server_default=IdleRule.TELL)
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Utc]
 

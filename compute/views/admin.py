@@ -8,11 +8,23 @@ from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms import AcceptOfferForm, DecisionForm, FlavorForm, NoteForm, PoolForm, RateForm, ReasonForm, WeightForm, ticks
-from compute.models import ComputeGrant, GrantStatus, OfferStatus, Pool, PoolStatus, SourceKind
-from compute.queries import budget, overview
+from compute.forms import (
+    AcceptOfferForm,
+    DecisionForm,
+    FlavorForm,
+    IdleRuleForm,
+    NoteForm,
+    PoolForm,
+    RateForm,
+    ReasonForm,
+    WeightForm,
+    ticks,
+)
+from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind
+from compute.queries import activity, budget, overview
 from compute.queries import shares as share_queries
 from compute.runtime import executors
+from compute.services import activity as activity_services
 from compute.services import catalogue, compute_grants, offers, shares, submit
 from compute.views import bp
 from core import audit
@@ -41,6 +53,7 @@ def desk() -> ResponseReturnValue:
         rates=overview.rates(session),
         weights=share_queries.all_weights(session),
         flavors=overview.flavors(session),
+        holding=activity.holding(session),
     )
 
 
@@ -236,16 +249,35 @@ def new_pool() -> ResponseReturnValue:
     return _add(form, act, "The pool is open.", "compute/new_pool.html")
 
 
+@bp.route("/admin/compute/pools/<slug>/idle", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def set_idle_rule(slug: str) -> ResponseReturnValue:
+    """Say what happens to jobs that hold a pool's devices and do nothing."""
+    pool = _pool(slug)
+    form = IdleRuleForm(minutes=pool.idle_minutes, rule=pool.idle_rule.value)
+
+    def act() -> None:
+        rule = IdleRule(form.rule.data)
+        activity_services.set_rule(db(), pool, minutes=form.minutes.data, rule=rule, actor=current_person(), now=utc_now())
+
+    return _add(form, act, f"The rule of {pool.name} holds from now on.", "compute/idle_rule.html", pool=pool)
+
+
 @bp.post("/admin/compute/pools/<slug>/<any(open, draining, closed):status>")
 @requires(Role.PROGRAMME_OFFICER)
 def set_pool_status(slug: str, status: str) -> ResponseReturnValue:
     """Open, drain or close a pool."""
-    pool = db().scalars(select(Pool).where(Pool.slug == slug)).first()
-    if pool is None:
-        raise InvalidInput(f"There is no pool “{slug}”.")
+    pool = _pool(slug)
     catalogue.set_pool_status(db(), pool, PoolStatus(status), actor=current_person(), now=utc_now())
     flash(f"{pool.name} is {status}.")
     return redirect(url_for("compute.desk"), code=303)
+
+
+def _pool(slug: str) -> Pool:
+    pool = db().scalars(select(Pool).where(Pool.slug == slug)).first()
+    if pool is None:
+        raise InvalidInput(f"There is no pool “{slug}”.")
+    return pool
 
 
 def _step(form: Form, act: Callable[[], None], done: str, grant_id: UUID, **shown: Form) -> ResponseReturnValue:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from compute import policies
 from compute.forms import JobForm, QuoteForm, ReasonForm
 from compute.models import Job, JobStatus
-from compute.queries import expected, jobs, overview
+from compute.queries import activity, expected, jobs, overview
 from compute.queries import explain as explaining
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
@@ -191,6 +191,7 @@ def _state(job: Job) -> dict[str, Any]:
         "job": job,
         "expected": expected.of_job(job),
         "newest": newest,
+        "activity": activity.of_attempt(db(), newest),
         "used": sum(usage.reference_ticks for usage in settled),
         "held": sum(attempt.held_reference_ticks for attempt in job.attempts if not attempt.usage),
         "may_cancel": who is not None and not job.finished and submit.may_submit(db(), who.person, job.project, on=today()),

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from compute.models import ComputeGrant, ForecastWarning, GrantStatus, OfferStatus, WarningKind
-from compute.queries import budget, forecast, jobs, overview, statements
+from compute.queries import activity, budget, forecast, jobs, overview, statements
 from core.clock import today, utc_now
 from core.identity import access
 from core.identity.models import Organisation, Person, Project, Role
@@ -65,6 +65,16 @@ def desk_work(session: Session, person: Person) -> Iterable[hooks.ToDo]:
     proposed = overview.offers(session, statuses=[OfferStatus.PROPOSED])
     if proposed:
         yield hooks.ToDo("GPU offers to accept", url_for("compute.desk"), len(proposed))
+
+
+@hooks.to_do(order=29)
+def idle_holding(session: Session, person: Person) -> Iterable[hooks.ToDo]:
+    """Jobs that hold devices and do nothing: to whoever submitted them, and to the desk."""
+    for found in activity.holding(session, submitter_id=person.id):
+        job = found.attempt.job
+        yield hooks.ToDo(f"Does nothing and holds GPUs: {job.name}", url_for("compute.show_job", job_id=job.id))
+    if access.has_role(session, person, Role.PROGRAMME_OFFICER, on=today()) and (all_of_them := activity.holding(session)):
+        yield hooks.ToDo("Jobs that hold GPUs and do nothing", f"{url_for('compute.desk')}#idle", len(all_of_them))
 
 
 @hooks.to_do(order=31)

@@ -627,3 +627,41 @@ def test_every_process_of_a_job_carries_its_marker(executor: LocalExecutor) -> N
     ran(executor, job)
 
     assert output(executor, job.attempt_id).strip() == str(job.attempt_id)
+
+
+def test_processor_time_of_all_its_processes_is_told_while_it_runs(executor: LocalExecutor) -> None:
+    job = spec(f"{sys.executable} -c 'while True: pass' & sleep 60")
+    executor.start(job)
+    until(lambda: (found := executor.activity(job.attempt_id)) is not None and (found.cpu_seconds or 0) > 0.2, "it is noted")
+    found = executor.activity(job.attempt_id)
+    assert found is not None
+    assert (found.has_gpus, found.gpu_percent) == (False, None)
+    executor.cancel(job.attempt_id, reason="Seen enough.")
+    ended(executor, job.attempt_id)
+    assert executor.activity(job.attempt_id) is None
+
+
+DRIVER = """#!/bin/sh
+id=GPU-5c1c1ab0-7b3f-11ee-b962-0242ac120002
+case "$1" in
+  -L) echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: $id)" ;;
+  *) echo "$id, $(cat "$(dirname "$0")/busy")" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("printed", "percent"), [("37", 37), ("0", 0), ("[N/A]", None)])
+def test_the_driver_is_asked_how_busy_a_gpu_is(jobs: Path, tmp_path: Path, printed: str, percent: int | None) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(DRIVER)
+    driver.chmod(0o755)
+    (tmp_path / "busy").write_text(printed)
+    executor = LocalExecutor(slots={}, folder=jobs, limits=Limits(grace_seconds=0.5), nvidia_smi=str(driver))
+    job = spec("sleep 60", flavor="h100")
+    executor.start(job)
+    until(lambda: executor.activity(job.attempt_id) is not None, "its command runs")
+    found = executor.activity(job.attempt_id)
+    assert found is not None
+    assert (found.has_gpus, found.gpu_percent) == (True, percent)
+    executor.cancel(job.attempt_id, reason="Seen enough.")
+    ended(executor, job.attempt_id)
