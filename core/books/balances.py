@@ -1,17 +1,18 @@
-"""What each provider says it holds for us, day by day, beside what the ledger says, and what the lists explain of the difference.
+"""Keeping what each provider says it holds for us, day by day, beside what the ledger says and what the lists explain.
 
 The lists compare movement by movement; this compares what is left. A difference that no list explains is a movement nobody told.
+It stands among the differences itself (held.py), and a month is not closed with it.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import reconciliation
+from core.books import held, reconciliation
 from core.books.models import OutsideMovement, ProviderBalance, Side, Subject
 from core.books.queries import touches_provider
 from core.db import new_id
@@ -26,24 +27,13 @@ def keep(session: Session, provider: str, told: Iterable[Money], *, now: datetim
     rows = [
         {"id": new_id(), "provider": provider, "on": now.date(), "currency": currency, "there_minor": there.get(currency, 0),
          "ledger_minor": here.get(currency, 0), "lists_minor": lists.get(currency, 0), "asked_at": now}
-        for currency in sorted(there.keys() | here.keys())
+        for currency in sorted(there.keys() | here.keys() | lists.keys())
     ]  # fmt: skip
     if rows:
         made = insert(ProviderBalance).values(rows)
         newer = {name: made.excluded[name] for name in ("there_minor", "ledger_minor", "lists_minor", "asked_at")}
         session.execute(made.on_conflict_do_update(index_elements=["provider", "on", "currency"], set_=newer))
-    return [each for each in latest(session) if each.provider == provider]
-
-
-def latest(session: Session) -> Sequence[ProviderBalance]:
-    """The newest row of each provider and currency, without those where nothing lies and nothing should."""
-    newest = (
-        select(ProviderBalance)
-        .ext(distinct_on(ProviderBalance.provider, ProviderBalance.currency))
-        .order_by(ProviderBalance.provider, ProviderBalance.currency, ProviderBalance.on.desc())
-        .execution_options(populate_existing=True)
-    )
-    return [each for each in session.scalars(newest) if each.there_minor or each.ledger_minor]
+    return [each for each in held.latest(session) if each.provider == provider]
 
 
 def _in_ledger(session: Session, provider: str) -> dict[str, int]:
@@ -68,7 +58,8 @@ def _in_lists(session: Session, provider: str) -> dict[str, int]:
     )
     found = {currency: int(total) for currency, total in elsewhere}
     for item in reconciliation.differences(session):
-        if item.where not in {provider, f"provider {provider}"} or item.subject is Subject.BANK_LINE:
+        is_of_it = item.where in {provider, f"provider {provider}"}
+        if not is_of_it or item.subject in {Subject.BANK_LINE, Subject.PROVIDER_BALANCE}:
             continue
         signed = -item.money.amount_minor if item.side is Side.MISSING_THERE else item.money.amount_minor
         found[item.money.currency] = found.get(item.money.currency, 0) + signed

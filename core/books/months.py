@@ -5,6 +5,7 @@ says so in words before it comes to that. docs/decisions/0009-month-close.md has
 """
 
 import calendar
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
-from core.books import balances, readings, reconciliation
-from core.books.models import ClosedMonth
+from core.books import feeds, held, readings, reconciliation
+from core.books.models import ClosedMonth, ProviderBalance, Subject
+from core.books.reconciliation import Item
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
@@ -100,15 +102,16 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
     items = reconciliation.differences(session, until=last_day(month))
     open_ones = [each for each in items if not each.is_explained]
     if open_ones:
+        told = "".join(f" {_what_to_do(each)}" for each in rests_among(session, open_ones))
         raise DifferencesOpen(
             f"{len(open_ones)} {'difference' if len(open_ones) == 1 else 'differences'} up to {last_day(month):%-d %b %Y} "
-            "must meet, or be explained by two people, before the month can be closed.",
+            f"must meet, or be explained by two people, before the month can be closed.{told}",
             open=len(open_ones),
         )
     made = ClosedMonth(id=new_id(), month=month, explained=len(items), closed_by_id=actor.id, closed_at=now)
     session.add(made)
     session.flush()
-    odd = {f"{each.provider}, {each.currency}": str(each.unexplained) for each in balances.latest(session) if each.unexplained}
+    odd = {f"{each.provider}, {each.currency}": str(each.unexplained) for each in held.latest(session) if each.unexplained}
     audit.record(
         session,
         "books.month_closed",
@@ -120,6 +123,12 @@ def close(session: Session, month: date, *, actor: Person, now: datetime) -> Clo
         balances_differ=odd,
     )
     return made
+
+
+def rests_among(session: Session, items: Sequence[Item]) -> list[ProviderBalance]:
+    """The balances of providers that stand among these differences, because no list explains them."""
+    ids = {each.subject_id for each in items if each.subject is Subject.PROVIDER_BALANCE}
+    return [each.balance for each in held.rests(session) if each.id in ids]
 
 
 def ask_reopening(session: Session, month_id: UUID, *, reason: str, actor: Person, now: datetime) -> ClosedMonth:
@@ -170,7 +179,9 @@ def next_to_close(session: Session, *, on: date) -> date | None:
     if last is not None:
         after = last_day(last.month) + timedelta(days=1)
     else:
-        oldest = min((each.on for each in reconciliation.differences(session)), default=on - timedelta(days=on.day))
+        # Of what a balance is over or under, nobody knows when it came.
+        dated = [each.on for each in reconciliation.differences(session) if each.subject is not Subject.PROVIDER_BALANCE]
+        oldest = min(dated, default=on - timedelta(days=on.day))
         after = oldest.replace(day=1)
     return after if last_day(after) < on else None
 
@@ -178,6 +189,14 @@ def next_to_close(session: Session, *, on: date) -> date | None:
 def all_closed(session: Session) -> list[ClosedMonth]:
     """Every closing there was, the newest first."""
     return list(session.scalars(select(ClosedMonth).order_by(ClosedMonth.closed_at.desc()).limit(120)))
+
+
+def _what_to_do(balance: ProviderBalance) -> str:
+    return (
+        f"{feeds.title_of(balance.provider)} says it holds {balance.there}; the ledger has {balance.ledger} and the lists come "
+        f"to {balance.in_lists}, so {balance.unexplained} is a movement that nobody told. Ask the providers again, look for it "
+        "on their own pages, and explain what nobody finds under Reconciliation, Different amount."
+    )
 
 
 def _last(session: Session, month_id: UUID) -> ClosedMonth:

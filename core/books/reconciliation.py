@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Uuid, and_, bindparam, case, exists, func, or_, se
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from core.books import feeds
+from core.books import feeds, held
 from core.books.feeds import Seen
 from core.books.models import BankLine, Direction, Explanation, OutsideMovement, Side, Subject
 from core.books.queries import met_line, of_provider, provider_of, touches_provider
@@ -132,7 +132,10 @@ def _by_key(session: Session, keys: Iterable[str]) -> Mapping[str, UUID]:
 
 def differences(session: Session, *, until: date | None = None) -> list[Item]:
     """Everything that stands in one of the three lists, the oldest first; only what happened up to a day if one is given."""
-    found = [*_lines(session, until), *_movements(session, until), *_entries(session, until), *_amounts(session, until)]
+    found = [
+        *_lines(session, until), *_movements(session, until), *_entries(session, until), *_amounts(session, until),
+        *_balances(session, until),
+    ]  # fmt: skip
     known = _explanations(session, found)
     current = {(each.subject_id, each.side, each.money) for each in found}
     return [
@@ -240,6 +243,17 @@ def _amounts(session: Session, until: date | None) -> Iterable[Item]:
         query = query.where(OutsideMovement.occurred_at < _after(until))
     for movement, moved in session.execute(query):
         yield _outside_item(Side.DIFFERENT, movement, movement.money - Money(int(moved), movement.currency))
+
+
+def _balances(session: Session, until: date | None) -> Iterable[Item]:
+    """What providers say they hold, where no list explains it."""
+    for rest in held.rests(session, before=_after(until) if until is not None else None):
+        balance = rest.balance
+        what = f"balance: {balance.there} there, {balance.ledger} in the ledger, {balance.in_lists} in the lists"
+        yield Item(
+            Side.DIFFERENT, Subject.PROVIDER_BALANCE, rest.id, rest.since, balance.unexplained, balance.provider, what,
+            "/books/reconciliation#balances",
+        )  # fmt: skip
 
 
 def _explanations(session: Session, items: Sequence[Item]) -> Mapping[tuple[Subject, UUID], Sequence[Explanation]]:

@@ -89,6 +89,7 @@ class Subject(enum.StrEnum):
     BANK_LINE = "bank_line"
     OUTSIDE_MOVEMENT = "outside_movement"
     ENTRY = "entry"
+    PROVIDER_BALANCE = "provider_balance"  # what a provider holds more or less than every list says
 
 
 class Side(enum.StrEnum):

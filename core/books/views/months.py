@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from core.books import balances, feeds, months, readings, reconciliation
+from core.books import feeds, months, readings, reconciliation
 from core.books.forms import CloseForm, ReopenForm
 from core.books.views import bp
 from core.clock import today, utc_now
@@ -83,7 +83,7 @@ def _show(form: Form | None) -> ResponseReturnValue:
         following=following,
         in_the_way=in_the_way,
         unread=unread,
-        odd=[each for each in balances.latest(session) if each.unexplained],
+        odd=months.rests_among(session, in_the_way),
         feed_title=feeds.title_of,
         last=months.last_closed(session),
         closed=months.all_closed(session),

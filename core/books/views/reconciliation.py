@@ -8,7 +8,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from core.books import balances, explanations, feeds, movements, reconciliation, tasks
+from core.books import explanations, feeds, held, movements, reconciliation, tasks
 from core.books.forms import ExplanationForm
 from core.books.models import OutsideMovement, Side, Subject
 from core.books.movements import Booking
@@ -132,13 +132,14 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
     items = reconciliation.differences(db())
     lists = [_listed(side, [each for each in items if each.side is side]) for side in Side]
     shown = [each for listed in lists for each in listed.page.items]
+    explained = {each.subject_id for each in items if each.is_explained}
     return page(
         "books/reconciliation.html",
         form=form,
         lists=lists,
         only=request.args.get("list"),
         here={name: request.args.get(name) for name in ("list", "cursor")},
-        balances=balances.latest(db()),
+        balances=[(each, held.name_of(each) in explained) for each in held.latest(db())],
         feed_title=feeds.title_of,
         overtaken=explanations.overtaken(db(), items),
         bookings=_bookings(shown) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},

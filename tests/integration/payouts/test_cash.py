@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 import app as application
 from core import files, ledger
-from core.books import balances, movements, reconciliation
+from core.books import balances, held, movements, reconciliation
 from core.books import tasks as books
 from core.books.feeds import Seen
 from core.books.models import OutsideMovement, ProviderBalance
@@ -371,7 +371,7 @@ def compared(session: Session, server: StripeServer, now: datetime) -> dict[str,
         balances.keep(session, feed.name, feed.holds(), now=now)
     return {
         each.provider: (each.there_minor, each.ledger_minor, each.lists_minor, each.unexplained.amount_minor)
-        for each in balances.latest(session)
+        for each in held.latest(session)
     }
 
 
@@ -398,6 +398,6 @@ def test_what_stripe_holds_is_compared_with_the_ledger_every_time_it_is_read(
     server.world.move("adjustment", -7, "usd", source=None)
     told = StripeMovements(KEY, api_base=server.url).holds()
     balances.keep(session, "stripe", told, now=clock() + timedelta(days=1))
-    (row,) = [each for each in balances.latest(session) if each.provider == "stripe"]
+    (row,) = [each for each in held.latest(session) if each.provider == "stripe"]
     assert (row.unexplained, row.on) == (Money(-7, "USD"), (clock() + timedelta(days=1)).date())
     assert session.query(ProviderBalance).filter_by(provider="stripe").count() == 2, "a row per day"
