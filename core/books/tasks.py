@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from core import tasks
-from core.books import balances, between, feeds, readings, reconciliation
+from core.books import balances, between, feeds, meeting, movements, readings, reconciliation
 from core.db import session_scope
 
 log = structlog.get_logger()
@@ -45,6 +45,10 @@ def read(feed: feeds.Feed, *, now: datetime) -> tuple[int, int]:
 
 
 def keep(session: Session, provider: str, seen: Iterable[feeds.Seen], *, now: datetime) -> tuple[int, int]:
-    """Keep what a provider listed, and let it meet the ledger: what is posted already, and what moved between two providers."""
+    """Keep what a provider listed, and let it meet the ledger.
+
+    That is what is posted already, what moved between two providers, and the provider's own fees while they are little.
+    """
+    meeting.lock(session)  # before any row, as whoever gives a bank line its entry does
     new, met = reconciliation.take(session, provider, seen, now=now), reconciliation.meet(session, provider)
-    return new, met + between.join(session, now=now)
+    return new, met + between.join(session, now=now) + movements.book_small_fees(session, provider, now=now)

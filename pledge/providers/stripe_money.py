@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from core.books.movements import BY_THEMSELVES
 from core.money import Money
 from pledge.models import MovementKind
 from pledge.providers.base import Dispute, Movement, RefundSeen, RefundStanding, RefundWanted
@@ -49,7 +50,8 @@ class StripeMoney(StripeCalls):
                 if ended := _of_charge(charge):
                     known = {each["id"] for each, _ in ended}
                     seen += ended
-                    others += [each for each in self._moved_by(charge["id"]) if each["id"] not in known]
+                    moved = self._moved_by(charge["id"])
+                    others += [each for each in moved if each["id"] not in known and each["type"] not in BY_THEMSELVES]
             if seen:
                 refunds += self._refunds(payment_id)
                 disputes += self._disputes(payment_id)

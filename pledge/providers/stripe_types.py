@@ -6,6 +6,7 @@ what is missing here, and on the payment that it belongs to.
 
 from collections.abc import Mapping
 
+from core.books.movements import BY_THEMSELVES
 from pledge.models import MovementKind
 
 KINDS: Mapping[MovementKind, frozenset[str]] = {
@@ -22,14 +23,12 @@ KINDS: Mapping[MovementKind, frozenset[str]] = {
 NOT_BOOKED: Mapping[str, str] = {
     "payment_reversal": "a payment that was taken back after it came",
     "payment_unreconciled": "money of a company that no payment took, and that Stripe counts as ours after a time",
-    "stripe_fee": "a price that Stripe takes by itself, such as that of an invoice",
     "stripe_fx_fee": "a price for exchanging money",
-    "tax_fee": "a tax on Stripe's prices",
     "tax_fund": "a tax that Stripe keeps to pay it for us",
     "fee_credit_funding": "a credit against Stripe's prices",
 }
 """They concern money that comes in, but belong to no payment, or nobody here knows what to book: a person decides."""
-ELSEWHERE = frozenset({
+ELSEWHERE = BY_THEMSELVES | {
     # Payouts of ours to our bank, and from it
     "payout", "payout_cancel", "payout_failure", "payout_minimum_balance_hold", "payout_minimum_balance_release", "topup",
     "topup_reversal",
@@ -44,7 +43,8 @@ ELSEWHERE = frozenset({
     "issuing_authorization_hold", "issuing_authorization_release", "issuing_dispute", "issuing_dispute_provisional_credit",
     "issuing_dispute_provisional_credit_reversal", "issuing_transaction", "stripe_balance_payment_debit",
     "stripe_balance_payment_debit_reversal",
-})  # fmt: skip
+}  # fmt: skip
+"""Booked from Stripe's list of movements, or not at all; prices that it takes by itself (a paid invoice's) are."""
 
 
 def meaning(kind: str) -> str:

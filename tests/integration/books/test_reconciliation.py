@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import files, ledger
-from core.books import balances, bookings, explanations, queries, reconciliation
+from core.books import balances, bookings, explanations, queries, reconciliation, tasks
 from core.books.explanations import AlreadyExplained, SamePerson
 from core.books.feeds import FeedUnreachable, Seen
 from core.books.models import BankLine, OutsideMovement, Side, Subject
@@ -32,7 +32,7 @@ from tests.fakes.bank_statements import Ntry
 from tests.fakes.opencollective import FUND as OC_FUND
 from tests.fakes.opencollective import TOKEN, OpenCollectiveServer
 from tests.fakes.pay_ins import Clock, Till
-from tests.fakes.stripe import StripeServer, World, connect, refunds, serving
+from tests.fakes.stripe import StripeServer, World, connect, invoices, refunds, serving
 from tests.fakes.stripe.server import KEY
 
 STRIPE, FUND = "assets:rail:stripe:usd", "liabilities:fund:open-pledge:usd"
@@ -258,6 +258,26 @@ def test_pay_ins_and_disputes_by_stripe_all_meet(
         assert listed(session) == []
 
 
+def test_the_price_of_a_paid_invoice_needs_no_hands(
+    session: Session, pledge: Pledge, editor: Person, monkeypatch: pytest.MonkeyPatch, now: datetime
+) -> None:
+    """Stripe takes it by a movement of its own, which no payment knows."""
+    clock = Clock(now)
+    with serving(World(clock=clock.seconds)) as server:
+        monkeypatch.setenv("PLEDGEWORKS_STRIPE_KEY", KEY)
+        monkeypatch.setenv("PLEDGEWORKS_STRIPE_URL", server.url)
+        till = Till(session, server, editor, clock)
+        till.world.invoicing_fee = True
+        row = till.invoice(till.announce(pledge, "5000"))
+        invoices.transfer(till.world, till.stripe_invoice(row)["customer"], 5_000_00)
+        till.look(row)
+        feed = StripeMovements(KEY, api_base=server.url)
+        assert tasks.keep(session, feed.name, feed.read(None), now=clock()) == (2, 2)
+        assert listed(session) == []
+        (held,) = balances.keep(session, feed.name, feed.holds(), now=clock())
+        assert (str(held.there), str(held.difference)) == ("4,975.00 USD", "0.00 USD")
+
+
 def test_payments_from_a_fund_at_open_collective_meet_its_rows(session: Session, shared: Path, read: Read, now: datetime) -> None:
     """Against the stand-in that executes Open Collective's own schema: a payment, and the refund that two people found."""
     with graphql_server.serving(OpenCollectiveServer(shared / "schemas" / "opencollective-v2.graphql")) as server:
@@ -290,7 +310,8 @@ def test_payments_from_a_fund_at_open_collective_meet_its_rows(session: Session,
         )  # fmt: skip
         resolutions.decide(session, finding.id, confirm=True, actor=cast.approver, now=now)
         assert reconciliation.meet(session, feed.name) == 1
-        assert listed(session) == [(Side.MISSING_THERE, 10_000_000)]
+        unexplained = (Side.DIFFERENT, row.unexplained.amount_minor)
+        assert listed(session) == [unexplained, (Side.MISSING_THERE, 10_000_000)], "and what the stand-in held from the start"
         (line,) = read(Ntry("600.00", "no payment of ours", sign="DBIT"))
         alike = queries.open_movements(session, "assets:bank:usd", only=line.money, direction=line.direction)
         assert alike == [], "what Open Collective told did not leave from our bank"
