@@ -4,13 +4,16 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 from core.money import Money
-from pledge.models import UNENDED_INVOICES, CardLimit, InstalmentStatus, PayIn, PayInStatus
+from pledge.models import PAYABLE_INVOICES, UNENDED_INVOICES, CardLimit, InstalmentStatus, InvoiceStanding, PayIn, PayInStatus
 from pledge.providers.base import Snapshot, Standing
 
 CHARGE_MAX_MINOR = 99_999_999
 """A charge has at most eight digits: $999,999.99. A larger instalment takes several."""
 CHARGE_MIN_MINOR = 50
 """Nothing below $0.50 is charged."""
+
+ASKING = PAYABLE_INVOICES | {InvoiceStanding.PAID}
+"""Invoices that ask the company for money, or got it."""
 
 _BEFORE_MONEY = {
     Standing.OPEN: PayInStatus.OPEN,
@@ -103,8 +106,9 @@ def status_of(pay_in: PayIn, seen: Snapshot) -> PayInStatus:
 
 def not_as_asked(pay_in: PayIn, seen: Snapshot, *, customers: Collection[str]) -> str | None:
     """Why what the provider shows can't be this pay-in's money, for finance; None if it is as we asked for it."""
-    if seen.payment_id is None:
-        return None
+    changed = _changed_invoice(pay_in, seen)
+    if changed is not None or seen.payment_id is None:
+        return changed
     if seen.pay_in_id != pay_in.id:
         return f"The payment {seen.payment_id} is not marked as this one's, so nothing of it is booked."
     if seen.customer_id not in customers:
@@ -113,6 +117,19 @@ def not_as_asked(pay_in: PayIn, seen: Snapshot, *, customers: Collection[str]) -
         if currency != pay_in.currency:
             return f"The payment {seen.payment_id} moved {currency}, not {pay_in.currency}, so nothing of it is booked."
     return None
+
+
+def _changed_invoice(pay_in: PayIn, seen: Snapshot) -> str | None:
+    """Whether the provider's invoice asks for something else than ours by now. Once all that came went back, no more does."""
+    invoice = seen.invoice
+    if invoice is None or invoice.standing not in ASKING or invoice.money == pay_in.money:
+        return None
+    if seen.movements and sum(each.gross.amount_minor for each in seen.movements) == 0:
+        return None
+    return (
+        f"Invoice {invoice.number} was changed there: it is over {invoice.money}, and the company was asked for {pay_in.money}. "
+        "Nothing of it is booked."
+    )
 
 
 def instalment_status(asked: Money, pay_ins: Sequence[PayIn]) -> InstalmentStatus:

@@ -51,6 +51,8 @@ class InvoiceSeen:
     standing: InvoiceStanding
     number: str | None
     due_on: date | None
+    money: Money
+    """What the company is asked for, by whatever the invoice was changed to there."""
 
 
 @dataclass(frozen=True, slots=True)

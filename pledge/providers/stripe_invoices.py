@@ -2,7 +2,8 @@
 
 A step that may have been done is looked for before it is asked for again: an invoice by our mark on it, its amount by its total,
 the rest by its status. A draft that nobody knows of stays a draft, since nothing advances by itself. An invoice is paid by
-payments of its own, which carry none of our marks: `invoice_payments` says which they are.
+payments of its own, which carry none of our marks: `invoice_payments` says which they are. A final one can't be changed; who
+edits it in the dashboard makes another in its place, its revision, and that is the one looked at from then on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,34 +81,33 @@ class StripeInvoices(StripeMoney):
 
     def withdraw_invoice(self, invoice_id: str) -> bool:
         with self._asking(invoice_id):
-            invoices = self._stripe.v1.invoices
-            status = invoices.retrieve(invoice_id).status
+            invoices, found = self._stripe.v1.invoices, self._newest(invoice_id)
             try:
-                if status == "draft":
-                    invoices.delete(invoice_id)
+                if found.status == "draft":
+                    invoices.delete(found.id)
                     return True
-                if status in PAYABLE:
-                    invoices.void_invoice(invoice_id)
+                if found.status in PAYABLE:
+                    invoices.void_invoice(found.id)
             except stripe.InvalidRequestError:
                 # It was paid, voided or made final meanwhile; what it is now says whether that is the reason.
-                if invoices.retrieve(invoice_id).status == status:
+                if invoices.retrieve(found.id).status == found.status:
                     raise
         return False
 
     def end_paid_invoice(self, invoice_id: str, *, key: str) -> None:
         with self._asking(invoice_id):
-            invoices = self._stripe.v1.invoices
-            if invoices.retrieve(invoice_id).status not in PAYABLE:
+            invoices, found = self._stripe.v1.invoices, self._newest(invoice_id)
+            if found.status not in PAYABLE:
                 return
             try:
-                invoices.pay(invoice_id, {"paid_out_of_band": True}, {"idempotency_key": f"{key}-elsewhere"})
+                invoices.pay(found.id, {"paid_out_of_band": True}, {"idempotency_key": f"{key}-elsewhere"})
             except stripe.InvalidRequestError:
-                if invoices.retrieve(invoice_id).status not in ENDED:
+                if invoices.retrieve(found.id).status not in ENDED:
                     raise
 
     def invoice_links(self, invoice_id: str) -> InvoiceLinks:
         with self._asking(invoice_id):
-            found = self._stripe.v1.invoices.retrieve(invoice_id)
+            found = self._newest(invoice_id)
             page, pdf = found.hosted_invoice_url, found.invoice_pdf
         if not page or not pdf:
             raise ProviderRefused("Stripe has no page for this invoice yet. Try again in a minute.")
@@ -120,8 +120,9 @@ class StripeInvoices(StripeMoney):
 
     def look_at_invoice(self, invoice_id: str) -> Snapshot:
         with self._asking(invoice_id):
-            found = self._stripe.v1.invoices.retrieve(invoice_id).to_dict()
-            intents = self._intents(invoice_id)
+            marked = self._stripe.v1.invoices.retrieve(invoice_id)
+            found = self._newest(invoice_id, known=marked).to_dict()
+            intents = self._intents(found["id"])
             main = next(
                 (each for status in FIRST for each in intents if each["status"] == status), intents[0] if intents else None
             )
@@ -130,7 +131,7 @@ class StripeInvoices(StripeMoney):
             return Snapshot(
                 standing,
                 payment_id=main["id"] if main else None,
-                pay_in_id=ours(found),
+                pay_in_id=ours(marked),
                 customer_id=found["customer"],
                 currency=found["currency"].upper(),
                 method=method_of(charge),
@@ -141,6 +142,13 @@ class StripeInvoices(StripeMoney):
                 invoice=_seen(found, standing),
                 **self._came([each["id"] for each in intents if each["latest_charge"]]),
             )
+
+    def _newest(self, invoice_id: str, *, known: stripe.Invoice | None = None) -> stripe.Invoice:
+        """The invoice, or what somebody made of it in the dashboard."""
+        found = known or self._stripe.v1.invoices.retrieve(invoice_id)
+        while revised := getattr(found, "latest_revision", None):
+            found = self._stripe.v1.invoices.retrieve(str(revised))
+        return found
 
     def _intents(self, invoice_id: str) -> Sequence[Mapping[str, Any]]:
         """The payments of an invoice, the one it was made with first."""
@@ -211,4 +219,4 @@ def _seen(found: Mapping[str, Any], standing: Standing) -> InvoiceSeen:
     if status is InvoiceStanding.PAID and standing is not Standing.ARRIVED:
         status = InvoiceStanding.PAID_ELSEWHERE
     due = moment_of(found["due_date"]).date() if found["due_date"] else None
-    return InvoiceSeen(found["id"], status, found["number"], due)
+    return InvoiceSeen(found["id"], status, found["number"], due, money_of(found["total"], found["currency"]))

@@ -23,6 +23,7 @@ from core.money import Money
 from core.tasks import Task, enqueue
 from pledge import host_queries, queries, terms
 from pledge.models import (
+    PAYABLE_INVOICES,
     InstalmentStatus,
     InstalmentWay,
     MovementKind,
@@ -310,7 +311,7 @@ def apply(session: Session, pay_in_id: UUID, seen: Snapshot, *, looks: int, now:
     pay_in.looks, pay_in.looked_at = looks + 1, now
     odd = policy.not_as_asked(pay_in, seen, customers=queries.customers_of(session, instalment.member.organisation_id))
     if odd is not None:
-        _leave_to_finance(session, pay_in, odd, now=now)
+        _leave_to_finance(session, pay_in, seen, odd, now=now)
         return True
     pay_in.payment_id = seen.payment_id or pay_in.payment_id
     pay_in.method, pay_in.paid_on = seen.method or pay_in.method, seen.paid_on or pay_in.paid_on
@@ -359,8 +360,10 @@ def outside_period(pledge: Pledge, on: date) -> str | None:
     return None
 
 
-def _leave_to_finance(session: Session, pay_in: PayIn, problem: str, *, now: datetime) -> None:
+def _leave_to_finance(session: Session, pay_in: PayIn, seen: Snapshot, problem: str, *, now: datetime) -> None:
     """Book and move nothing: money of another payment, or in another currency, would be counted as this one's."""
+    if pay_in.invoice is not None and seen.invoice is not None and seen.invoice.standing in PAYABLE_INVOICES:
+        invoice_states.follow(session, pay_in.invoice, seen.invoice, now=now)  # so that it can be withdrawn
     if pay_in.problem != problem:
         pay_in.problem = problem
         audit.record(session, "pay_in.not_as_asked", pay_in, actor=None, at=now, reason=problem)

@@ -14,12 +14,14 @@ METHODS = {"us_bank_account": "bank debit", "customer_balance": "bank transfer",
 TOO_SMALL = "too_small"
 NO_PAGE = "no_page"
 ODD = "odd"
+ODD_INVOICE = "odd_invoice"
 DETAILS = "details"
 NOT_SENT = "not_sent"
 
 FOR_COMPANY: Mapping[str, str] = {
     NO_PAGE: "The provider has not answered with a page yet. Press Pay again.",
     ODD: "What the provider shows is not what was asked for, so it is not booked. Finance looks into it; pay nothing more.",
+    ODD_INVOICE: "The invoice is not as you asked for it any more, so it is not booked. Finance looks into it; do not pay it.",
     PayInStatus.OPEN: "The page is open and nobody has paid. Pay there, or close it.",
     TOO_SMALL: "Your transfer was {missing} too small. Send {missing} more to the same account; nothing counts before.",
     NOT_SENT: "Waits for your bank transfer to the account that the payment page shows. It takes as long as your bank takes.",
@@ -37,6 +39,8 @@ FOR_COMPANY: Mapping[str, str] = {
 FOR_FINANCE: Mapping[str, str] = {
     NO_PAGE: "Stripe has not answered with a page. The company presses Pay again.",
     ODD: "{problem} Look at it in Stripe's dashboard: refund it there, or find whose it is.",
+    ODD_INVOICE: "{problem} If nobody has paid it, withdraw it here, and the company asks for another. If it is paid, refund all "
+    "of it in Stripe's dashboard: both are booked then, and the instalment can be paid anew.",
     PayInStatus.OPEN: "Waits for the company.",
     TOO_SMALL: "The company's transfer was {missing} too small; it sees that. Stripe sends money back that nobody completes.",
     NOT_SENT: "Waits for the company's bank transfer; it sees to which account. Until it came, the company can give it up.",
@@ -52,7 +56,7 @@ FOR_FINANCE: Mapping[str, str] = {
     PayInStatus.LOST: "The bank took it back for good. Ask the company to pay another way; what the fund had given away of it "
     "is what the fund is short of.",
 }
-assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL, ODD, NOT_SENT}
+assert FOR_COMPANY.keys() == FOR_FINANCE.keys() == set(PayInStatus) | {NO_PAGE, TOO_SMALL, ODD, ODD_INVOICE, NOT_SENT}
 
 
 @bp.app_template_filter()
@@ -152,7 +156,7 @@ def _told(words: Mapping[str, str], of_invoices: Mapping[str, str], row: PayIn) 
     by_invoice = invoice_words.key_of(row)
     key: str = row.status
     if row.problem and row.status is not PayInStatus.FAILED:
-        by_invoice, key = None, ODD
+        by_invoice, key = None, ODD_INVOICE if row.invoice else ODD
     elif row.status is PayInStatus.OPEN and row.page_url is None:
         key = NO_PAGE
     elif row.status is PayInStatus.PROCESSING and row.missing_minor:

@@ -62,6 +62,23 @@ def write_off(world: World, invoice_id: str) -> Object:
         return invoice
 
 
+def revise(world: World, invoice_id: str, total: int) -> Object:
+    """Somebody edits a final invoice in the dashboard: another takes its place, and it is void. The new one has no metadata."""
+    with world.lock:
+        old = _payable(world, invoice_id, "revised")
+        amounts = dict.fromkeys(("amount_due", "amount_remaining", "subtotal", "total"), total)
+        made = world.add({
+            **old, **amounts, "id": world.new_id("in"), "number": f"{old['number']}-R", "metadata": {}, "latest_revision": None,
+            "from_invoice": {"action": "revision", "invoice": invoice_id},
+            "status_transitions": dict(old["status_transitions"]),
+        })  # fmt: skip
+        _payment(world, made, total, first=True)
+        void_invoice(world, {}, base="", invoice=invoice_id)
+        old["latest_revision"] = made["id"]
+        world.notify("invoice.finalized", made)
+        return made
+
+
 @route("POST", "/v1/customers/{customer}")
 def update_customer(world: World, given: Parameters, *, base: str, customer: str) -> Object:
     found = world.get("customer", customer)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from stripe import InvoiceItemService
 
-from core import ledger
+from core import audit, ledger
 from core.errors import InvalidInput, NotAllowed
 from core.identity.models import Person
 from pledge import queries, tasks
@@ -27,7 +27,7 @@ from pledge.services.invoices import NotWithdrawable
 from pledge.services.pay_in_postings import Accounts
 from pledge.services.pay_ins import NotPayable
 from tests.fakes.pay_ins import Till
-from tests.fakes.stripe import Fault, checkout
+from tests.fakes.stripe import Fault, checkout, refunds
 from tests.fakes.stripe import invoices as at_stripe
 
 
@@ -338,6 +338,67 @@ def test_an_invoice_of_another_account_is_not_decided_about(till: Till, row: Pay
     with pytest.raises(NotThere, match="another key or account"):
         till.tend(row)
     assert state(row)[:2] == (PayInStatus.OPEN, InvoiceStanding.OPEN)
+
+
+# ------------------------------------------------------------------------------------------------ changed at Stripe
+
+
+def revised(till: Till, row: PayIn, total: int = 6_000_00) -> dict[str, Any]:
+    assert row.invoice is not None
+    return at_stripe.revise(till.world, row.invoice.invoice_id or "", total)
+
+
+def test_an_invoice_that_was_changed_at_stripe_is_left_to_a_person_and_can_be_withdrawn(till: Till, row: PayIn) -> None:
+    made = revised(till, row)
+    for _ in range(2):
+        till.look(row)
+    assert state(row)[:2] == (PayInStatus.OPEN, InvoiceStanding.OPEN)
+    assert row.problem == (
+        f"Invoice {made['number']} was changed there: it is over 6,000.00 USD, and the company was asked for 5,000.00 USD. "
+        "Nothing of it is booked."
+    )
+    assert [each.verb for each in audit.history(till.session, row)].count("pay_in.not_as_asked") == 1
+    invoices.withdraw(till.session, row.id, actor=till.editor, now=till.clock())
+    till.tend(row)
+    assert (state(row)[:2], row.problem) == ((PayInStatus.EXPIRED, InvoiceStanding.VOID), None)
+    assert till.world.objects[made["id"]]["status"] == "void"
+    assert till.open(row.instalment).page_url
+
+
+def test_what_is_paid_by_a_changed_invoice_is_not_booked_until_all_of_it_went_back(
+    till: Till, row: PayIn, codes: Accounts
+) -> None:
+    made = revised(till, row)
+    at_stripe.transfer(till.world, made["customer"], 6_000_00)
+    till.look(row)
+    assert (row.movements, row.problem is not None, pay_ins.overpaid(row.instalment)) == ([], True, None)
+    assert ledger.balances_of(till.session, [codes.stripe]).get(codes.stripe) is None
+    with pytest.raises(NotPayable, match="is open"):
+        till.open(row.instalment)
+    (paid,) = [each for each in kinds(till, "payment_intent") if each["status"] == "succeeded"]
+    till.world.top_up(5_00)  # for the fee, which Stripe keeps
+    refunds.create_refund(till.world, {"payment_intent": paid["id"], "amount": 6_000_00}, base="")
+    till.clock.pass_(days=5)
+    till.look(row)
+    assert (row.status, row.problem) == (PayInStatus.REFUNDED_FULL, None)
+    balance = ledger.balance(till.session, codes.stripe)
+    owed = ledger.balance(till.session, codes.owed)
+    assert balance.posted - owed.posted == till.world.available("usd") - 5_00
+
+
+def test_a_revision_over_the_same_amount_is_paid_like_the_first(till: Till, row: PayIn) -> None:
+    made = revised(till, row, 5_000_00)
+    at_stripe.transfer(till.world, made["customer"], 5_000_00)
+    till.look(row)
+    assert (state(row)[:2], row.problem) == ((PayInStatus.SETTLED, InvoiceStanding.PAID), None)
+    assert (row.invoice.number if row.invoice else None) == made["number"]
+
+
+def test_an_invoice_in_another_currency_is_left_to_a_person_before_anybody_pays(till: Till, row: PayIn) -> None:
+    till.stripe_invoice(row)["currency"] = "eur"
+    till.look(row)
+    assert row.problem is not None
+    assert "is over 5,000.00 EUR, and the company was asked for 5,000.00 USD" in row.problem
 
 
 # ------------------------------------------------------------------------------------------------ paid elsewhere
