@@ -5,6 +5,7 @@ small fee of its own not even that.
 """
 
 import enum
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -39,6 +40,12 @@ class NotBookable(DomainError):
     code = "not_bookable"
 
 
+class NotBookedThere(DomainError):
+    """The ledger has less where the money left: how it came there is to be booked first."""
+
+    code = "not_booked_there"
+
+
 class Booking(enum.StrEnum):
     """What a movement can be booked as."""
 
@@ -62,7 +69,7 @@ def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -
         NotAllowed: the actor is not in finance.
         NotFound: there is none, or it met an entry meanwhile.
         NotBookable: its kind is neither money between places of ours nor a fee, anybody may have given it, or a domain books it.
-        InsufficientFunds: the ledger knows less money where it left.
+        NotBookedThere: the ledger knows less money where it left.
     """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     row = between.locked(session, movement_id)
@@ -70,9 +77,9 @@ def book(session: Session, movement_id: UUID, *, actor: Person, now: datetime) -
         raise NotBookable("This belongs to a payment that is known here, and is booked with it; look at that one.")
     match booking_of(row):
         case Booking.BANK:
-            entry = between.post(session, [row], between.account_of(session, row.currency), now=now)
+            entry = _posted(row, lambda: between.post(session, [row], between.account_of(session, row.currency), now=now))
         case Booking.FEE:
-            entry = _as_fee(session, row, now=now)
+            entry = _posted(row, lambda: _as_fee(session, row, now=now))
         case None if between.is_between(row):
             raise NotBookable(
                 "Anybody may have given this to the fund. If it was us, the line of the bank statement says so: confirm that. If "
@@ -136,6 +143,24 @@ def _booked_by_itself(session: Session, currency: str, *, now: datetime) -> Mone
         )
     )
     return Money(int(total or 0), currency)
+
+
+def _posted(row: OutsideMovement, post: Callable[[], ledger.Entry]) -> ledger.Entry:
+    """What was posted; where there is too little, what has to come first."""
+    try:
+        return post()
+    except ledger.InsufficientFunds as short:
+        has = Money(short.available, short.commodity)
+        if row.amount_minor > 0:
+            where = "on our bank’s account"
+            first = "read the bank’s statement and confirm what came in. If it came from anywhere else, explain it"
+        else:
+            where = f"at {feeds.title_of(row.provider)}"
+            first = "book what came there; it stands in the same list"
+        raise NotBookedThere(
+            f"The ledger has {has} {where}, less than these {Money(short.wanted, short.commodity)}: how that money came there is not "
+            f"booked yet. First {first}."
+        ) from short
 
 
 def _as_fee(session: Session, row: OutsideMovement, *, now: datetime) -> ledger.Entry:

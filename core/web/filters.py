@@ -144,11 +144,12 @@ def country(code: str) -> str:
     return str(Locale.parse(LOCALE).territories.get(code, code))
 
 
-def with_query(**changes: str | None) -> str:
-    """This page's address with some parameters changed; none removes one."""
+def with_query(path: str | None = None, /, **changes: str | None) -> str:
+    """This page's address with some parameters changed; none removes one. `path`: where it is read, if not where it is."""
     kept = {name: value for name, value in request.args.items() if name not in changes}
     query = urlencode(kept | {name: value for name, value in changes.items() if value is not None})
-    return f"{request.path}?{query}" if query else request.path
+    path = path or request.path
+    return f"{path}?{query}" if query else path
 
 
 def register(app: Flask) -> None:

@@ -21,7 +21,7 @@ from core.web import current_person, db, flash, page, refused, requires
 from core.web.forms import choices
 from core.web.pagination import paginate
 
-LINES_SHOWN = 200
+LINES_SHOWN, STATEMENTS_SHOWN = 200, 25
 
 
 @bp.get("")
@@ -104,7 +104,8 @@ def _index(form: ImportForm) -> ResponseReturnValue:
     session = db()
     suggestions = queries.suggestions(session)
     lines = queries.open_lines(session)[:LINES_SHOWN]
-    shown = paginate(session, queries.statements(), by=[BankStatement.id], cursor=request.args.get("cursor"), size=25)
+    cursor = request.args.get("cursor")
+    shown = paginate(session, queries.statements(), by=[BankStatement.id], cursor=cursor, size=STATEMENTS_SHOWN)
     return page(
         "books/index.html",
         form=form,

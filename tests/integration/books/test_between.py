@@ -14,7 +14,7 @@ from core.books.feeds import Seen
 from core.books.matching import Kind
 from core.books.meeting import FromOurBalance
 from core.books.models import BankLine, Match, OutsideMovement, Subject
-from core.books.movements import NotBookable
+from core.books.movements import NotBookable, NotBookedThere
 from core.books.sources import Expected
 from core.clock import utc_now
 from core.errors import NotAllowed, NotFound
@@ -174,9 +174,12 @@ def test_a_top_up_is_booked_from_the_providers_list_and_the_banks_line_meets_it_
 
 def test_more_than_the_bank_holds_is_not_booked_as_gone_from_it(session: Session, finance: Person, now: datetime) -> None:
     told(session, "100", "txn_up", now, kind="topup", about="tu_1")
-    with pytest.raises(ledger.InsufficientFunds, match=r"assets:bank:usd has 0\.00 USD available"):
+    with pytest.raises(NotBookedThere, match=r"has 0\.00 USD on our bank.* these 100\.00 USD.*First read the bank’s statement"):
         movements.book(session, row(session, "txn_up").id, actor=finance, now=now)
     assert row(session, "txn_up").entry_id is None
+    told(session, "-501", "txn_out", now)
+    with pytest.raises(NotBookedThere, match=r"has 500\.00 USD at Stripe, .*First book what came there"):
+        movements.book(session, row(session, "txn_out").id, actor=finance, now=now)
 
 
 def test_a_providers_own_fee_is_booked_and_nothing_else_is(

@@ -378,5 +378,19 @@ def test_a_long_statement_comes_in_pages(client: Client, read: Read, finance: Pe
     assert (rows(page), "gift 5" in page.words) == (2, True)
 
 
+def test_after_a_refused_file_the_list_goes_on_where_it_can_be_read(
+    client: Client, read: Read, finance: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("2026-43", "2026-44"):
+        read(Ntry("5.00", name), name=name)
+    monkeypatch.setattr(statement_views, "STATEMENTS_SHOWN", 1)
+    client.sign_in(finance)
+    page = upload(client, b"no statement")
+    assert page.status == 422
+    (more,) = [a.get("href", "") for a in page.all("a") if "More statements" in "".join(a.itertext())]
+    page = client.get(more)
+    assert (page.status, "No more statements" in page.words) == (200, True)
+
+
 def rows(page: Page) -> int:
     return len(page.all("tr")) - len(page.all("thead"))
