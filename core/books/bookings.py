@@ -150,6 +150,19 @@ def assign(session: Session, code: str, expected_key: str, *, actor: Person, now
         SecondPersonNeeded: the actor set some of it aside, and that is not little.
         NotFound, NotSaidYet, DomainError: as for `confirm`.
     """
+    each = assignable(session, code, expected_key, actor=actor, now=now)
+    second_looks.require_other_to_assign(session, code, each.money, actor=actor, now=now)
+    give(session, code, each, actor=actor, now=now)
+    return each
+
+
+def assignable(session: Session, code: str, expected_key: str, *, actor: Person, now: datetime) -> Expected:
+    """What is expected, if it can be met with the money set aside there; whoever else assigns waits until this is done.
+
+    Raises:
+        NotAllowed: the actor is not in finance.
+        NotFound, DoesNotMeet, NotSetAside, NotSaidYet: it can't.
+    """
     access.require_role(session, actor, Role.FINANCE, on=now.date())
     meeting.lock(session)  # what one person gives out alone is counted first
     each = queries.expected_by_key(session, expected_key)
@@ -158,7 +171,11 @@ def assign(session: Session, code: str, expected_key: str, *, actor: Person, now
     meeting.require_set_aside(session, code, each.money)
     if not each.is_said:
         raise NotSaidYet(f"Nobody said that {each.reference} was sent; ask the company to say so, with its own evidence.")
-    second_looks.require_other_to_assign(session, code, each.money, actor=actor, now=now)
+    return each
+
+
+def give(session: Session, code: str, each: Expected, *, actor: Person, now: datetime) -> None:
+    """Confirm it with money of this account. Who may is looked at before."""
     lines = queries.lines_on(session, code)
     last = lines[-1]
     where = "; ".join(line.label for line in lines)[:200]
@@ -166,7 +183,6 @@ def assign(session: Session, code: str, expected_key: str, *, actor: Person, now
     sources.source(each.source).found(session, each.id, found, actor=actor, now=now)
     for line in lines:
         audit.record(session, "bank_line.assigned", line, actor=actor, at=now, reference=each.reference, amount=str(each.money))
-    return each
 
 
 def _require_same(line: BankLine, each: Expected) -> None:

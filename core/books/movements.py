@@ -158,8 +158,8 @@ def _posted(row: OutsideMovement, post: Callable[[], ledger.Entry]) -> ledger.En
             where = f"at {feeds.title_of(row.provider)}"
             first = "book what came there; it stands in the same list"
         raise NotBookedThere(
-            f"The ledger has {has} {where}, less than these {Money(short.wanted, short.commodity)}: how that money came there is not "
-            f"booked yet. First {first}."
+            f"The ledger has {has} {where}, less than these {Money(short.wanted, short.commodity)}: how that money came there is "
+            f"not booked yet. First {first}."
         ) from short
 
 

@@ -98,7 +98,7 @@ def require_other_to_assign(session: Session, code: str, money: Money, *, actor:
         raise SecondPersonNeeded(
             f"You set this money aside, or read the CSV file it came in, and alone you assign {most} of it at most: "
             f"{alone(session, money.currency, on=now.date())} in 30 days, fees and money sent back with it, and nothing of a CSV "
-            "file that you read. Another person of finance assigns it."
+            "file that you read. Another person of finance assigns it, or confirms it when you propose it."
         )
     for line, amount in _next(session, code, money):
         if line.matched_by_id == actor.id:

@@ -10,10 +10,11 @@ from core.books.models.reconciliation import (
     Side,
     Subject,
 )
-from core.books.models.second_looks import AloneLimit, Deed, Proposal
+from core.books.models.second_looks import AloneLimit, Assignment, Deed, Proposal
 
 __all__ = [
     "AloneLimit",
+    "Assignment",
     "BankAccount",
     "BankLine",
     "BankLinePart",

@@ -41,6 +41,43 @@ class Deed(enum.StrEnum):
     SEVERAL = "several"  # it is the sum of several entries, and perhaps a fee
 
 
+class Assignment(Base):
+    """One person's word for what set-aside money is, and a second person's decision. Nothing is posted before it.
+
+    Of what each of two people set aside the other is the second pair of eyes, so it takes no third one.
+    """
+
+    __tablename__ = "books_assignment"
+    __table_args__ = (
+        CheckConstraint("confirmed IS NOT TRUE OR decided_by_id <> proposed_by_id", name="two_people"),
+        CheckConstraint("num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name="decided"),
+        CheckConstraint("amount_minor > 0", name="amount_positive"),
+        Index("uq_books_assignment_waiting", "expected_key", unique=True, postgresql_where="decided_at IS NULL"),
+    )
+
+    id: Mapped[Id]
+    set_aside_on: Mapped[ShortText]
+    """The account that the money lies on."""
+    expected_key: Mapped[ShortText]
+    """What it is for: the key of sources.Expected."""
+    reference: Mapped[ShortText]
+    """The same for people."""
+    amount_minor: Mapped[MinorUnits]
+    currency: Mapped[CurrencyCode]
+    proposed_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[Utc]
+    decided_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None]
+    confirmed: Mapped[bool | None]
+
+    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
+    decided_by: Mapped[Person | None] = relationship(foreign_keys=[decided_by_id])
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount_minor, self.currency)
+
+
 class Proposal(Base):
     """One person's booking of a line, and a second person's decision. Nothing is posted before it."""
 

@@ -32,8 +32,8 @@ for word, tone in {
     filters.tone(word, tone)
 
 # They register themselves on the blueprint above.
-from core.books import explanations, proposals, queries  # noqa: E402
-from core.books.views import accounts, lines, months, reconciliation, statements, sums  # noqa: E402, F401
+from core.books import assignments, explanations, proposals, queries  # noqa: E402
+from core.books.views import accounts, lines, months, reconciliation, set_aside, statements, sums  # noqa: E402, F401
 
 
 @bp.context_processor
@@ -58,6 +58,9 @@ def waiting(session: Session, person: Person) -> Iterator[hooks.ToDo]:
         to_confirm = proposals.count_for(session, person)
         if to_confirm:
             yield hooks.ToDo("Bookings of bank lines to confirm", url_for("books.index"), to_confirm)
+        to_confirm = assignments.count_for(session, person)
+        if to_confirm:
+            yield hooks.ToDo("Assignments of set-aside money to confirm", url_for("books.list_set_aside"), to_confirm)
         count = queries.count_open(session)
         if count:
             yield hooks.ToDo("Lines of bank statements to be dealt with", url_for("books.index"), count)

@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 from core import audit
 from core.books import between, bookings, meeting, outgoing, proposals, queries, second_looks, several
 from core.books.forms import (
-    AssignForm,
     DeclineForm,
     ExpectedForm,
     FeeForm,
@@ -120,30 +119,6 @@ def decline_booking(line_id: UUID, proposal_id: UUID) -> ResponseReturnValue:
     )  # fmt: skip
 
 
-@bp.get("/set-aside")
-@requires(Role.FINANCE)
-def list_set_aside() -> ResponseReturnValue:
-    """Money that came in and is not assigned."""
-    return _set_aside(None)
-
-
-@bp.post("/set-aside")
-@requires(Role.FINANCE)
-@fresh_second_factor
-def assign() -> ResponseReturnValue:
-    """What set-aside money is for."""
-    form = _assign_form()
-    if form.validate_on_submit():
-        try:
-            each = bookings.assign(db(), form.code.data, form.expected.data, actor=current_person(), now=utc_now())
-        except DomainError as error:
-            refused(form, error)
-        else:
-            flash(f"{money(each.money)} of {each.who} are assigned to {each.reference} and in the ledger.")
-            return redirect(url_for(".list_set_aside"), code=303)
-    return _set_aside(form)
-
-
 def _do(
     line_id: UUID, form: Form, verb: Callable[..., object], *values: object, done: str, **words: object
 ) -> ResponseReturnValue:
@@ -230,21 +205,3 @@ def _send_back_form(line: BankLine, *, fresh: bool = False) -> SendBackForm:
         enough = [each for each in queries.set_aside(db(), line.currency) if each.money >= line.money]
     form.account.choices = [(each.code, f"{each.code.rpartition(':')[2]}, {money(each.money)}") for each in enough]
     return form
-
-
-def _assign_form() -> AssignForm:
-    form = AssignForm()
-    form.expected.choices = [(each.key, each.reference) for each in queries.expected(db()) if each.direction is Direction.IN]
-    return form
-
-
-def _set_aside(form: AssignForm | None) -> ResponseReturnValue:
-    session, expected = db(), [each for each in queries.expected(db()) if each.direction is Direction.IN]
-    rows = []
-    for aside in queries.set_aside(session):
-        lines = queries.lines_on(session, aside.code)
-        fitting = [each for each in expected if each.money.currency == aside.money.currency and each.money <= aside.money]
-        most = second_looks.may_assign(session, aside.code, aside.money.currency, actor=current_person(), now=utc_now())
-        mine = [each for each in fitting if each.money <= most]
-        rows.append((aside, lines, mine, len(mine) < len(fitting)))
-    return page("books/set_aside.html", form=form, rows=rows)

@@ -9,7 +9,19 @@ import pytest
 from sqlalchemy.orm import Session
 from web_client import Client, Page
 
-from core.books import bookings, explanations, feeds, months, outgoing, proposals, queries, reconciliation, statements, tasks
+from core.books import (
+    assignments,
+    bookings,
+    explanations,
+    feeds,
+    months,
+    outgoing,
+    proposals,
+    queries,
+    reconciliation,
+    statements,
+    tasks,
+)
 from core.books.bank_csv import Columns
 from core.books.feeds import Seen
 from core.books.models import BankAccount, BankLine, ClosedMonth, OutsideMovement, Subject
@@ -133,7 +145,7 @@ def test_a_line_is_set_aside_and_assigned_on_its_pages(
     assert "It was set aside by Fatima" in page.words
     page = client.get("/books/set-aside")
     assert "$5,500.00" in page.words
-    assert "so another person of finance assigns it." in page.words
+    assert "alone you assign $100.00 of it at most. Somebody of finance who did neither assigns what is more." in page.words
     client.sign_in(second, fresh_factor=True)
     client.submit(client.get("/books/set-aside"), "Assign and confirm")
     session.refresh(row)
@@ -278,9 +290,11 @@ def test_what_confirms_money_wants_a_fresh_second_factor(
     client: Client, session: Session, said: Make, read: Read, finance: Person, second: Person, now: datetime
 ) -> None:
     """Whoever finds somebody's screen unlocked confirms nothing. With the factor each of the same requests is let through."""
-    row, other = said(), said("7000")
-    came, aside, fee = read(Ntry("5000.00", "x"), Ntry("7000.00", "y"), Ntry("600.00", "charges", sign="DBIT"))
+    row, other, third = said(), said("7000"), said("2000")
+    came, aside, fee = read(Ntry("5000.00", "x"), Ntry("9000.00", "y"), Ntry("600.00", "charges", sign="DBIT"))
     bookings.set_aside(session, aside.id, note="n", actor=second, now=now)
+    code = queries.set_aside(session)[0].code
+    proposed = assignments.propose(session, code, f"pledge:{third.id}", actor=second, now=now)
     proposal = outgoing.book_fee(session, fee.id, note="n", actor=second, now=now)
     assert proposal is not None
     reconciliation.take(session, "stripe", [Seen("txn_fee", "stripe_fee_refund", now, Money(100, "USD"))], now=now)
@@ -295,7 +309,8 @@ def test_what_confirms_money_wants_a_fresh_second_factor(
     deeds = {
         f"lines/{came.id}/confirmation": {"expected": f"pledge:{row.id}"},
         f"lines/{fee.id}/bookings/{proposal.id}/confirmation": {},
-        "set-aside": {"code": queries.set_aside(session)[0].code, "expected": f"pledge:{other.id}"},
+        f"set-aside/proposals/{proposed.id}/confirmation": {},
+        "set-aside": {"code": code, "expected": f"pledge:{other.id}"},
         f"reconciliation/explanations/{why.id}/confirmation": {},
         f"reconciliation/movements/{up.id}/booking": {},
         f"months/{closed.id}/opening": {},
@@ -306,14 +321,14 @@ def test_what_confirms_money_wants_a_fresh_second_factor(
         page = client.post(f"/books/{place}", said_there)
         assert (page.status, "Confirm that it is you" in page.words) == (403, True), place
     session.expire_all()
-    assert {row.status, other.status} == {InstalmentStatus.PROCESSING}
+    assert {row.status, other.status, third.status} == {InstalmentStatus.PROCESSING}
     assert (proposal.confirmed, why.confirmed, up.entry_id, closed.reopened_at) == (None, None, None, None)
     assert months.last_closed(session) == closed
     client.sign_in(finance, fresh_factor=True)
     for place, said_there in deeds.items():
         assert client.post(f"/books/{place}", said_there).status != 403, place
     session.expire_all()
-    assert {row.status, other.status} == {InstalmentStatus.SETTLED}
+    assert {row.status, other.status, third.status} == {InstalmentStatus.SETTLED}
     assert (proposal.confirmed, why.confirmed, closed.reopened_at is None) == (True, True, False)
     assert up.entry_id is not None
 
