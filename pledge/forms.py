@@ -201,6 +201,15 @@ class NotedForm(Form):
     evidence_file = FileField("Its line as PDF, PNG or JPEG", [FileRequired("Attach the line of the bank statement.")])
 
 
+class EndingForm(Form):
+    """An invoice that nobody can pay any more, though the provider can't be told."""
+
+    reason = TextField("Why nobody can pay it any more", [required("Say why nobody can pay it any more.")], length_max=500)
+    evidence_file = FileField(
+        "What shows it, as PDF, PNG or JPEG", [FileRequired("Attach what shows that the account is closed, or the invoice void.")]
+    )
+
+
 class CameForm(Form):
     """Somebody else confirms it."""
 

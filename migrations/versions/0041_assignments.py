@@ -30,9 +30,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "confirmed IS NOT TRUE OR decided_by_id <> proposed_by_id", name=op.f("ck_books_assignment_two_people")
         ),
-        sa.CheckConstraint(
-            "num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name=op.f("ck_books_assignment_decided")
-        ),
+        sa.CheckConstraint("num_nulls(decided_by_id, decided_at, confirmed) IN (0, 3)", name=op.f("ck_books_assignment_decided")),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_books_assignment_amount_positive")),
         sa.ForeignKeyConstraint(["proposed_by_id"], ["person.id"], name=op.f("fk_books_assignment_proposed_by_id")),
         sa.ForeignKeyConstraint(["decided_by_id"], ["person.id"], name=op.f("fk_books_assignment_decided_by_id")),

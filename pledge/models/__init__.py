@@ -2,6 +2,7 @@
 
 from pledge.models.host_orders import LIVE_HOST_ORDERS, NEXT_HOST_ORDER, HostOrder, HostOrderStatus
 from pledge.models.instalments import NEXT_INSTALMENT, InstalmentStatus, InstalmentWay, PledgeInstalment
+from pledge.models.invoice_endings import InvoiceEnding
 from pledge.models.invoices import PAYABLE_INVOICES, UNENDED_INVOICES, InvoiceStanding, InvoiceWish, PayInInvoice
 from pledge.models.members import (
     NEXT_MEMBERSHIP,
@@ -58,6 +59,7 @@ __all__ = [
     "InKindKind",
     "InstalmentStatus",
     "InstalmentWay",
+    "InvoiceEnding",
     "InvoiceStanding",
     "InvoiceWish",
     "MemberOrigin",

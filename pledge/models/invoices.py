@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core.db import Base, ShortText
 
 if TYPE_CHECKING:
+    from pledge.models.invoice_endings import InvoiceEnding
     from pledge.models.pay_ins import PayIn
 
 
@@ -78,7 +79,11 @@ class PayInInvoice(Base):
     not_sent: Mapped[str | None]
     """Why the provider could not e-mail it, for people."""
 
+    unknown_since: Mapped[datetime | None]
+    """Since when the provider says that it does not know it: it was made under another key or account."""
+
     pay_in: Mapped["PayIn"] = relationship(back_populates="invoice")
+    ending: Mapped["InvoiceEnding | None"] = relationship()
 
     @property
     def is_payable(self) -> bool:

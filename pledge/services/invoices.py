@@ -161,7 +161,11 @@ def tend(sessions: Sessions, provider: Provider, pay_in_id: UUID, *, clock: Call
         refused: ProviderRefused | None = None
         try:
             _bring_about(sessions, provider, pay_in_id, clock=clock)
-        except (KeyRefused, NotThere):
+        except KeyRefused:
+            raise
+        except NotThere:
+            with sessions() as session:
+                pay_ins.expire_unknown(session, pay_in_id, now=clock())
             raise
         except AnswerKept:
             _take_another_key(sessions, pay_in_id)

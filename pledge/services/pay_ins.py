@@ -237,8 +237,13 @@ def fail(session: Session, pay_in_id: UUID, problem: str, *, now: datetime) -> P
 
 
 def expire_unknown(session: Session, pay_in_id: UUID, *, now: datetime) -> bool:
-    """End a pay-in whose page the provider does not know any more, once that page is over; False while it may still be paid."""
+    """End a pay-in whose page the provider does not know any more, once that page is over; False while it may still be paid.
+
+    When nobody can pay an invoice any more, only people know (invoice_endings.py).
+    """
     pay_in = queries.locked_pay_in(session, pay_in_id)
+    if pay_in.invoice is not None:
+        invoice_states.lose(session, pay_in.invoice, now=now)
     if pay_in.status is not PayInStatus.OPEN or pay_in.page_expires_at is None or pay_in.page_expires_at > now:
         return pay_in.status is PayInStatus.EXPIRED
     expire(session, pay_in_id, now=now, reason="Its page was opened under another key or account, and is over.")
@@ -282,9 +287,11 @@ def look(
             seen = before.ask(provider)
         except NotThere:
             with sessions() as session:
-                if not expire_unknown(session, pay_in_id, now=clock()):
-                    raise
-                also(session)
+                over = expire_unknown(session, pay_in_id, now=clock())
+                if over:
+                    also(session)
+            if not over:
+                raise
             return
         with sessions() as session:
             if seen is None or apply(session, pay_in_id, seen, looks=before.looks, now=clock()):

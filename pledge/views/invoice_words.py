@@ -14,12 +14,20 @@ OVERDUE = "overdue"
 TOO_SMALL = "too_small"
 AGAIN = "again"
 WRITTEN_OFF = "uncollectible"
+GONE = "unknown_there"
 WITHDRAWING = "withdrawing"
 ENDING = "ending"
 WITHDRAWN = "withdrawn"
 ELSEWHERE = "paid_elsewhere"
 
-for word, tone in {WITHDRAWING: "neutral", ENDING: "neutral", ELSEWHERE: "good", MAKING: "info", WRITTEN_OFF: "warn"}.items():
+for word, tone in {
+    WITHDRAWING: "neutral",
+    ENDING: "neutral",
+    ELSEWHERE: "good",
+    MAKING: "info",
+    WRITTEN_OFF: "warn",
+    GONE: "warn",
+}.items():
     filters.tone(word, tone)
 
 FOR_COMPANY: Mapping[str, str] = {
@@ -31,6 +39,7 @@ FOR_COMPANY: Mapping[str, str] = {
     "or not at all.",
     AGAIN: "{problem} The invoice is still open: pay it again, with another account or another way, or withdraw it.",
     WRITTEN_OFF: "We no longer expect it to be paid. It still can be; or withdraw it to pay another way.",
+    GONE: "Stripe does not know it under our account of today. Do not pay it. Finance ends it; then you can pay another way.",
     WITHDRAWING: "It is being withdrawn. Do not pay it; load this page again in a few seconds.",
     ENDING: "Your money was found on our bank account, so the invoice is being closed. Do not pay it.",
     WITHDRAWN: "It was withdrawn before anybody paid, and can't be paid any more.",
@@ -45,6 +54,8 @@ FOR_FINANCE: Mapping[str, str] = {
     "company sees that.",
     AGAIN: "{problem} The invoice is open; the company sees why, and can pay again.",
     WRITTEN_OFF: "Written off in Stripe's dashboard. It can still be paid; withdraw it if it shall not be.",
+    GONE: "Stripe does not know it under the key of today: it was made under another key or account. If that account can still "
+    "be used, void it there. Then, or if the account is gone, end it here: one person with evidence, another confirms.",
     WITHDRAWING: "It is being withdrawn.",
     ENDING: "The money was found on our bank account. Stripe is being told that the invoice was paid elsewhere.",
     WITHDRAWN: "Withdrawn before anybody paid.",
@@ -69,6 +80,7 @@ def key_of(row: PayIn) -> str | None:
 
 def _waiting(row: PayIn, invoice: PayInInvoice) -> str:
     found = [
+        (GONE, invoice.unknown_since is not None),
         (WITHDRAWING, invoice.wish is InvoiceWish.WITHDRAWN),
         (ENDING, invoice.wish is InvoiceWish.PAID_ELSEWHERE),
         (TOO_SMALL, bool(row.missing_minor)),

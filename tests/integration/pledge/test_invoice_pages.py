@@ -1,17 +1,21 @@
 """Asking for an invoice, reading it and withdrawing it, as companies and finance see it."""
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from core.identity.models import Person
+from core.clock import utc_now
+from core.identity.models import Person, Role
 from core.web import db
 from pledge.models import InvoiceStanding, PayInStatus, PledgeInstalment
+from pledge.providers.base import NotThere
 from pledge.providers.invoicing import InvoiceLinks
 from pledge.providers.stripe_invoices import StripeInvoices
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import invoices as at_stripe
+from tests.integration.pledge.conftest import give, person
 
 ASKED = {
     "po_number": "PO 4711", "name": "Acme Inc.", "email": "invoices@acme.example", "line1": "1 Main Street",
@@ -22,6 +26,14 @@ ASKED = {
 @pytest.fixture
 def place(running: PledgeInstalment) -> str:
     return f"/company/{running.member.slug}/instalments/{running.id}"
+
+
+@pytest.fixture
+def wall_second(wall: Till) -> Person:
+    made = person(wall.session, "Farid", utc_now())
+    give(wall.session, made, Role.FINANCE)
+    wall.session.commit()
+    return made
 
 
 def ask(client: Any, place: str, **other: str) -> Any:
@@ -123,3 +135,44 @@ def test_what_came_in_part_is_told_to_both(
     assert "Withdraw the invoice" not in page.words
     client.sign_in(finance)
     assert "$1,000.00 too small" in client.get("/finance/pay-ins").words
+
+
+def test_a_changed_invoice_says_to_both_what_to_do(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person, finance: Person
+) -> None:
+    row = wall.invoice(running)
+    assert row.invoice is not None
+    made = at_stripe.revise(wall.world, row.invoice.invoice_id or "", 6_000_00)
+    wall.look(row)
+    client.sign_in(editor)
+    assert "not as you asked for it any more" in client.get(place).words
+    client.sign_in(finance)
+    page = client.get(f"/finance/pay-ins/online/{row.id}")
+    assert f"Invoice {made['number']} was changed there: it is over 6,000.00 USD" in page.words
+    assert "If nobody has paid it, withdraw it here" in page.words
+    assert [a for a in page.all("a") if "Withdraw the invoice" in "".join(a.itertext())]
+
+
+def test_two_people_end_an_invoice_of_an_account_that_is_gone(
+    client: Any, wall: Till, running: PledgeInstalment, place: str, editor: Person, finance: Person, wall_second: Person
+) -> None:
+    row = wall.invoice(running)
+    assert row.invoice is not None
+    client.sign_in(finance, fresh_factor=True)
+    at = f"/finance/pay-ins/online/{row.id}"
+    assert "Stripe knows this invoice" in client.get(f"{at}/ending").words
+    del wall.world.objects[row.invoice.invoice_id or ""]
+    with pytest.raises(NotThere):
+        wall.tend(row)
+    assert "end it here: one person with evidence" in client.get(at).words
+    page = client.submit(client.get(f"{at}/ending"), "Say that nobody can pay it", reason="It was closed.")
+    assert (page.status, page.problems) == (422, ["Attach what shows that the account is closed, or the invoice void."])
+    file = (io.BytesIO(b"%PDF-1.4 closed"), "closed.pdf")
+    page = client.submit(page, "Say that nobody can pay it", follow=True, reason="It was closed.", evidence_file=file)
+    assert "Another person of finance looks at the evidence" in page.words
+    client.sign_in(wall_second, fresh_factor=True)
+    assert client.get(f"{at}/ending/evidence").status == 200
+    page = client.submit(client.get(f"{at}/ending"), "Confirm, and end it", follow=True)
+    assert "The invoice is ended." in page.words
+    client.sign_in(editor)
+    assert "Pay $5,000.00" in client.get(place).words

@@ -1,14 +1,19 @@
 """Instalments that are paid by an invoice: made and sent once, followed to the fund, withdrawn, and never booked twice."""
 
-from datetime import timedelta
+import io
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from stripe import InvoiceItemService
 
 from core import audit, ledger
-from core.errors import InvalidInput, NotAllowed
-from core.identity.models import Person
+from core.errors import InvalidInput, NotAllowed, NotFound
+from core.files import StoredFile
+from core.files import store as keep
+from core.identity.models import Person, Role
 from pledge import queries, tasks
 from pledge.models import (
     InstalmentStatus,
@@ -21,20 +26,34 @@ from pledge.models import (
     PledgeInstalment,
 )
 from pledge.providers.base import AnswerKept, KeyRefused, NotThere, ProviderRefused, ProviderSilent
-from pledge.services import bank_lines, instalments, invoices, pay_ins
+from pledge.services import bank_lines, instalments, invoice_endings, invoices, pay_ins
 from pledge.services.instalments import PaidOnline
+from pledge.services.invoice_endings import EndingAsked, KnownThere, OwnEnding
 from pledge.services.invoices import NotWithdrawable
 from pledge.services.pay_in_postings import Accounts
 from pledge.services.pay_ins import NotPayable
 from tests.fakes.pay_ins import Till
 from tests.fakes.stripe import Fault, checkout, refunds
 from tests.fakes.stripe import invoices as at_stripe
+from tests.integration.pledge.conftest import give, person
 
 
 @pytest.fixture
 def row(till: Till, instalment: PledgeInstalment) -> PayIn:
     """An invoice over $5,000 that was sent."""
     return till.invoice(instalment)
+
+
+@pytest.fixture
+def second(session: Session, now: datetime) -> Person:
+    made = person(session, "Farid", now)
+    give(session, made, Role.FINANCE)
+    return made
+
+
+@pytest.fixture
+def statement(session: Session, finance: Person, now: datetime) -> StoredFile:
+    return keep(session, io.BytesIO(b"%PDF-1.4 closed"), name="closed.pdf", uploaded_by_id=finance.id, now=now)
 
 
 def pay_by_transfer(till: Till, row: PayIn, amount: int | None = None) -> None:
@@ -338,6 +357,71 @@ def test_an_invoice_of_another_account_is_not_decided_about(till: Till, row: Pay
     with pytest.raises(NotThere, match="another key or account"):
         till.tend(row)
     assert state(row)[:2] == (PayInStatus.OPEN, InvoiceStanding.OPEN)
+
+
+@pytest.fixture
+def lost(till: Till, row: PayIn) -> PayIn:
+    """The account was changed, and the hourly look found nothing."""
+    assert row.invoice is not None
+    del till.world.objects[row.invoice.invoice_id or ""]
+    with pytest.raises(NotThere):
+        till.tend(row)
+    return row
+
+
+def test_an_invoice_of_an_account_that_is_gone_is_ended_by_two_people_with_evidence(
+    till: Till, lost: PayIn, finance: Person, second: Person, statement: StoredFile
+) -> None:
+    session, now = till.session, till.clock()
+
+    def ask(reason: str = "The account was closed.", actor: Person = finance) -> None:
+        invoice_endings.ask(session, lost.id, reason=reason, evidence=statement, actor=actor, now=now)
+
+    assert lost.invoice is not None
+    assert lost.invoice.unknown_since == now
+    with pytest.raises(NotPayable, match="is open"):
+        till.open(lost.instalment)
+    with pytest.raises(InvalidInput):
+        ask(" ")
+    with pytest.raises(NotAllowed):
+        ask(actor=till.editor)
+    ask()
+    with pytest.raises(EndingAsked):
+        ask(actor=second)
+    with pytest.raises(OwnEnding):
+        invoice_endings.confirm(session, lost.id, actor=finance, now=now)
+    assert state(lost)[:2] == (PayInStatus.OPEN, InvoiceStanding.OPEN)
+    invoice_endings.confirm(session, lost.id, actor=second, now=now)
+    assert state(lost) == (PayInStatus.EXPIRED, InvoiceStanding.VOID, InstalmentStatus.AWAITING_PAYMENT)
+    assert queries.unfinished_pay_ins(session) == []
+    assert till.open(lost.instalment).page_url
+    with pytest.raises(NotFound):
+        invoice_endings.confirm(session, lost.id, actor=second, now=now)
+
+
+def test_an_invoice_that_stripe_knows_is_not_ended_here(
+    till: Till, lost: PayIn, finance: Person, second: Person, statement: StoredFile, pledge: Pledge
+) -> None:
+    session, now = till.session, till.clock()
+    other = till.invoice(till.announce(pledge, "100"))
+    with pytest.raises(KnownThere, match="withdraw it"):
+        invoice_endings.ask(session, other.id, reason="r", evidence=statement, actor=finance, now=now)
+    invoice_endings.ask(session, lost.id, reason="r", evidence=statement, actor=finance, now=now)
+    assert lost.invoice is not None
+    till.world.add({**till.stripe_invoice(other), "id": lost.invoice.invoice_id, "total": 5_000_00})
+    till.look(lost)  # the key of before is back
+    assert lost.invoice.unknown_since is None
+    with pytest.raises(KnownThere):
+        invoice_endings.confirm(session, lost.id, actor=second, now=now)
+    invoice_endings.decline(session, lost.id, actor=finance, now=now)
+    assert lost.invoice.ending is None
+
+
+def test_the_database_wants_two_people_to_end_an_invoice(till: Till, lost: PayIn, finance: Person, statement: StoredFile) -> None:
+    made = invoice_endings.ask(till.session, lost.id, reason="r", evidence=statement, actor=finance, now=till.clock())
+    made.confirmed_by_id, made.confirmed_at = finance.id, till.clock()
+    with pytest.raises(IntegrityError, match="two_people"):
+        till.session.flush()
 
 
 # ------------------------------------------------------------------------------------------------ changed at Stripe
