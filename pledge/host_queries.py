@@ -4,11 +4,18 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
+from core.books.models import OutsideMovement
 from core.errors import NotFound
 from pledge.models import LIVE_HOST_ORDERS, HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
+
+RAIL = "open_collective"
+"""What the books call the host's list of movements."""
+
+THROUGH = (InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_FULL)
+"""Nothing more is to be confirmed."""
 
 
 def order(session: Session, order_id: UUID) -> HostOrder:
@@ -62,7 +69,13 @@ def by_remote_id(session: Session, remote_ids: Collection[str]) -> dict[str | No
 
 
 def unsettled(session: Session, *, late_until: datetime) -> Sequence[UUID]:
-    """Orders whose money has not been confirmed here, and those that may still come: also expired ones asked for since then."""
+    """Orders whose money has not been confirmed here, and those that may still come: also expired ones asked for since then.
+
+    And those of which the host's list has a movement that is not booked: it gave something back.
+    """
+    moved = exists().where(
+        OutsideMovement.provider == RAIL, OutsideMovement.about == HostOrder.remote_id, OutsideMovement.entry_id.is_(None)
+    )
     return session.scalars(
         select(HostOrder.id)
         .join(PledgeInstalment, PledgeInstalment.id == HostOrder.instalment_id)
@@ -70,7 +83,8 @@ def unsettled(session: Session, *, late_until: datetime) -> Sequence[UUID]:
             or_(
                 HostOrder.status.in_([HostOrderStatus.ASKED, HostOrderStatus.EXPECTED]),
                 and_(HostOrder.status == HostOrderStatus.EXPIRED, HostOrder.asked_at >= late_until),
-                and_(HostOrder.status == HostOrderStatus.PAID, PledgeInstalment.status != InstalmentStatus.SETTLED),
+                and_(HostOrder.status == HostOrderStatus.PAID, PledgeInstalment.status.not_in(THROUGH)),
+                moved,
             )
         )
         .order_by(HostOrder.asked_at)

@@ -27,7 +27,7 @@ class HostOrderStatus(enum.StrEnum):
 NEXT_HOST_ORDER: dict[HostOrderStatus, frozenset[HostOrderStatus]] = {
     HostOrderStatus.ASKED: frozenset(HostOrderStatus) - {HostOrderStatus.ASKED},
     HostOrderStatus.EXPECTED: frozenset({HostOrderStatus.PAID, HostOrderStatus.EXPIRED}),
-    HostOrderStatus.PAID: frozenset(),
+    HostOrderStatus.PAID: frozenset({HostOrderStatus.EXPIRED}),  # given back, and nothing of it settled an instalment
     HostOrderStatus.EXPIRED: frozenset({HostOrderStatus.PAID}),  # a host may take a late transfer after all
     HostOrderStatus.REFUSED: frozenset(),
 }

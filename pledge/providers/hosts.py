@@ -55,10 +55,17 @@ class Found:
     received: Booked | None
     """What came and stayed; None if no money moved."""
     fees: Sequence[Booked] = ()
-    refunded: Money | None = None
+    refunds: Sequence[Booked] = ()
     """What the host gave back of it."""
+    fees_back: Sequence[Booked] = ()
+    """What it gave back of its fees."""
     ended: bool = False
     """Nothing came, and nothing is expected any more."""
+
+    @property
+    def refunded(self) -> Money | None:
+        """All that the host gave back; None if nothing."""
+        return sum((each.money for each in self.refunds), Money(0, self.money.currency)) if self.refunds else None
 
 
 class Host(Protocol):

@@ -132,7 +132,7 @@ def _found(order: Mapping[str, Any]) -> Found:
     rows = order["transactions"] or []
     came = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "CREDIT" and not row["isRefund"]]
     back = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "DEBIT" and row["isRefund"]]
-    fees = [row for row in rows if row["kind"] in {"HOST_FEE", "PAYMENT_PROCESSOR_FEE"} and row["type"] == "DEBIT"]
+    fees = [row for row in rows if row["kind"] in {"HOST_FEE", "PAYMENT_PROCESSOR_FEE"}]
     if len(came) > 1 and len(came) - len(back) == 1:
         came, back = came[-1:], []  # marked as paid, as unpaid, and as paid again
     if len(came) > 1:
@@ -142,8 +142,9 @@ def _found(order: Mapping[str, Any]) -> Found:
         remote_id=order["publicId"],
         money=money,
         received=_booked(came[0]) if came else None,
-        fees=[_booked(row) for row in fees if not row["isRefund"]],
-        refunded=_sum(back) if back else None,
+        fees=[_booked(row) for row in fees if row["type"] == "DEBIT" and not row["isRefund"]],
+        refunds=[_booked(row) for row in back],
+        fees_back=[_booked(row) for row in fees if row["type"] == "CREDIT" and row["isRefund"]],
         ended=not came and order["status"] in ENDED,
     )
 

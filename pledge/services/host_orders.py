@@ -21,16 +21,15 @@ from core.identity import access
 from core.identity.models import Person, Role
 from core.ledger import Guard, Leg, Side
 from pledge import host_queries, queries
+from pledge.host_queries import RAIL
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
 from pledge.providers.hosts import Awaited, Booked, Found, Host, HostRefused, HostSilent
-from pledge.services import instalments
+from pledge.services import host_returns, instalments
 
 SHOWS_WITHIN = timedelta(minutes=15)
 """A call ends within a minute, and what it made shows within another; the rest is for clocks and restarts."""
-RAIL = "open_collective"
-"""What the books call the list of movements that shows it."""
-FEES = frozenset({"host_fee", "payment_processor_fee"})
-"""What that list calls what the host and its provider keep."""
+ROWS = frozenset(f"{back}{kind}" for kind in ("contribution", "host_fee", "payment_processor_fee") for back in ("", "refund of "))
+"""What the host's list calls what came, what it and its provider keep of it, and what goes back."""
 FRESH = frozenset({InstalmentStatus.AWAITING_PAYMENT, InstalmentStatus.PROCESSING})
 
 Sessions = Callable[[], AbstractContextManager[Session]]
@@ -258,9 +257,7 @@ class HostMovements:
         orders = host_queries.by_remote_id(session, {each.about for each in movements if each.about})
         # Entries carry their movement's own id and meet by it. This only says whose the others are, whatever their order became.
         return {
-            each.id: f"host-order:{orders[each.about].id}"
-            for each in movements
-            if each.about in orders and (each.kind in FEES or each.kind == "contribution")
+            each.id: f"host-order:{orders[each.about].id}" for each in movements if each.about in orders and each.kind in ROWS
         }
 
 
@@ -292,13 +289,15 @@ def _not_found(session: Session, order: HostOrder, *, begun: datetime, now: date
 
 def _follow(session: Session, order: HostOrder, found: Found, *, now: datetime) -> None:
     order.remote_id = found.remote_id
-    order.problem = _misfit(order, found) or _paid_twice(order, found)
+    order.problem = _misfit(order, found)
     if found.received is None and order.status is HostOrderStatus.PAID:
         order.problem = f"The host's books show the money of order {order.remote_id} no more; ask its people."
     elif found.received is None:
         _move(session, order, HostOrderStatus.EXPIRED if found.ended else HostOrderStatus.EXPECTED, now=now)
-    elif order.status is not HostOrderStatus.PAID:
+    elif order.status is not HostOrderStatus.PAID and found.refunded != found.received.money:
         _came(session, order, found, found.received, now=now)
+    if order.problem is None:
+        order.problem = host_returns.follow(session, order, found, now=now)
 
 
 def _came(session: Session, order: HostOrder, found: Found, received: Booked, *, now: datetime) -> None:
@@ -316,21 +315,7 @@ def _misfit(order: HostOrder, found: Found) -> str | None:
     expected = found.received.money if found.received is not None else found.money
     if expected != order.money:
         return f"The host's books say {expected} instead of {order.money}; have it corrected there."
-    if found.refunded is not None:
-        return f"The host gave {found.refunded} of it back; book that with its list of movements."
     return None
-
-
-def _paid_twice(order: HostOrder, found: Found) -> str | None:
-    instalment = order.instalment
-    if found.received is None or instalment.status is not InstalmentStatus.SETTLED:
-        return None
-    if found.remote_id in (instalment.bank_reference or "").split():
-        return None
-    return (
-        f"{found.received.money} came to the host, but the instalment was paid another way. Have the host give it back; until "
-        "then it stands under Reconciliation."
-    )
 
 
 def _move(session: Session, order: HostOrder, to: HostOrderStatus, *, now: datetime) -> None:

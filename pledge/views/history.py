@@ -8,11 +8,16 @@ from core.audit import Event
 
 WORDS = {
     "host_order.asked": "Fiscal host told to expect it",
+    "host_order.expected": "Fiscal host expects it",
+    "host_order.expired": "Fiscal host expects it no longer",
+    "host_order.given_back": "Fiscal host gave it back; nothing of it had settled",
+    "host_order.paid": "Fiscal host booked that it came",
     "host_order.refused": "Fiscal host did not take it on",
     "in_kind.recorded": "Help in kind entered",
     "in_kind.struck_out": "Help in kind struck out",
     "instalment.announced": "Instalment planned",
     "instalment.arrival_noted": "Instalment seen on the bank statement",
+    "instalment.given_back": "Instalment given back by the fiscal host",
     "instalment.followed": "Instalment followed its payments",
     "instalment.failed": "Instalment did not come",
     "instalment.paid": "Instalment found on the bank statement",

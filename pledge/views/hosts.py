@@ -13,9 +13,9 @@ from core.web import current_person, db, flash, fresh_second_factor, page, refus
 from core.web.forms import Form
 from pledge import host_queries, providers, queries
 from pledge.forms import AtHostForm, CameForm, NotedForm
-from pledge.models import HostOrder, HostOrderStatus, PledgeInstalment
+from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
 from pledge.providers.hosts import HostRefused, HostSilent
-from pledge.services import host_orders, instalments
+from pledge.services import host_orders, host_returns, instalments
 from pledge.views.blueprint import bp
 from pledge.views.shared import stored
 
@@ -32,6 +32,8 @@ assert SAID.keys() == set(HostOrderStatus)
 @bp.app_template_filter()
 def host_order_meaning(row: HostOrder) -> str:
     """What the state of an order at the host means."""
+    if row.instalment.status is InstalmentStatus.REFUNDED_FULL and host_returns.settled_by(row):
+        return "The host gave it back. It is out of the fund again, and counts for the company’s year no more."
     return SAID[row.status]
 
 

@@ -135,6 +135,9 @@ class OpenCollectiveWithHost(OpenCollectiveServer):
         order.status = "PAID"
         self._rows(order, "acme-inc", FUND, "ADDED_FUNDS", is_refund=False)
 
-    def give_back(self, order: Order) -> None:
-        """The host refunds it: rows the other way round, and the order stays PAID."""
+    def give_back(self, order: Order, *, with_fee: bool = False) -> None:
+        """The host refunds it, with its fee or without: rows the other way round, and the order stays PAID."""
         self._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True)
+        fee = round(order.cents * self.fee_percent[order.no] / 100)
+        if with_fee and fee:
+            self._rows(order, HOST, FUND, "HOST_FEE", is_refund=True, cents=fee)

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from core import ledger
 from core.books import movements, reconciliation
+from core.books import tasks as books
 from core.books.between import BetweenOurs
-from core.books.models import OutsideMovement, Side
+from core.books.models import OutsideMovement
 from core.books.movements import NotBookable
 from core.clock import utc_now
 from core.config import settings
@@ -27,7 +28,7 @@ from core.identity.models import Person, Role
 from core.money import Money
 from payouts.rails.fake_server import Behaviour
 from payouts.rails.movements import OpenCollectiveMovements
-from pledge import host_queries, tasks
+from pledge import host_queries, queries, tasks
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, Pledge, PledgeInstalment, PledgeMember
 from pledge.providers.hosts import HostRefused, HostSilent
 from pledge.providers.opencollective_host import OpenCollectiveHost
@@ -44,6 +45,7 @@ from tests.fakes.payouts_world import Sessions
 from tests.integration.pledge.conftest import give, person
 
 THERE, LATE = "assets:rail:open_collective:usd", timedelta(minutes=16)
+FUND_HERE, APART = "liabilities:fund:open-pledge:usd", "liabilities:returning:open_collective:usd"
 
 
 @pytest.fixture
@@ -228,10 +230,109 @@ def test_what_the_host_takes_late_of_a_paid_instalment_is_nobodys_entry_and_is_t
     tasks.look_at_the_host(clock())
     session.expire_all()
     assert (noted.status, "paid another way" in (noted.problem or "")) == (HostOrderStatus.PAID, True)
+    assert (of_rail(session, service, clock), posted(session, THERE), posted(session, APART)) == ([], 4_750_00, 5_000_00)
+    assert posted(session, FUND_HERE) == 5_000_00, "what two people found at the bank, and nothing more"
+    tasks.look_at_the_host(clock())
+    assert posted(session, APART) == 5_000_00, "the same again books nothing again"
+    service.give_back(service.pending()[0], with_fee=True)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert of_rail(session, service, clock), "the list tells it, and has it looked at"
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, noted.problem, noted.instalment.status) == (HostOrderStatus.EXPIRED, None, InstalmentStatus.SETTLED)
+    assert (of_rail(session, service, clock), posted(session, THERE), posted(session, APART)) == ([], 0, 0)
+
+
+@pytest.fixture
+def settled(
+    session: Session, noted: HostOrder, host: OpenCollectiveHost, sessions: Sessions, second: Person, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> HostOrder:  # fmt: skip
+    """$5,000 of which the host kept $250."""
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    session.expire_all()
+    assert posted(session, FUND_HERE) == 4_750_00
+    return noted
+
+
+@pytest.mark.usefixtures("app")
+def test_what_the_host_gives_back_with_its_fee_goes_out_of_the_fund_and_counts_no_more(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock, client: Any, finance: Person
+) -> None:
+    service.give_back(service.pending()[0], with_fee=True)
+    assert len(of_rail(session, service, clock)) == 2, "the list tells it first, and has it looked at"
+    for _ in range(2):
+        tasks.look_at_the_host(clock())
+        session.expire_all()
+        assert (settled.problem, settled.instalment.status) == (None, InstalmentStatus.REFUNDED_FULL)
+        assert (posted(session, THERE), posted(session, FUND_HERE), of_rail(session, service, clock)) == (0, 0, [])
+    assert queries.payments_of(session, settled.instalment.pledge) == []
+    assert posted(session, "income:fees-borne:open-pledge:usd") == posted(session, "expenses:fees:open_collective:usd") == 0
+    client.sign_in(finance)
+    assert "The host gave it back." in client.get(f"/finance/pay-ins/{settled.instalment_id}/host").words
+
+
+@pytest.mark.usefixtures("app")
+def test_what_the_fund_gave_away_meanwhile_is_not_booked_back_until_the_fund_has_it(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+) -> None:
+    ledger.ensure_account(session, "equity:granted", "USD", normal=ledger.Side.CREDIT)
+    granted = ledger.Leg(debit=FUND_HERE, credit="equity:granted", amount=1_000_00)
+    ledger.post(session, key="granted", kind="test", legs=[granted], at=clock())
+    service.give_back(service.pending()[0], with_fee=True)
+    of_rail(session, service, clock)
+    for _ in range(2):
+        tasks.look_at_the_host(clock())
+        session.expire_all()
+        assert "fund open-pledge has 4,000.00 USD free in the ledger, 1,000.00 USD too little" in (settled.problem or "")
+    assert (settled.instalment.status, posted(session, FUND_HERE)) == (InstalmentStatus.SETTLED, 3_750_00), "all or nothing"
+    assert len(of_rail(session, service, clock)) == 2, "it stands in the reconciliation meanwhile"
+    back = ledger.Leg(debit="equity:granted", credit=FUND_HERE, amount=1_000_00)
+    ledger.post(session, key="back", kind="test", legs=[back], at=clock())
+    session.commit()
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (settled.problem, settled.instalment.status) == (None, InstalmentStatus.REFUNDED_FULL)
+    assert (posted(session, FUND_HERE), posted(session, THERE), of_rail(session, service, clock)) == (0, 0, [])
+
+
+@pytest.mark.usefixtures("app")
+def test_a_fee_that_the_host_kept_is_missing_in_our_fund_there(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+) -> None:
+    service.give_back(service.pending()[0])
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert "has 4,750.00 USD free in the ledger, 250.00 USD too little" in (settled.problem or "")
+    assert (settled.instalment.status, len(of_rail(session, service, clock))) == (InstalmentStatus.SETTLED, 1)
+
+
+@pytest.mark.usefixtures("app")
+def test_a_part_that_the_host_gives_back_is_left_to_people(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+) -> None:
+    order = service.pending()[0]
+    service._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True, cents=100_00)
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert "gave 100.00 USD of 5,000.00 USD back" in (settled.problem or "")
+    assert (settled.instalment.status, posted(session, FUND_HERE)) == (InstalmentStatus.SETTLED, 4_750_00)
+
+
+def of_rail(session: Session, service: OpenCollectiveWithHost, clock: Clock) -> list[str]:
+    """The host's list is read; what of it no entry is."""
     feed = OpenCollectiveMovements(service.url, TOKEN, fund=FUND)
-    reconciliation.take(session, feed.name, feed.read(None), now=clock())
-    assert reconciliation.meet(session, feed.name) == 0
-    assert {item.side for item in reconciliation.differences(session)} >= {Side.MISSING_HERE}
+    books.keep(session, feed.name, feed.read(None), now=clock())
+    session.commit()
+    return [each.what for each in reconciliation.differences(session) if each.where == feed.name]
+
+
+def posted(session: Session, code: str) -> int:
+    return sum(each.posted for each in ledger.balances(session, code))
 
 
 def test_another_amount_is_not_even_marked_as_paid(
@@ -358,10 +459,11 @@ def test_the_hosts_own_people_mark_it_and_the_hourly_look_sees_it(
     tasks.look_at_the_host(clock())
     session.expire_all()
     assert noted.status is HostOrderStatus.PAID
-    service.give_back(service.pending()[0])
+    service.give_back(service.pending()[0], with_fee=True)
     tasks.look_at_the_host(clock())
     session.expire_all()
-    assert "gave" in (noted.problem or "")
+    assert (noted.status, noted.problem) == (HostOrderStatus.EXPIRED, None), "it came and went before anybody confirmed it"
+    assert (noted.instalment.status, posted(session, FUND_HERE)) == (InstalmentStatus.PROCESSING, 0)
 
 
 def test_the_database_allows_one_order_at_a_time(session: Session, asked: HostOrder) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pledge
-from pledge.models import InvoiceStanding, MembershipStatus, PayInStatus, RefundStatus
+from pledge.models import HostOrderStatus, InvoiceStanding, MembershipStatus, PayInStatus, RefundStatus
 from pledge.views.history import WORDS
 
 RECORDS = r'audit\.record\(\s*session,\s*"([a-z_]+\.[a-z_]+)"'
@@ -17,6 +17,7 @@ def test_every_event_that_is_recorded_is_told() -> None:
     recorded |= {f"pay_in.{status}" for status in PayInStatus if status is not PayInStatus.OPEN}
     recorded |= {f"invoice.{standing}" for standing in InvoiceStanding if standing is not InvoiceStanding.NOT_MADE}
     recorded |= {f"refund.{status}" for status in RefundStatus}
+    recorded |= {f"host_order.{status}" for status in HostOrderStatus}
     # Rows of the dated tables belong to no company.
     assert recorded - WORDS.keys() == {"pledge.minimum_added", "pledge.card_limit_added"}
     assert len(recorded) > 25, "the pattern still finds them"

@@ -1,0 +1,156 @@
+"""What a fiscal host gave back, or took of an instalment that was paid another way: booked row by row, as its own books say.
+
+Every row there is one entry here, under its id. What an instalment settled with goes out of the fund again, if the fund still has
+it; what the fund has given away by then is not taken from anybody, and finance is told how much is missing. Money that never was
+for the fund lies apart in `liabilities:returning:…` until the host gives it back: nothing of it can be granted.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from core import audit, ledger
+from core.books import between
+from core.ledger import Guard, Leg, Side
+from core.money import Money
+from pledge import queries
+from pledge.host_queries import RAIL
+from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus
+from pledge.providers.hosts import Booked, Found
+from pledge.services import instalments
+
+PAID_ANOTHER_WAY = frozenset({
+    InstalmentStatus.PAID, InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_PART, InstalmentStatus.REFUNDED_FULL,
+    InstalmentStatus.DISPUTED, InstalmentStatus.LOST,
+})  # fmt: skip
+"""Where an instalment stands that got its money, when it was not this order's."""
+
+
+def follow(session: Session, order: HostOrder, found: Found, *, now: datetime) -> str | None:
+    """Book what is nobody's pay-in, or no longer; for people, what is left to be done. The same again changes nothing."""
+    if found.received is None:
+        return None
+    if found.refunded is not None and found.refunded != found.received.money:
+        return (
+            f"The host gave {found.refunded} of {found.received.money} back. A part is not booked by itself: ask its people what "
+            "became of the rest, and explain the movement under Reconciliation."
+        )
+    if settled_by(order):
+        return _out_of_the_fund(session, order, found, now=now) if found.refunds else None
+    if found.refunds or order.instalment.status in PAID_ANOTHER_WAY:
+        return _apart(session, order, found, found.received, now=now)
+    return None
+
+
+def settled_by(order: HostOrder) -> bool:
+    """Is it this order's money that the instalment settled with?"""
+    instalment = order.instalment
+    names = (instalment.bank_reference or "").split()
+    return order.remote_id in names and instalment.status in {InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_FULL}
+
+
+def _out_of_the_fund(session: Session, order: HostOrder, found: Found, *, now: datetime) -> str | None:
+    """The host gave back what had settled. The fund bore its fee, and has that again if the host returned it, too."""
+    instalment = queries.locked_instalment(session, order.instalment_id)
+    fund = instalments.accounts(instalment).fund
+    there, fees, borne = _accounts(session, order)
+    try:
+        with session.begin_nested():  # all of it, or nothing
+            for row in found.fees_back:
+                back = [Leg(debit=there, credit=fees, amount=row.money.amount_minor),
+                        Leg(debit=borne, credit=fund, amount=row.money.amount_minor)]  # fmt: skip
+                _post(session, order, row, "fee_back", back, now=now)
+            for row in found.refunds:
+                leg = Leg(debit=fund, credit=there, amount=row.money.amount_minor)
+                _post(session, order, row, "given_back", [leg], now=now)
+    except ledger.InsufficientFunds as short:
+        return _short(order, short, f"fund {instalment.fund}" if short.account == fund else "our fund at the host")
+    if instalment.status is InstalmentStatus.SETTLED:
+        instalment.advance(InstalmentStatus.REFUNDED_FULL)
+        audit.record(session, "instalment.given_back", instalment, actor=None, at=now, amount=str(instalment.money))
+        _count_no_more(session, order, now=now)
+    return None
+
+
+def _apart(session: Session, order: HostOrder, found: Found, received: Booked, *, now: datetime) -> str | None:
+    """Money that is not for the fund: kept apart from it, until the host gives it back."""
+    there, fees, _ = _accounts(session, order)
+    code = f"liabilities:returning:{RAIL}:{order.currency.lower()}"
+    apart = ledger.ensure_account(
+        session, code, order.currency, normal=Side.CREDIT, guard=Guard.CREDIT, name="At the fiscal host, to be given back"
+    ).code
+    try:
+        with session.begin_nested():
+            _post(
+                session, order, received, "apart", [Leg(debit=there, credit=apart, amount=received.money.amount_minor)], now=now
+            )
+            for row in found.fees:
+                _post(session, order, row, "fee_apart", [Leg(debit=fees, credit=there, amount=row.money.amount_minor)], now=now)
+            for row in found.fees_back:
+                _post(session, order, row, "fee_back", [Leg(debit=there, credit=fees, amount=row.money.amount_minor)], now=now)
+        with session.begin_nested():
+            for row in found.refunds:
+                _post(session, order, row, "given_back", [Leg(debit=apart, credit=there, amount=row.money.amount_minor)], now=now)
+    except ledger.InsufficientFunds as short:
+        return _short(order, short, "our fund at the host")
+    if not found.refunds:
+        return (
+            f"{received.money} came to the host, but the instalment was paid another way. It is booked apart from the fund, and "
+            "nothing of it can be granted: have the host give it back, which is booked by itself."
+        )
+    _end(session, order, now=now)
+    return None
+
+
+def _short(order: HostOrder, short: ledger.InsufficientFunds, where: str) -> str:
+    has, missing = (Money(each, short.commodity) for each in (short.available, short.wanted - short.available))
+    return (
+        f"The host gave {order.money} back, and {where} has {has} free in the ledger, {missing} too little. It is booked by "
+        f"itself, within the hour or with “Look now”, once {missing} more lie there: by the next pay-in, by money that a "
+        "programme gives back, or by what somebody adds."
+    )
+
+
+def _end(session: Session, order: HostOrder, *, now: datetime) -> None:
+    """Nothing of it is left, so the instalment can be paid another way, if it is not."""
+    if order.status in {HostOrderStatus.PAID, HostOrderStatus.EXPECTED}:
+        order.advance(HostOrderStatus.EXPIRED)
+        order.received_minor, order.movement_id, order.fee_minor, order.fee_movement_id = None, None, 0, None
+        audit.record(session, "host_order.given_back", order.instalment, actor=None, at=now, order=order.remote_id or "")
+
+
+def _count_no_more(session: Session, order: HostOrder, *, now: datetime) -> None:
+    standing = queries.payment_of_instalment(session, order.instalment)
+    if standing is not None:
+        standing.superseded_at, standing.superseded_reason = now, "The fiscal host gave all of it back."
+        audit.record(
+            session, "payment.struck_out", standing, actor=None, at=now, reason=standing.superseded_reason,
+            amount=str(standing.money),
+        )  # fmt: skip
+
+
+def _accounts(session: Session, order: HostOrder) -> tuple[str, str, str]:
+    """Our fund at the host, its fees, and what the fund here bore of them."""
+    currency, code, fund = order.currency, order.currency.lower(), order.instalment.fund
+    there = between.account_of(session, currency, RAIL)
+    fees, borne = f"expenses:fees:{RAIL}:{code}", f"income:fees-borne:{fund}:{code}"
+    ledger.ensure_account(session, fees, currency, normal=Side.DEBIT, name=f"Fees of the fiscal host, {currency}")
+    ledger.ensure_account(session, borne, currency, normal=Side.CREDIT, name=f"Fees of receiving, borne by fund {fund}")
+    return there, fees, borne
+
+
+def _post(session: Session, order: HostOrder, row: Booked, what: str, legs: Sequence[Leg], *, now: datetime) -> None:
+    key = f"host-row:{row.movement_id}"
+    if ledger.entry_by_key(session, key) is not None:
+        return  # looked at before, at another moment
+    instalment = order.instalment
+    ledger.post(
+        session,
+        key=key,
+        kind=f"pledge.host_{what}",
+        legs=legs,
+        at=now,
+        memo=f"{instalment.reference} at the fiscal host, order {order.remote_id}",
+        refs={"pledge_instalment": str(instalment.id), "rail": RAIL, "balance_transaction": row.movement_id},
+    )
