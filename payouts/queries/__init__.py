@@ -1,0 +1,91 @@
+"""Reads: what is due, what is on its way, what needs people, and what a run came to."""
+
+from payouts.queries.controls import (
+    rules,
+    switches,
+)
+from payouts.queries.due import (
+    Filter,
+    canary_before,
+    counts_by_status,
+    due_totals,
+    payout,
+    payouts,
+    unfinished,
+    waiting_in_runs,
+)
+from payouts.queries.for_people import (
+    attempt,
+    attempts_for_people,
+    count_for_people,
+    open_alarms,
+    refused,
+    returns_for_people,
+)
+from payouts.queries.in_files import (
+    bank_file,
+    bank_files,
+    bank_imports,
+    left_out_of_files,
+    lines_of_file,
+    sponsor_file,
+    waiting_for_file,
+)
+from payouts.queries.in_runs import (
+    RunTotals,
+    first_time,
+    run,
+    run_by_number,
+    run_totals,
+    runs,
+    runs_to_approve,
+    sending_runs,
+)
+from payouts.queries.payees import (
+    documents,
+    notices,
+    places,
+    recipient,
+    recipients,
+    to_look_at,
+)
+
+__all__ = [
+    "Filter",
+    "RunTotals",
+    "attempt",
+    "attempts_for_people",
+    "bank_file",
+    "bank_files",
+    "bank_imports",
+    "canary_before",
+    "count_for_people",
+    "counts_by_status",
+    "documents",
+    "due_totals",
+    "first_time",
+    "left_out_of_files",
+    "lines_of_file",
+    "notices",
+    "open_alarms",
+    "payout",
+    "payouts",
+    "places",
+    "recipient",
+    "recipients",
+    "refused",
+    "returns_for_people",
+    "rules",
+    "run",
+    "run_by_number",
+    "run_totals",
+    "runs",
+    "runs_to_approve",
+    "sending_runs",
+    "sponsor_file",
+    "switches",
+    "to_look_at",
+    "unfinished",
+    "waiting_for_file",
+    "waiting_in_runs",
+]
