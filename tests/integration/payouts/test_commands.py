@@ -178,5 +178,5 @@ def test_the_trial_rail_stays_out_of_production(installation: None, monkeypatch:
     monkeypatch.setenv("PLEDGEWORKS_ENV", "production")
     settings.cache_clear()
     assert "fake" not in rails.configured()
-    refused = CliRunner().invoke(cli.fake_rail)
-    assert isinstance(refused.exception, cli.NotInProduction)
+    refused = CliRunner().invoke(cli.rails.fake_rail)
+    assert isinstance(refused.exception, cli.rails.NotInProduction)
