@@ -161,7 +161,7 @@ def _weeks(rows: Sequence[Ran]) -> list[Week]:
 
 
 def _reasons(session: Session, flavor: Flavor, since: datetime, now: datetime) -> list[ReasonLine]:
-    """Ended waits, and those that still last, of jobs submitted since; the longest first."""
+    """Ended waits, and those that still last, of jobs submitted since; the longest first, a second at least."""
     asked = (Job.flavor_id == flavor.id, Job.submitted_at >= since)
     ended = select(JobWait.job_id, JobWait.reason, JobWait.waited_ms).join(Job, Job.id == JobWait.job_id).where(*asked)
     lasting = select(Job.id, Job.waiting_code, func.greatest(0, func.extract("epoch", now - Job.waiting_since) * 1000)).where(
@@ -174,4 +174,4 @@ def _reasons(session: Session, flavor: Flavor, since: datetime, now: datetime) -
         .group_by(reason)
         .order_by(func.sum(waited_ms).desc(), reason)
     )
-    return [ReasonLine(code, float(total) / 1000, jobs) for code, total, jobs in rows]
+    return [ReasonLine(code, float(total) / 1000, jobs) for code, total, jobs in rows if total >= 1000]

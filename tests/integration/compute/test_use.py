@@ -105,10 +105,7 @@ def test_fair_shares_count_waits_for_gpus_and_no_others(world: World, vllm: Proj
         "vllm": (8, 4),
         "deepspeed": (8, 12),
     }
-    assert [(line.reason, line.seconds, line.jobs) for line in found.reasons] == [
-        ("reserved_next", 3600, 1),
-        ("waiting_for_scheduler", 0, 2),
-    ]
+    assert [(line.reason, line.seconds, line.jobs) for line in found.reasons] == [("reserved_next", 3600, 1)]
     assert sum(week.jobs for week in found.weeks) == 2
     # Had its own grant been in the way, nobody would have had its share.
     world.session.execute(update(JobWait).where(JobWait.reason == "reserved_next").values(reason="waiting_for_grant"))
@@ -147,7 +144,7 @@ def test_long_names_and_long_waits_have_their_place(world: World, client: Client
     assert "100 %" in shown.words
     assert len(use.fairness(world.session, world.flavor, days=30, now=utc_now()).weeks) > 1
     assert shown.text.count("<polyline") == 2
-    assert "Waiting for scheduler" in shown.words
+    assert "No job waited for as long as a second" in shown.words
     used = client.get("/compute/utilisation")
     assert "Main" in used.words
     assert used.text.count("<polyline") == 1
