@@ -25,21 +25,27 @@ hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis_settings.load_profile("untimed")
 
 
-PLAIN = """
+ONLY_HERE = """
 [[terms]]
 rail = "plain"
 title = "Trial rail without keys"
+since = 2026-01-01
+source = "tests"
+
+[[terms]]
+rail = "github_api"
+title = "GitHub Sponsors by its API, beside the files"
 since = 2026-01-01
 source = "tests"
 """
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The trial rail without keys is in tests alone, so only they have terms of it; worker processes read the same file."""
+    """Two rails are in tests alone, so only they have terms of them; worker processes read the same file."""
     folder = tempfile.TemporaryDirectory(prefix="pw-terms-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     place = Path(folder.name) / "rail_terms.toml"
-    place.write_text((ROOT / "payouts" / "data" / "rail_terms.toml").read_text(encoding="utf-8") + PLAIN, encoding="utf-8")
+    place.write_text((ROOT / "payouts" / "data" / "rail_terms.toml").read_text(encoding="utf-8") + ONLY_HERE, encoding="utf-8")
     os.environ["PLEDGEWORKS_RAIL_TERMS"] = str(place)
 
 

@@ -30,6 +30,11 @@ class Happened:
     cents: int
 
 
+def github_rail(login: str) -> str:
+    """By which of the two rails to GitHub a maintainer is paid."""
+    return "github_api" if "github-api" in login else "github_sponsors"
+
+
 @dataclass
 class Fakes:
     """The services, and the bank, where people carry payments."""
@@ -62,7 +67,10 @@ class Fakes:
         asked = [GraphqlFault(kind, rate, operation="BeforeOrder") for kind in ("cut_before", "500_after")]
         self.collective.misbehave(Behaviour([*_copies(faults), *lost, *asked], late))
         kinds, questions = ("cut_after", "500_after", "429"), ("Totals", "Activities")
-        self.github.misbehave(Behaviour([GraphqlFault(kind, rate, operation=name) for kind in kinds for name in questions]))
+        unclear = [GraphqlFault(kind, rate, operation=name) for kind in kinds for name in questions]
+        payment = ("cut_before", "cut_after", "500_before", "500_after", "429")
+        unclear += [GraphqlFault(kind, 2 * rate, operation="SponsorOnce") for kind in payment]  # few, and nothing proves anything
+        self.github.misbehave(Behaviour(unclear))
         self.github.visible_after = timedelta(seconds=late)
 
     def happened(self) -> Sequence[Happened]:
@@ -80,7 +88,7 @@ class Fakes:
         found += [Happened("stripe_connect", each["transfer_group"], each["amount"]) for each in transfers]
         outbound = [each for each in self._outbound() if each["status"] == "posted"]
         found += [Happened("global_payouts", each["metadata"][REFERENCE], each["amount"]["value"]) for each in outbound]
-        found += [Happened("github_sponsors", each.login, each.dollars * 100) for each in self.github.payments]
+        found += [Happened(github_rail(each.login), each.login, each.dollars * 100) for each in self.github.payments]
         return found + [Happened("bank_file", key, cents) for key, cents in self.bank.items()]
 
     def balances(self) -> Mapping[str, int]:

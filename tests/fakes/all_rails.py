@@ -5,15 +5,16 @@ before its lease, and a look-up is believed when lease and visibility are over.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from payouts.policies import Rules
-from payouts.rails import global_payouts, opencollective, opencollective_expenses, stripe_payees
+from payouts.rails import github_sponsors_api, global_payouts, opencollective, opencollective_expenses, stripe_payees
 from payouts.rails.bank_file import BankFileRail
 from payouts.rails.base import Rail
 from payouts.rails.fake import FakeRail
 from payouts.rails.github_sponsors import GitHubSponsorsRail
+from payouts.rails.github_sponsors_api import GitHubSponsorsApiRail
 from payouts.rails.global_payouts import GlobalPayoutsRail
 from payouts.rails.manual import ManualRail
 from payouts.rails.opencollective import OpenCollectiveRail
@@ -29,6 +30,13 @@ VISIBILITY = timedelta(seconds=1)
 SOON = timedelta(seconds=0.3)
 RULES = Rules(lease=timedelta(seconds=7), quiescence=timedelta(seconds=1), pause=SOON, attempts_max=50)
 STRIPE_KEY = "sk_test_stand_in_of_stripe"
+
+
+class GitHubApiRail(GitHubSponsorsApiRail):
+    """GitHub by its API beside GitHub by files, and in a hurry; an installation has one of the two."""
+
+    name = "github_api"
+    capabilities = replace(GitHubSponsorsApiRail.capabilities, timeout=timedelta(seconds=4.8), visibility=VISIBILITY)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Addresses:
         opencollective.ORDERED_AGAIN_AFTER = opencollective_expenses.ORDERED_AGAIN_AFTER = SOON
         opencollective_expenses.LOOK_AGAIN = opencollective_expenses.DRAFTS_EVERY = SOON
         stripe_payees.WAIT_FOR_STRIPE = global_payouts.LOOK_AGAIN = SOON
+        github_sponsors_api.LOOK_AGAIN = github_sponsors_api.ASKED_AGAIN_AFTER = SOON
         short, longer = timedelta(seconds=3), timedelta(seconds=4.8)
         fund, token = collective.FUND, collective.TOKEN
         made: list[Rail] = [
@@ -57,6 +66,7 @@ class Addresses:
             StripeConnectRail(STRIPE_KEY, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
             GlobalPayoutsRail(STRIPE_KEY, FINANCIAL_ACCOUNT, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
             GitHubSponsorsRail("acme", github.TOKEN, address=lambda: self.github),
+            GitHubApiRail("acme", github.TOKEN, address=lambda: self.github),
             BankFileRail(),
             ManualRail(),
         ]

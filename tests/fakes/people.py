@@ -48,7 +48,7 @@ class People:
         """Once to everything that waits for people."""
         rounds = (
             self._start_rails, self._make_files, self._carry_to_bank, self._hand_answers_in, self._upload, self._read_totals,
-            self._pay_by_hand, self._ask_hosts, self._decide, self._after_failures,
+            self._pay_by_hand, self._look_at_github, self._ask_hosts, self._decide, self._after_failures,
         )  # fmt: skip
         for one in rounds:
             try:
@@ -143,6 +143,16 @@ class People:
             for attempt in session.scalars(select(PayoutAttempt).where(PayoutAttempt.state == AttemptState.HUMAN)).all():
                 if attempt.proposal is None and attempt.rail == "manual":
                     self._propose(session, attempt, Outcome.ACCEPTED, f"BANK-{attempt.idem_key}")
+
+    def _look_at_github(self) -> None:
+        """What GitHub's answers leave in doubt is decided by its list of sponsorships."""
+        paid = {each.login: each.id for each in self.fakes.github.payments}
+        with self.sessions() as session:
+            for attempt in session.scalars(select(PayoutAttempt).where(PayoutAttempt.state == AttemptState.HUMAN)).all():
+                if attempt.proposal is None and attempt.rail == "github_api":
+                    remote_id = paid.get(attempt.parameters["destination"]["login"])
+                    self._propose(session, attempt, Outcome.ACCEPTED if remote_id else Outcome.FAILED, remote_id)
+                    self.did["github looked at"] += 1
 
     def _ask_hosts(self) -> None:
         """Expenses that the host turned down are handed to people, who saw the host's message."""

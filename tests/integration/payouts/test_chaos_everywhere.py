@@ -46,9 +46,11 @@ PROCESSES.set_forkserver_preload(["tests.fakes.all_rails"])
 SEED = int(os.environ.get("PLEDGEWORKS_CHAOS_SEED", "20261122"))
 EACH: Mapping[str, int] = {
     "fake": 26, "plain": 30, "opencollective": 24, "opencollective_expense": 26, "stripe_connect": 32, "global_payouts": 16,
-    "github_sponsors": 20, "bank_file": 18, "manual": 8,
+    "github_sponsors": 14, "github_api": 6, "bank_file": 18, "manual": 8,
 }  # fmt: skip
 """How many payouts on each rail; together 200."""
+GITHUB = frozenset({"github_sponsors", "github_api"})
+"""By file and by API: payments there carry no reference, only the maintainer's name."""
 BAD = 2
 """So many of each (but of `manual`) can't be paid: the payee's side refuses."""
 WORKERS = 3
@@ -67,6 +69,7 @@ def destination(rail: str, name: str) -> dict[str, str]:
         "stripe_connect": {"account": f"acct_{name.replace('-', ''):0>16}"},
         "global_payouts": {"account": f"acct_{name.replace('-', ''):0<16}"},
         "github_sponsors": {"login": name},
+        "github_api": {"login": name},
         "bank_file": {"iban": "DE89370400440532013000"},
         "manual": {"holder": name, "bank": "Sparkasse", "account": "123456789"},
     }[rail]
@@ -108,7 +111,7 @@ class Everywhere:
                     details = destination(rail, name)
                     if rail == "global_payouts" or (rail == "stripe_connect" and not name.startswith("bad")):
                         all_fakes.stripe_account(self.fakes, rail, details["account"])
-                    if rail == "github_sponsors":
+                    if rail in GITHUB:
                         self.fakes.github.add(Maintainer(name, minimum=5_000 if name.startswith("bad") else 1))
                     who = world.recipient(session, name, rail=self.rails[rail], by=cast.finance, now=now, details=details)
                     made = world.owed(session, who, 1_001 + 7 * number, by=cast.officer, now=now, obligation=f"all:{name}")
@@ -152,7 +155,7 @@ class Everywhere:
         """The payout of every attempt, what it asked for, and its state, by rail and the name it has there."""
         with self.session() as session:
             return {
-                (each.rail, each.parameters["destination"]["login"] if each.rail == "github_sponsors" else each.idem_key): (
+                (each.rail, each.parameters["destination"]["login"] if each.rail in GITHUB else each.idem_key): (
                     each.payout_id, each.money.amount_minor, each.state,
                 )
                 for each in session.scalars(select(PayoutAttempt)).all()
