@@ -4,7 +4,7 @@ from datetime import datetime
 
 from compute.policies.accounting import say_gpu_time
 from compute.policies.forecast import DAYS_MIN, WEEK_DAYS, Forecast, Outlook, TooShort, Verdict
-from core.units import format_gpu_hours
+from core.units import TICKS_PER_GPU_HOUR, format_gpu_hours
 
 
 def sentence(found: Forecast | TooShort) -> str:
@@ -20,7 +20,7 @@ def sentence(found: Forecast | TooShort) -> str:
             return f"At the pace of the last weeks it is used up about {_day(found.date)}{before} ({_dates(found)})."
         case Verdict.LAPSES:
             return (
-                f"At the pace of the last weeks about {say_gpu_time(found.expected.unused)} are not used when it ends on "
+                f"At the pace of the last weeks about {_about(found.expected.unused)} are not used when it ends on "
                 f"{_day(found.ends_at)}, and lapse ({_rests(found)})."
             )
         case Verdict.FITS:
@@ -46,11 +46,16 @@ def _rests(found: Forecast) -> str:
 
 
 def _when(outlook: Outlook) -> str:
-    return _day(outlook.used_up_at) if outlook.used_up_at else f"with {say_gpu_time(outlook.unused)} left"
+    return _day(outlook.used_up_at) if outlook.used_up_at else f"with {_about(outlook.unused)} left"
 
 
 def _rest(outlook: Outlook) -> str:
-    return f"used up on {_day(outlook.used_up_at)}" if outlook.used_up_at else say_gpu_time(outlook.unused)
+    return f"used up on {_day(outlook.used_up_at)}" if outlook.used_up_at else _about(outlook.unused)
+
+
+def _about(ticks: int) -> str:
+    """Whole hours where there are ten or more: no forecast is better than that."""
+    return f"{format_gpu_hours(ticks, 0)} GPU-hours" if ticks >= 10 * TICKS_PER_GPU_HOUR else say_gpu_time(ticks)
 
 
 def _day(moment: datetime) -> str:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from compute import outlooks
 from compute.models import ComputeGrant, ForecastWarning, WarningKind
 from compute.policies import OfferPolicy
 from compute.policies.forecast import Forecast, TooShort, Verdict
@@ -153,7 +154,7 @@ def lived(world: World, vllm: Project, now: datetime) -> World:
     return world
 
 
-def test_grant_donor_and_offer_pages_say_what_to_expect(lived: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_and_documents_say_what_to_expect(lived: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("grants", "public", "offers"):
         monkeypatch.setattr(f"compute.views.{module}.utc_now", lambda: lived.now)
     forecast_warnings.warn(lived.session, now=lived.now)
@@ -166,15 +167,8 @@ def test_grant_donor_and_offer_pages_say_what_to_expect(lived: World, client: Cl
     page = client.get("/compute/donors/aws")
     assert "it is used up about" in page.words
     assert "Jobs draw the offer that ends soonest first" in page.words
-
-
-def test_the_api_gives_a_forecast_to_who_may_read_the_grant(lived: World) -> None:
-    from compute import outlooks
-
-    grant = lived.session.scalars(select(ComputeGrant)).one()
     made = outlooks.GrantForecastOut.of(lived.session, grant, now=lived.now).model_dump(mode="json")
-    assert made["forecast"]["verdict"] == Verdict.RUNS_OUT
-    assert made["forecast"]["left_gpu_hours"] == "44.000000"
+    assert (made["forecast"]["verdict"], made["forecast"]["left_gpu_hours"]) == (Verdict.RUNS_OUT, "44.000000")
     donor = outlooks.of_donor(lived.session, "aws", now=lived.now).model_dump(mode="json")
     assert [line["forecast"]["left_gpu_hours"] for line in donor["offers"]] == ["34.000000"]
 

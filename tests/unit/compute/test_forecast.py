@@ -55,6 +55,12 @@ def test_what_is_used_up_is_said_so_and_warned_of_no_more() -> None:
     assert forecast.due_mark([30, 14, 7], found.date, NOW) is None
 
 
+def test_a_forecast_says_no_hundredths() -> None:
+    week = [0, 0, 0, 7 * G + 12345, 0, 0, 0]
+    assert "about 86 GPU-hours are not used" in forecast_words.sentence(of(week * 4, left=100 * G, ends_in=14 * DAY))
+    assert "about 0.50 GPU-hours are not used" in forecast_words.sentence(of([0] * 28, left=G // 2 + 1, ends_in=14 * DAY))
+
+
 def test_what_nobody_uses_lapses_whole() -> None:
     found = of([0] * 28, left=100 * G, ends_in=14 * DAY)
     assert (found.verdict, found.expected.unused) == (Verdict.LAPSES, 100 * G)
