@@ -1,21 +1,18 @@
 """When waiting jobs are expected to start: the plan of this moment, and how long jobs ran before."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from compute import policies, scheduling
-from compute.models import FailureCause, Job, JobAttempt
+from compute import scheduling
+from compute.models import Job, JobAttempt
 from compute.queries import attempts
 
 JOBS_MAX = 10_000
 """So many of the line are planned ahead; a plan of ten thousand takes about a second."""
-
-LEARNT_FROM = timedelta(days=28)
-"""Jobs that ended in this time say how long jobs run."""
 
 
 def expected_starts(
@@ -40,8 +37,8 @@ def of_job(job: Job) -> scheduling.Expected | None:
 
 def _likely_seconds(session: Session, state: scheduling.Snapshot, *, now: datetime) -> dict[UUID, int]:
     """How long each waiting job will probably keep its devices, and each that has them from now on."""
-    known, at = _learnt(session, now=now), int(now.timestamp())
-    overhead = state.rules.overhead_seconds
+    known, at = _learnt(state), int(now.timestamp())
+    overhead = state.knobs.overhead_seconds
     likely = {}
     running = session.execute(
         select(
@@ -62,19 +59,10 @@ def _likely_seconds(session: Session, state: scheduling.Snapshot, *, now: dateti
     return likely
 
 
-def _learnt(session: Session, *, now: datetime) -> scheduling.Estimates:
-    """What the past says of jobs by project, submitter, declared time and size; failures of the infrastructure say nothing."""
-    kept = func.extract("epoch", JobAttempt.settled_at - JobAttempt.held_at)
-    rows = session.execute(
-        select(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, func.sum(kept), func.count())
-        .join(Job, Job.id == JobAttempt.job_id)
-        .where(JobAttempt.settled_at > now - LEARNT_FROM, JobAttempt.cause.is_distinct_from(FailureCause.INFRASTRUCTURE))
-        .group_by(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus)
-    )
+def _learnt(state: scheduling.Snapshot) -> scheduling.Estimates:
+    """What the past says of jobs by project, submitter, declared time and size."""
     known = scheduling.Estimates()
-    for project_id, submitter_id, wall_seconds, gpus, seconds, jobs in rows:
-        # What ended late or was found out late counts no longer than it could have run.
-        most = jobs * (wall_seconds + int(policies.OVERHEAD.total_seconds()))
-        lineage = known.lineage(project_id, submitter_id, wall_seconds, gpus)
-        known.remember(lineage, seconds=min(most, round(seconds)), jobs=jobs)
+    for ran in state.past:
+        lineage = known.lineage(ran.project_id, ran.submitter_id, ran.wall_seconds, ran.gpus)
+        known.remember(lineage, seconds=ran.ran_seconds, jobs=ran.jobs)
     return known

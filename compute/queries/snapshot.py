@@ -12,6 +12,7 @@ from compute import policies, scheduling
 from compute.models import (
     ComputeGrant,
     ComputeOffer,
+    FailureCause,
     Job,
     JobAttempt,
     OfferStatus,
@@ -25,10 +26,14 @@ from compute.queries import attempts, budget, jobs, shares
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
 
+LEARNT_FROM = timedelta(days=28)
+"""Jobs that ended in this time say how long jobs run."""
+
 COMING = (OfferStatus.ACCEPTED, OfferStatus.ACTIVE)
 """Offers that can be drawn, now or when their window opens."""
 
-RULES = scheduling.Rules(overhead_seconds=int(policies.OVERHEAD.total_seconds()))
+KNOBS = scheduling.Knobs(overhead_seconds=int(policies.OVERHEAD.total_seconds()), looks_max=10_000)
+"""Everybody is looked at on each turn: there is time between turns."""
 
 
 def take(session: Session, *, connected: Container[str] | None = None, now: datetime) -> scheduling.Snapshot:
@@ -55,7 +60,8 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
         running=tuple(_running(attempt, now) for attempt in running),
         offers=_offers(session, offers),
         grants=_grants(session, grants.values()),
-        rules=RULES,
+        past=_past(session, now=now),
+        knobs=KNOBS,
     )
 
 
@@ -133,6 +139,24 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         gpus=attempt.gpus,
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
         ends_by=instant(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),
+        started_at=int(began.timestamp()),
+        wall_seconds=attempt.wall_seconds,
+    )
+
+
+def _past(session: Session, *, now: datetime) -> tuple[scheduling.Ran, ...]:
+    """What the past says of how long jobs run; failures of the infrastructure say nothing."""
+    kept = func.extract("epoch", JobAttempt.settled_at - JobAttempt.held_at)
+    rows = session.execute(
+        select(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, func.count(), func.sum(kept))
+        .join(Job, Job.id == JobAttempt.job_id)
+        .where(JobAttempt.settled_at > now - LEARNT_FROM, JobAttempt.cause.is_distinct_from(FailureCause.INFRASTRUCTURE))
+        .group_by(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus)
+    )
+    # What ended late or was found out late counts no longer than it could have run.
+    return tuple(
+        scheduling.Ran(project, submitter, wall, gpus, jobs, min(round(seconds), jobs * (wall + KNOBS.overhead_seconds)))
+        for project, submitter, wall, gpus, jobs, seconds in rows
     )
 
 

@@ -1,12 +1,11 @@
 """Who starts now, and what everybody else waits for: plain data in, decisions with reasons out; no clock, no I/O.
 
-Read model.py first, then planner.py. `docs/explanation/scheduling.md` tells the why.
+Read core.py first, then parking.py for what a rule is. `docs/explanation/scheduling.md` tells the why.
 """
 
-from compute.scheduling.budgets import draw
 from compute.scheduling.estimates import Estimates
-from compute.scheduling.fairness import decayed
 from compute.scheduling.forecast import forecast
+from compute.scheduling.knobs import Knobs
 from compute.scheduling.model import (
     Decision,
     Draw,
@@ -19,14 +18,16 @@ from compute.scheduling.model import (
     Plan,
     Pool,
     PoolState,
+    Priority,
     Project,
+    Ran,
     Reason,
-    Rules,
     Running,
     Snapshot,
     Start,
 )
-from compute.scheduling.planner import plan
+from compute.scheduling.offers import draw
+from compute.scheduling.plan import plan
 
 __all__ = [
     "Decision",
@@ -36,18 +37,19 @@ __all__ = [
     "Grant",
     "Instant",
     "Job",
+    "Knobs",
     "Limit",
     "Offer",
     "Plan",
     "Pool",
     "PoolState",
+    "Priority",
     "Project",
+    "Ran",
     "Reason",
-    "Rules",
     "Running",
     "Snapshot",
     "Start",
-    "decayed",
     "draw",
     "forecast",
     "plan",

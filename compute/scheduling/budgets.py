@@ -1,24 +1,11 @@
-"""What grants and offers still give during one pass: nothing starts that could run past an amount or a window."""
+"""What grants and offers still give in one imagined course of events (forecast.py)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from compute.scheduling.model import Draw, Grant, Instant, Job, Offer
-
-
-def draw(offers: Iterable[Offer], ticks: int, *, starts_at: Instant, ends_by: Instant) -> tuple[Draw, ...] | None:
-    """Split `ticks` over offers that are open for the whole run, soonest expiry first, each used up before the next.
-
-    The parts sum to `ticks` exactly. None: together they have less.
-    """
-    draws = []
-    for offer in sorted(offers, key=lambda offer: (offer.closes_at, offer.id)):
-        if offer.opens_at <= starts_at and ends_by <= offer.closes_at and offer.available_ticks > 0 and ticks > 0:
-            part = min(ticks, offer.available_ticks)
-            draws.append(Draw(offer.id, part))
-            ticks -= part
-    return tuple(draws) if ticks == 0 else None
+from compute.scheduling.offers import draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +62,10 @@ class Offers:
             return ()
         return draw(self._permitted(job, pool_id), job.offer_ticks, starts_at=starts_at, ends_by=ends_by)
 
-    def soonest_close(self, draws: tuple[Draw, ...], job: Job, pool_id: UUID) -> Instant | None:
-        """When the first of these offers closes: pools with less time left are used first."""
-        if not draws:
-            return None
-        first = draws[0].offer_id
-        return next(offer.closes_at for offer in self._permitted(job, pool_id) if offer.id == first)
-
     def take(self, draws: tuple[Draw, ...]) -> None:
         """Set these parts aside."""
         for part in draws:
             self._taken[part.offer_id] = self._taken.get(part.offer_id, 0) + part.ticks
-
-    def shortfall(self, job: Job, pool_id: UUID, *, starts_at: Instant, ends_by: Instant) -> Shortfall:
-        """Why the permitted offers of this pool can't carry the job now."""
-        permitted = self._permitted(job, pool_id)
-        usable = [offer for offer in permitted if offer.opens_at <= starts_at and ends_by <= offer.closes_at]
-        available = sum(offer.available_ticks for offer in usable)
-        if any(offer.available_ticks > 0 for offer in usable):
-            return Shortfall(job.offer_ticks, available)
-        later = [offer.opens_at for offer in permitted if offer.opens_at > starts_at]
-        closing = [offer.closes_at for offer in permitted if offer.opens_at <= starts_at and offer.closes_at < ends_by]
-        return Shortfall(job.offer_ticks, 0, min(later, default=None), max(closing, default=None))
 
     def _permitted(self, job: Job, pool_id: UUID) -> list[Offer]:
         """The permitted offers of one pool and flavor with what is left of them now."""

@@ -1,255 +1,325 @@
 """The scheduler that keeps its books between events: a moment's events in, its starts out; no clock, no I/O.
 
 Jobs wait in kinds. A kind is everything the rules look at, so if its oldest job can't start, none can. Kinds of one project,
-lane and size stand in a bucket, the shortest expected first, and each lane keeps a heap of buckets for each size by whose turn
-it is. A moment touches only the buckets of projects that something happened to: whose turn came sooner is put in its new place
-before the next look, whose turn moved back is put there when it surfaces. ADR 11 says why.
+lane, size and rank stand in a bucket, the shortest expected first, and each lane keeps a heap of buckets for each size by whose
+turn it is. A moment touches only the buckets of projects that something happened to: whose turn came sooner is put in its new
+place before the next look, whose turn moved back is put there when it surfaces. ADR 11 says why.
 
 The policy, in order:
 
-1. The bucket with the lowest score goes first: its project's use for its weight, times how the project fared lately, times the
-   job's expected GPU time.
-2. A job starts if all its GPUs are free and nobody's promise suffers.
-3. The first that does not fit is promised the earliest moment at which enough GPUs will be free by declared times (EASY).
+1. The highest rank goes first; among equals the bucket with the lowest score: its project's use for its weight, times how the
+   project fared lately, times the job's expected GPU time.
+2. What its grant, its offers, its limits or a window can't carry for its whole declared time is parked (parking.py) and holds up
+   nobody.
+3. A job starts if all its GPUs are free in a lane and nobody's promise suffers.
+4. The first that does not fit is promised the earliest moment at which enough GPUs will be free by declared times (EASY). What it
+   will need of its grant, offers and limits is set aside for it as well.
 """
 
-import heapq
-import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from bisect import insort
+from collections.abc import Iterable, Mapping
 
-from compute.scheduling.books import CROWDED, Bucket, InLine, Lane, Project, Running, Size, Waiting
-from compute.scheduling.estimates import Estimates, Name
-from compute.scheduling.events import Cancelled, Ended, Event, Kind, Promise, Started, Submitted
-from compute.scheduling.ideal import Ideal
-from compute.scheduling.model import Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Knobs:
-    """The settings of the policy, the same wherever it runs."""
-
-    half_life_seconds: int = 7 * 24 * 3600  # past use counts half after this
-    past_weight: float = 5e-7  # a GPU-second of past use weighs as much as so many GPUs in use now
-    own_weight: float = 0.25  # the job's own GPUs count as in use by this part
-    short_first: float = 1.0  # the power of expected GPU time in a score
-    put_right: float = 0.6  # the power of how a project fared
-    refresh_seconds: int = 300  # an expectation or a project that no event touched is looked at again after this, ...
-    renewals_max: int = 2  # ... so many at one moment
-    looks_max: int = 50  # how often one moment may find that a job can't pass the next in line
+from compute.scheduling.estimates import Name
+from compute.scheduling.events import (
+    Cancelled,
+    Ended,
+    Event,
+    Kind,
+    LaneSet,
+    Past,
+    ProjectSet,
+    Promise,
+    Runs,
+    Started,
+    Submitted,
+    in_order,
+)
+from compute.scheduling.explanations import Question, explain
+from compute.scheduling.knobs import DEFAULTS, Knobs
+from compute.scheduling.lanes import Lane
+from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
+from compute.scheduling.model import Decision, Instant
+from compute.scheduling.parking import Obstacle
+from compute.scheduling.rulebook import Rulebook
+from compute.scheduling.turns import Turns
 
 
 class Core:
-    """All books, between moments. The same moments give the same starts."""
+    """All books, between moments. The same moments give the same starts, in whatever order the events of a moment are told."""
 
-    def __init__(self, lanes: Mapping[Name, int], weights: Mapping[Name, int], knobs: Knobs = Knobs()) -> None:
+    def __init__(self, lanes: Mapping[Name, int], weights: Mapping[Name, int], knobs: Knobs = DEFAULTS) -> None:
         self._knobs = knobs
-        self._weights = weights
-        self._lanes = {name: Lane(gpus) for name, gpus in lanes.items()}
-        self._projects: dict[Name, Project] = {}
-        self._kinds: dict[Kind, Waiting] = {}
+        self._now: Instant = 0
+        self._rules = Rulebook(lanes)
+        self._turns = Turns(self._rules, weights, knobs)
         self._waiting: dict[Name, Waiting] = {}
         self._running: dict[Name, Running] = {}
-        self._estimates = Estimates()
-        self._ideal = Ideal(sum(lanes.values()), weights)
-        self._sequence = 0
-        self._renewals: deque[tuple[Instant, Waiting]] = deque()  # kinds in line, by when they are looked at again
+        self._promised: dict[Waiting, Place | None] = {}  # what did not fit, and where it is next in line, if anywhere
 
     def apply(self, now: Instant, events: Iterable[Event]) -> list[Started]:
         """What happened at one moment, and who starts because of it. Moments come in order."""
-        self._ideal.advance(now)
-        for event in events:
-            match event:
-                case Submitted():
-                    self._submit(event.job, event.kind, now)
-                case Ended():
-                    self._end(event.job, now)
-                case Cancelled():
-                    self._cancel(event.job)
-        self._renew(now)
-        return [started for lane in self._lanes.values() if lane.changed for started in self._fill(lane, now)]
+        self._now = now
+        self._turns.ideal.advance(now)
+        self._rules.moments.pass_until(now)
+        for event in in_order(events):
+            self._take_in(event, now)
+        self._turns.renew(now)
+        self._put_back()
+        if any(lane.changed for lane in self._rules.lanes.values()):
+            return self._fill(now)
+        return []
+
+    def next_moment(self) -> Instant | None:
+        """When something may start though nothing happens until then; None: not before the next event."""
+        return self._now + 1 if self._rules.woken else self._rules.moments.next()
 
     def promise(self, lane: Name) -> Promise | None:
         """To whom a lane was promised at the last moment, if to anybody."""
-        return self._lanes[lane].promise
+        return self._rules.lanes[lane].promise
+
+    # Why the others wait ----------------------------------------------------------------------------------------------
+
+    def decision(self, job: Name) -> Decision:
+        """Why a waiting job has not started, at the last moment."""
+        self._look_where_nothing_is_free()
+        return self._decide(job, self.line().index(job) + 1)
+
+    def decisions(self) -> list[Decision]:
+        """Why each waiting job has not started, in the order of the line."""
+        self._look_where_nothing_is_free()
+        return [self._decide(job, turn) for turn, job in enumerate(self.line(), 1)]
+
+    def line(self) -> list[Name]:
+        """The waiting jobs in the order of their turns, if nothing started meanwhile."""
+        return [job for waiting in self._turns.line() for _, job in waiting.jobs]
+
+    def _decide(self, job: Name, turn: int) -> Decision:
+        return explain(Question(job, self._waiting[job], turn, self._now, self._refusal))
+
+    def _look_where_nothing_is_free(self) -> None:
+        """Find out who is next in line there. Nothing starts, so nobody did it as long as nothing had to be kept for them."""
+        if not self._rules.keeps:
+            full = [lane for lane in self._rules.open_lanes(self._now) if lane.free <= 0 and lane.promise is None]
+            started = self._go_through(full, self._now, full_too=True)
+            assert not started, "nobody starts where nothing is free"
 
     # Events -----------------------------------------------------------------------------------------------------------
 
-    def _submit(self, job: Name, kind: Kind, now: Instant) -> None:
-        assert job not in self._waiting, "a job is submitted once"
-        waiting = self._kinds.get(kind)
-        if waiting is None:
-            waiting = self._kinds[kind] = self._first_of(kind)
-        self._sequence += 1
-        waiting.jobs.append((now, self._sequence, job))
-        self._waiting[job] = waiting
-        if len(waiting.jobs) == 1:
-            waiting.expected = math.inf  # it comes anew
-            self._expect(waiting, now)
-            waiting.bucket.lane.sizes[kind.gpus].waits(waiting)
-            if not waiting.listed:
-                waiting.listed = True
-                self._renewals.append((now + self._knobs.refresh_seconds, waiting))
-        self._ideal.submitted(job, kind.project, kind.gpus, waiting.expected, now)
+    def _take_in(self, event: Event, now: Instant) -> None:
+        match event:
+            case Submitted():
+                self._submit(event, now)
+            case Ended():
+                self._end(event.job, now)
+            case Cancelled():
+                self._cancel(event.job)
+            case Runs():
+                self._runs(event, now)
+            case Past():
+                estimates = self._turns.estimates
+                lineage = estimates.lineage(event.project, event.submitter, event.wall_seconds, event.gpus)
+                estimates.remember(lineage, seconds=event.ran_seconds, jobs=event.jobs)
+            case _:
+                self._rules.set(event, now)
+                if isinstance(event, ProjectSet):
+                    self._turns.set(event, now)
+                elif isinstance(event, LaneSet):
+                    self._turns.ideal.gpus = sum(lane.facts.gpus for lane in self._rules.lanes.values())
 
-    def _first_of(self, kind: Kind) -> Waiting:
-        project = self._projects.get(kind.project)
-        if project is None:
-            project = self._projects[kind.project] = Project(kind.project, self._weights.get(kind.project, 1))
-        bucket = project.buckets.get((kind.lane, kind.gpus))
-        if bucket is None:
-            bucket = project.buckets[kind.lane, kind.gpus] = Bucket(project, kind.gpus, self._lanes[kind.lane])
-            bucket.lane.sizes.setdefault(kind.gpus, Size())
-        lineage = self._estimates.lineage(kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
-        bucket.size += 1
-        return Waiting(kind, bucket, lineage)
+    def _submit(self, event: Submitted, now: Instant) -> None:
+        job, kind = event.job, event.kind
+        assert job not in self._waiting, "a job is submitted once"
+        waiting = self._waiting[job] = self._turns.kind(kind)
+        entry = (now if event.at is None else event.at, job)
+        if not waiting.jobs:
+            waiting.jobs.append(entry)
+            self._turns.appeared(waiting, now)
+        elif entry > waiting.jobs[-1]:
+            waiting.jobs.append(entry)
+        else:  # it waits for longer than others that came before it
+            insort(waiting.jobs, entry)
+            waiting.oldest_changed()
+        self._turns.ideal.submitted(job, kind.project, kind.gpus, waiting.expected, now)
 
     def _cancel(self, job: Name) -> None:
         waiting = self._waiting.pop(job)
-        place = next(place for place, entry in enumerate(waiting.jobs) if entry[2] == job)
-        del waiting.jobs[place]
-        if place == 0:
-            waiting.bucket.rose()
-        self._ideal.cancelled(job)
+        number = next(number for number, entry in enumerate(waiting.jobs) if entry[1] == job)
+        del waiting.jobs[number]
+        if number == 0:
+            for place in waiting.places:
+                place.bucket.rose()
+        self._turns.ideal.cancelled(job)
+
+    def _runs(self, event: Runs, now: Instant) -> None:
+        kind = event.kind
+        (place,) = self._turns.kind(kind).places
+        self._turns.ideal.submitted(event.job, kind.project, kind.gpus, float(kind.wall_seconds), now)
+        self._begin(event.job, place, event.started_at, event.ends_by)
+        self._turns.use(place.waiting.project, place.rate, now)
 
     def _end(self, job: Name, now: Instant) -> None:
         running = self._running.pop(job)
-        waiting, kind = running.waiting, running.waiting.kind
-        lane = self._lanes[kind.lane]
-        lane.released(running.ends_by, kind.gpus)
-        self._estimates.ended(waiting.lineage, running.started_at, now)
-        self._ideal.ended(job, now - running.started_at, now)
+        place, waiting = running.place, running.place.waiting
+        ran = now - running.started_at
+        place.bucket.lane.released(running.ends_by, waiting.kind.gpus)
+        for book in place.books:
+            book.ended(job, waiting.kind, place.choice, ran)
+        self._turns.estimates.ended(waiting.lineage, running.started_at, now)
+        self._turns.ideal.ended(job, ran, now)
         if waiting.jobs:
-            self._expect(waiting, now)
-        self._use(waiting.bucket.project, -kind.gpus, now)
-
-    # Whose turn it is -------------------------------------------------------------------------------------------------
-
-    def _use(self, project: Project, gpus: int, now: Instant) -> None:
-        """A project uses more or fewer GPUs from now on: its buckets stand elsewhere in line."""
-        knobs = self._knobs
-        past, fared = project.past, project.fared
-        project.settle(now, knobs.half_life_seconds)
-        project.gpus += gpus
-        project.fared = self._ideal.fared(project.name) ** knobs.put_right
-        if gpus + knobs.past_weight * (project.past - past) > _TINY and project.fared <= fared:
-            project.rises += 1
-            for bucket in project.buckets.values():
-                bucket.lane.changed = True
-        else:
-            for bucket in project.buckets.values():
-                bucket.fell()
-
-    def _expect(self, waiting: Waiting, now: Instant) -> None:
-        """Learn anew how long the kind's jobs will run, and put it in its place in the bucket."""
-        before, bucket = waiting.expected, waiting.bucket
-        waiting.expected = self._estimates.expected(waiting.lineage, waiting.kind.wall_seconds, now)
-        waiting.work = (waiting.expected * bucket.gpus) ** self._knobs.short_first
-        if waiting.expected < before:
-            bucket.place(waiting)
-            bucket.fell()
-        elif waiting.expected > before:
-            bucket.rose()
-
-    def _enter(self, bucket: Bucket, *, within_seconds: int | None = None) -> None:
-        """Put a bucket in its place in line, by its best kind (declared to be over in time); its former entry counts no more."""
-        bucket.entry += 1
-        bucket.seen = bucket.project.rises
-        best = bucket.best() if within_seconds is None else bucket.best_within(within_seconds)
-        if best is None:
-            return
-        at, sequence, _ = best.jobs[0]
-        line = bucket.lane.sizes[bucket.gpus].line
-        if len(line) > CROWDED * len(self._projects) + CROWDED:
-            line[:] = [entry for entry in line if entry[3] == entry[4].entry]
-            heapq.heapify(line)
-        heapq.heappush(line, (self._score(bucket, best), at, sequence, bucket.entry, bucket, best))
-
-    def _score(self, bucket: Bucket, best: Waiting) -> float:
-        knobs, project = self._knobs, bucket.project
-        use = project.gpus + knobs.own_weight * bucket.gpus + knobs.past_weight * project.past
-        return use / project.weight * best.work / project.fared
-
-    def _first(self, lane: Lane, now: Instant) -> tuple[Bucket, Waiting] | None:
-        """The bucket whose turn it is, and its best kind; once the lane is promised, only of sizes of which some may pass."""
-        while lane.fallen:
-            bucket = lane.fallen.pop()
-            bucket.has_fallen = False
-            self._enter(bucket)
-        found: InLine | None = None
-        for gpus, size in lane.sizes.items():
-            if lane.promise is not None and not lane.may_pass(gpus, size, now):
-                continue
-            line = size.line
-            while line and not line[0][4].stands(line[0][3]):
-                *_, entry, bucket, _ = heapq.heappop(line)
-                if entry == bucket.entry:
-                    self._enter(bucket)
-            if line and (found is None or line[0] < found):
-                found = line[0]
-        return (found[4], found[5]) if found is not None else None
-
-    def _renew(self, now: Instant) -> None:
-        """Look again at some of the kinds that nothing happened to for a while."""
-        for _ in range(self._knobs.renewals_max):
-            if not self._renewals or self._renewals[0][0] > now:
-                return
-            _, waiting = self._renewals.popleft()
-            waiting.listed = bool(waiting.jobs)
-            if waiting.jobs:
-                self._renewals.append((now + self._knobs.refresh_seconds, waiting))
-                self._expect(waiting, now)
-                if now - waiting.bucket.project.settled_at >= self._knobs.refresh_seconds:
-                    self._use(waiting.bucket.project, 0, now)
+            self._turns.expect(waiting, now)
+        self._turns.use(waiting.project, -place.rate, now)
 
     # Who starts -------------------------------------------------------------------------------------------------------
 
-    def _fill(self, lane: Lane, now: Instant) -> Iterator[Started]:
-        lane.promise, lane.changed = None, False
-        passed_over: list[Bucket] = []
-        while lane.free > 0 and len(passed_over) < self._knobs.looks_max:
-            found = self._first(lane, now)
-            if found is None:
-                break
-            bucket, waiting = found
-            kind = waiting.kind
-            ends_by = now + kind.wall_seconds
-            if kind.gpus > lane.free:
-                lane.promise = self._promise(lane, waiting, now)
-            elif lane.promise is None or ends_by <= lane.promise.at or kind.gpus <= lane.promise.spare:
-                yield self._start(lane, waiting, ends_by, now)
-            else:
-                passed_over.append(bucket)
-                self._enter(bucket, within_seconds=lane.promise.at - now)
-        for bucket in passed_over:
-            bucket.enter_anew()
+    def _fill(self, now: Instant) -> list[Started]:
+        """Start whoever may."""
+        self._rules.forget_promises(place for place in self._promised.values() if place is not None)
+        self._promised.clear()
+        return self._go_through(self._rules.open_lanes(now), now, full_too=self._rules.keeps)
 
-    def _start(self, lane: Lane, waiting: Waiting, ends_by: Instant, now: Instant) -> Started:
-        kind = waiting.kind
-        _, _, job = waiting.jobs.popleft()
-        del self._waiting[job]
-        self._running[job] = Running(waiting, now, ends_by)
-        lane.taken(ends_by, kind.gpus)
-        backfilled = lane.promise is not None
-        if lane.promise is not None and ends_by > lane.promise.at:
-            lane.promise = Promise(lane.promise.job, lane.promise.at, lane.promise.spare - kind.gpus)
-        self._estimates.started(waiting.lineage, now)
-        self._use(waiting.bucket.project, kind.gpus, now)
-        return Started(job, ends_by, backfilled)
+    def _go_through(self, lanes: list[Lane], now: Instant, *, full_too: bool) -> list[Started]:
+        """Look at everybody whose turn comes, in the order of their turns, whatever the lane.
+
+        Where nothing is free nobody can start; a promise made there keeps budgets and limits for the next in line.
+        """
+        started: list[Started] = []
+        over: list[Bucket] = []  # passed over, because their shortest kinds are too long for the gaps
+        aside: list[Place] = []  # not looked at again at this moment
+        while (place := self._next(lanes, now, full_too=full_too)) is not None:
+            obstacle = self._refusal(place, now)
+            if obstacle is not None and not obstacle.is_kept:
+                self._park(place, obstacle)
+            elif obstacle is not None or place.waiting in self._promised:
+                self._set_aside(place, aside)
+            else:
+                chosen = self._preferred(place, now) if len(place.waiting.places) > 1 else place
+                lane, kind = chosen.bucket.lane, chosen.waiting.kind
+                if kind.gpus > lane.free:
+                    if self._promise(place, now) is not place:
+                        self._set_aside(place, aside)
+                elif lane.lets_pass(kind.gpus, self._ends_by(kind, now)):
+                    started.append(self._start(chosen, now))
+                else:
+                    assert lane.promise is not None
+                    lane.looks += 1
+                    over.append(place.bucket)
+                    self._turns.enter(place.bucket, within_seconds=lane.promise.at - now - self._knobs.overhead_seconds)
+        for place in aside:
+            place.come_back()
+        for bucket in over:
+            bucket.enter_anew()
+        return started
+
+    def _next(self, lanes: Iterable[Lane], now: Instant, *, full_too: bool) -> Place | None:
+        """Whose turn it is."""
+        knobs = self._knobs
+        found: InLine | None = None
+        for lane in lanes:
+            if (lane.free > 0 or full_too) and lane.looks < knobs.looks_max and self._may_be_passed(lane):
+                first = self._turns.first(lane, now + knobs.overhead_seconds)
+                if first is not None and (found is None or first[:4] < found[:4]):
+                    found = first
+        return found[6] if found is not None else None
+
+    def _may_be_passed(self, lane: Lane) -> bool:
+        """Whether others may start in a lane before its next in line."""
+        return self._knobs.backfill or lane.promise is None
+
+    def _ends_by(self, kind: Kind, starts_at: Instant) -> Instant:
+        return starts_at + kind.wall_seconds + self._knobs.overhead_seconds
+
+    def _refusal(self, place: Place, starts_at: Instant) -> Obstacle | None:
+        """The first rule in its way, whether or not GPUs are free."""
+        kind = place.waiting.kind
+        ends_by = self._ends_by(kind, starts_at)
+        obstacle = place.bucket.lane.refuses(kind.gpus, starts_at, ends_by)
+        if obstacle is not None:
+            return obstacle
+        for book in place.books:
+            obstacle = book.refuses(kind, place.choice, starts_at, ends_by)
+            if obstacle is not None:
+                return obstacle
+        return None
 
     @staticmethod
-    def _promise(lane: Lane, waiting: Waiting, now: Instant) -> Promise:
-        free, at = lane.free, now
-        for declared_end in lane.moments:
-            # A job past its declared time is being stopped: its GPUs come back any moment, not in the past.
-            ends_by = max(declared_end, now + 1)
-            if free >= waiting.kind.gpus and ends_by > at:
-                break
-            free, at = free + lane.releases[declared_end], ends_by
-        assert free >= waiting.kind.gpus, "an empty lane has all its GPUs"
-        return Promise(waiting.jobs[0][2], at, free - waiting.kind.gpus)
+    def _park(place: Place, obstacle: Obstacle) -> None:
+        """It leaves the line until a figure rises so high that it may pass."""
+        place.leave()
+        place.shelves = tuple(shelf for shelf, _ in obstacle.waits_on)
+        for shelf, need in obstacle.waits_on:
+            shelf.put(place, need)
 
+    @staticmethod
+    def _set_aside(place: Place, aside: list[Place]) -> None:
+        place.bucket.lane.looks += 1
+        place.leave()
+        aside.append(place)
 
-_TINY = 1e-6
-"""More than what floating-point sums lose."""
+    def _put_back(self) -> None:
+        """Those that may pass what they were parked for."""
+        for _ in range(min(len(self._rules.woken), self._knobs.wakes_max)):
+            place = self._rules.woken.popleft()
+            place.come_back()
+            place.bucket.lane.changed = True
+
+    def _preferred(self, place: Place, now: Instant) -> Place:
+        """Where a kind that may run in several lanes starts; the given place if it can start in none."""
+        waiting = place.waiting
+        ends_by = self._ends_by(waiting.kind, now)
+
+        def wish(other: Place) -> tuple[int, Instant]:
+            return other.choice.order, other.purse.soonest(other.choice, now, ends_by) if other.purse is not None else 0
+
+        for other in sorted(waiting.places, key=wish):
+            lane, gpus = other.bucket.lane, waiting.kind.gpus
+            fits = lane.is_open(now) and gpus <= lane.free and lane.lets_pass(gpus, ends_by)
+            if fits and self._may_be_passed(lane) and self._refusal(other, now) is None:
+                return other
+        return place
+
+    def _start(self, place: Place, now: Instant) -> Started:
+        waiting, lane = place.waiting, place.bucket.lane
+        _, job = waiting.jobs.popleft()
+        del self._waiting[job]
+        ends_by = self._ends_by(waiting.kind, now)
+        backfilled = lane.promise is not None
+        self._begin(job, place, now, ends_by)
+        self._turns.use(waiting.project, place.rate, now)
+        draws = place.purse.draws(job) if place.purse is not None else ()
+        return Started(job, ends_by, backfilled, place.choice.lane, draws)
+
+    def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant) -> None:
+        """Its GPUs are in use, and what it may use at most is held."""
+        waiting = place.waiting
+        self._running[job] = Running(place, at, ends_by)
+        place.bucket.lane.taken(ends_by, waiting.kind.gpus)
+        for book in place.books:
+            book.started(job, waiting.kind, place.choice, at, ends_by)
+        self._turns.estimates.started(waiting.lineage, at)
+
+    # Promises ---------------------------------------------------------------------------------------------------------
+
+    def _promise(self, place: Place, now: Instant) -> Place | None:
+        """Promise a kind that does not fit its earliest start, in the lane where that is; None: there is none that holds."""
+        waiting, kind = place.waiting, place.waiting.kind
+        seconds = kind.wall_seconds + self._knobs.overhead_seconds
+        found: tuple[Instant, int, Place] | None = None
+        for other in waiting.places:
+            lane = other.bucket.lane
+            if lane.promise is not None or not lane.is_open(now) or kind.gpus > lane.facts.gpus or self._refusal(other, now):
+                continue
+            earliest = lane.earliest(kind.gpus, seconds, now)
+            if earliest is None or self._refusal(other, earliest[0]) is not None:
+                continue
+            if found is None or earliest[0] < found[0]:
+                found = (*earliest, other)
+        if found is None:
+            self._promised[waiting] = None
+            return None
+        at, spare, promised = found
+        promised.bucket.lane.keep(Promise(waiting.jobs[0][1], at, spare), kind.gpus, at + seconds)
+        for book in promised.books:
+            book.keep(kind, promised.choice, at, at + seconds)
+        self._promised[waiting] = promised
+        return promised

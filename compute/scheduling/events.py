@@ -1,9 +1,31 @@
-"""What happens to the scheduler, and what it answers: plain frozen data."""
+"""What happens to the scheduler, and what it answers: plain frozen data.
 
+Names are whatever the caller calls things by: ids in production, numbers in a simulation. Names of one sort of thing can be
+put in order; ties are broken by them, so that the order in which things of one moment are told means nothing.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from compute.scheduling.estimates import Name
-from compute.scheduling.model import Instant
+from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, PoolState, Priority
+
+NEVER: Instant = 1 << 62
+"""Later than any moment, and more than any amount."""
+
+
+# What waits ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A lane that a job may run in, and what its whole declared time takes there. A lane is a flavor in a pool."""
+
+    lane: Name
+    cost_ticks: int = 0  # reference ticks: of its grant, and what counts as its use; 0: a reference GPU for each GPU, unmetered
+    offer_ticks: int = 0  # ticks of the flavor, of the lane's offers
+    order: int = 0  # a lower one is tried first; among equals the lane whose offers close sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,10 +33,19 @@ class Kind:
     """All that the rules look at."""
 
     project: Name
-    submitter: Name
-    lane: Name  # a flavor in a pool
+    submitter: Name  # None: nobody in particular, and no limit of a person
+    choices: tuple[Choice, ...]  # of different lanes
     gpus: int  # all at once or not at all
     wall_seconds: int  # declared
+    grant: Name = None  # None: not metered by a grant
+    offers: frozenset[Name] | None = None  # those whose policy permits it; None: not metered by offers
+    priority: Priority = ORDINARY
+
+
+NO_LIMIT = Limit()
+
+
+# What happens --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +54,7 @@ class Submitted:
 
     job: Name
     kind: Kind
+    at: Instant | None = None  # since when it waits, if that is longer ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +66,141 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A running job gave its GPUs back, early or at its declared end."""
+    """A running job gave its GPUs back, early or at its declared end. What it held and did not use is free."""
 
     job: Name
 
 
-Event = Submitted | Cancelled | Ended
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A job already ran when the scheduler came to know it. What it holds is gone from the figures of grants and offers."""
+
+    job: Name
+    kind: Kind  # with the one choice it runs in
+    started_at: Instant
+    ends_by: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Jobs ran and ended before the scheduler came to know their kind: how long kinds like it run is learnt from them."""
+
+    project: Name
+    submitter: Name
+    wall_seconds: int  # declared by each
+    gpus: int  # of each
+    jobs: int
+    ran_seconds: int  # all together
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSet:
+    """A new figure for a lane: its GPUs, whether it takes new jobs, and until when."""
+
+    lane: Name
+    gpus: int  # in use or not
+    state: PoolState = PoolState.OPEN
+    opens_at: Instant = 0
+    open_until: Instant = NEVER  # nothing may run past this moment
+    pool_id: Name = None  # these three are for the words of a decision only
+    pool_name: str = ""
+    flavor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSet:
+    """GPUs of a lane are taken from one moment to another: maintenance, or a reservation, which is a lane of its own then."""
+
+    window: Name
+    lane: Name
+    gpus: int
+    begins_at: Instant
+    ends_at: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGone:
+    """It is called off."""
+
+    window: Name
+    lane: Name
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSet:
+    """A new figure for a grant."""
+
+    grant: Name
+    available_ticks: int  # reference ticks, neither settled nor held
+    opens_at: Instant = 0
+    closes_at: Instant = NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class OfferSet:
+    """A new figure for an offer."""
+
+    offer: Name
+    lane: Name
+    available_ticks: int  # ticks of the flavor, neither settled nor held
+    opens_at: Instant = 0
+    closes_at: Instant = NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSet:
+    """A project's weight and limit; its past use, if that is known better than what was seen."""
+
+    project: Name
+    weight: int = 1
+    limit: Limit = NO_LIMIT
+    past_gpu_seconds: float | None = None  # reference GPU-seconds, decayed to now
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitterSet:
+    """A person's limit."""
+
+    submitter: Name
+    limit: Limit
+
+
+Event = (
+    Ended
+    | Cancelled
+    | Runs
+    | Past
+    | LaneSet
+    | WindowGone
+    | WindowSet
+    | GrantSet
+    | OfferSet
+    | ProjectSet
+    | SubmitterSet
+    | Submitted
+)
+
+_ORDER = {kind: place for place, kind in enumerate(Event.__args__)}
+"""Who gives back comes first; new figures come after what they already contain; who asks comes last."""
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """The events of one moment in the one order in which they count."""
+    found = list(events)
+    return sorted(found, key=_key) if len(found) > 1 else found
+
+
+def _key(event: Event) -> tuple[int, Any, Any]:
+    place = _ORDER[type(event)]
+    if isinstance(event, Submitted):
+        return place, event.at or 0, event.job
+    if isinstance(event, Past):
+        return place, 0, 0  # only sums are kept of them: any order gives the same
+    return place, 0, getattr(event, event.__slots__[0])  # the name of what it is about
+
+
+# What it answers -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +210,8 @@ class Started:
     job: Name
     ends_by: Instant
     backfilled: bool  # it passed the next in line without delaying it
+    lane: Name
+    draws: tuple[Draw, ...] = ()  # what it takes of which offers, soonest expiry first; empty if not metered by offers
 
 
 @dataclass(frozen=True, slots=True)

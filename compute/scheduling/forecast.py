@@ -1,6 +1,6 @@
 """When each waiting job is expected to start, and how sure that is.
 
-The line as the planner decided it is planned ahead (ahead.py) several times, under different assumptions of how long jobs run:
+The line as it was decided is planned ahead (ahead.py) several times, under different assumptions of how long jobs run:
 
 - By declared times: the latest start. It holds while the line stays as it is: nobody new comes before the job, and nobody in line
   is passed at their cost. Amounts count as declared too; where those ahead may use up what it needs, it has no latest start.
@@ -90,7 +90,7 @@ class _Future:
 
     def __init__(self, snapshot: Snapshot, seconds: _Seconds, *, amounts: bool) -> None:
         self._now = snapshot.now
-        self._overhead = snapshot.rules.overhead_seconds
+        self._overhead = snapshot.knobs.overhead_seconds
         self._seconds = seconds
         self._grants, self._offers = Grants(snapshot.grants), Offers(snapshot.offers)
         self._amounts = amounts

@@ -1,68 +1,75 @@
 """How much one project and one person may have running at a time."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from uuid import UUID
+from collections import deque
+from typing import Any
 
-from compute.scheduling.model import Instant, Job, Limit, Project, Reason, Running
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """The limit in a job's way."""
-
-    reason: Reason
-    on: str  # "jobs" or "gpus"
-    limit: int
-    in_use: int
+from compute.scheduling.estimates import Name
+from compute.scheduling.events import Choice, Kind
+from compute.scheduling.model import Instant, Limit, Reason
+from compute.scheduling.parking import Obstacle, Shelf
 
 
-class Limits:
-    """Who runs how much during one pass, what was started in it included."""
+class LimitBook:
+    """What one project, or one person, runs, and what it may run."""
 
-    def __init__(self, projects: Iterable[Project], submitter_limits: Mapping[UUID, Limit], running: Iterable[Running]) -> None:
-        self._projects = {project.id: project.limit for project in projects}
-        self._submitters = submitter_limits
-        self._jobs: dict[UUID, int] = {}
-        self._gpus: dict[UUID, int] = {}
-        self._promised: dict[UUID, list[tuple[Instant, int]]] = {}
-        for job in running:
-            self._count(job.project_id, job.submitter_id, job.gpus)
+    def __init__(self, reason: Reason, woken: deque[Any]) -> None:
+        self._reason = reason
+        self._limit = Limit()
+        self._jobs, self._gpus = 0, 0
+        self._promised: list[tuple[Instant, int]] = []  # when jobs that were promised a start will run, and their GPUs
+        self._for_jobs, self._for_gpus = Shelf(woken), Shelf(woken)
 
-    def reached(self, job: Job, *, ends_by: Instant) -> Reached | None:
-        """The limit that running this job until `ends_by` would break, if any.
+    def set(self, limit: Limit) -> None:
+        """Another limit from now on."""
+        self._limit = limit
+        self._say()
 
-        A promised job of the same project or person counts as soon as this one would still run when its turn comes, so that
-        a job let through the gaps can't hold up the promise by filling the limit.
+    def refuses(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> Obstacle | None:
+        """It must fit beside what runs.
+
+        A promised job counts as soon as this one would still run when its turn comes, so that a job let through the gaps can't
+        hold up the promise by filling the limit.
         """
-        found = self._over(Reason.PROJECT_LIMIT, self._projects[job.project_id], job.project_id, job, ends_by)
-        if found is None and job.submitter_id is not None and job.submitter_id in self._submitters:
-            limit = self._submitters[job.submitter_id]
-            found = self._over(Reason.SUBMITTER_LIMIT, limit, job.submitter_id, job, ends_by)
-        return found
-
-    def start(self, job: Job) -> None:
-        """The job runs from now on."""
-        self._count(job.project_id, job.submitter_id, job.gpus)
-
-    def promise(self, job: Job, at: Instant) -> None:
-        """The job will run from `at` on."""
-        for key in (job.project_id, job.submitter_id):
-            if key is not None:
-                self._promised.setdefault(key, []).append((at, job.gpus))
-
-    def _count(self, project_id: UUID, submitter_id: UUID | None, gpus: int) -> None:
-        for key in (project_id, submitter_id):
-            if key is not None:
-                self._jobs[key] = self._jobs.get(key, 0) + 1
-                self._gpus[key] = self._gpus.get(key, 0) + gpus
-
-    def _over(self, reason: Reason, limit: Limit, key: UUID, job: Job, ends_by: Instant) -> Reached | None:
-        promised = [gpus for at, gpus in self._promised.get(key, []) if at < ends_by]
-        jobs = self._jobs.get(key, 0) + len(promised)
-        if limit.jobs is not None and jobs + 1 > limit.jobs:
-            return Reached(reason, "jobs", limit.jobs, jobs)
-        gpus = self._gpus.get(key, 0) + sum(promised)
-        if limit.gpus is not None and gpus + job.gpus > limit.gpus:
-            return Reached(reason, "gpus", limit.gpus, gpus)
+        limit = self._limit
+        if limit.jobs is None and limit.gpus is None:
+            return None
+        promised = [gpus for at, gpus in self._promised if at < ends_by]
+        if limit.jobs is not None and self._jobs + len(promised) >= limit.jobs:
+            return self._obstacle("jobs", limit.jobs, self._jobs, len(promised), 1, self._for_jobs)
+        if limit.gpus is not None and self._gpus + sum(promised) + kind.gpus > limit.gpus:
+            return self._obstacle("gpus", limit.gpus, self._gpus, sum(promised), kind.gpus, self._for_gpus)
         return None
+
+    def _obstacle(self, on: str, limit: int, in_use: int, promised: int, needed: int, shelf: Shelf) -> Obstacle:
+        facts = {"limit": limit, "limit_on": on, "in_use": in_use + promised}
+        return Obstacle(self._reason, ((shelf, needed),), is_kept=in_use + needed <= limit, facts=facts)
+
+    def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
+        """One more runs."""
+        self._jobs += 1
+        self._gpus += kind.gpus
+
+    def ended(self, job: Name, kind: Kind, choice: Choice, ran_seconds: int) -> None:
+        """One less does."""
+        self._jobs -= 1
+        self._gpus -= kind.gpus
+        self._say()
+
+    def keep(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
+        """The job will run from then on."""
+        self._promised.append((starts_at, kind.gpus))
+
+    def keep_nothing(self) -> None:
+        """Promises are made anew."""
+        self._promised.clear()
+
+    def _say(self) -> None:
+        """How much room there is, to those who wait for it."""
+        if self._limit.jobs is not None:
+            self._for_jobs.rises_to(self._limit.jobs - self._jobs)
+        else:
+            self._for_jobs.empty()
+        if self._limit.gpus is not None:
+            self._for_gpus.rises_to(self._limit.gpus - self._gpus)
+        else:
+            self._for_gpus.empty()

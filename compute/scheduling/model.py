@@ -8,7 +8,10 @@ devices of a flavor; a slice is a flavor of its own, and slots of a machine with
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
+
+from compute.scheduling.knobs import DEFAULTS, Knobs
 
 Instant = int
 """A moment, in whole seconds."""
@@ -73,8 +76,19 @@ class Project:
 
     id: UUID
     weight: int = 1  # twice the weight, twice the share
-    used_ticks: int = 0  # past use in reference ticks, decayed to now (`fairness.decayed`)
+    used_ticks: int = 0  # past use in reference ticks, decayed to now
     limit: Limit = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """Ahead of fairness: a higher rank goes first, and why is known to everybody whom it passes."""
+
+    rank: int = 0
+    why: str = ""
+
+
+ORDINARY = Priority()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,8 @@ class Running:
     gpus: int
     rate: int  # reference ticks per second
     ends_by: Instant  # when its declared time, and what ending it takes, is over at the latest
+    started_at: Instant | None = None  # None: a moment ago
+    wall_seconds: int = 0  # declared; 0: what is left until `ends_by`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,7 @@ class Job:
     offer_ticks: int = 0  # flavor ticks for the whole wall time: what the offers must still have
     offers: frozenset[UUID] | None = None  # the offers whose policy permits this job; None: not metered by offers
     pools: frozenset[UUID] | None = None  # the pools it may run in; None: any with its flavor
+    priority: Priority = ORDINARY
 
     @property
     def rate(self) -> int:
@@ -115,13 +132,15 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The knobs, each with its unit. The defaults suit CI."""
+class Ran:
+    """Jobs that ended: how long such jobs run is learnt from them."""
 
-    current_use_seconds: int = 24 * 3600  # a GPU in use now weighs as much as this many seconds of one used in the past
-    patience_seconds: int = 24 * 3600  # inside a project short jobs go first until a job has waited this long
-    overhead_seconds: int = 0  # how long a job may keep its devices beyond its wall time: fetching sources, being stopped
-    backfill: bool = True  # may later jobs pass the next in line where they don't delay it?
+    project_id: UUID
+    submitter_id: UUID | None
+    wall_seconds: int  # declared by each
+    gpus: int  # of each
+    jobs: int
+    ran_seconds: int  # all together
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +155,8 @@ class Snapshot:
     offers: tuple[Offer, ...] = ()
     grants: tuple[Grant, ...] = ()
     submitter_limits: Mapping[UUID, Limit] = field(default_factory=dict)
-    rules: Rules = Rules()
+    past: tuple[Ran, ...] = ()
+    knobs: Knobs = DEFAULTS
 
 
 # What the scheduler answers ------------------------------------------------------------------------------------------------
@@ -146,7 +166,7 @@ class Snapshot:
 class Draw:
     """A part of a job's declared GPU time, taken from one offer, in ticks of the flavor."""
 
-    offer_id: UUID
+    offer_id: Any  # the caller's name for it
     ticks: int
 
 
@@ -154,8 +174,8 @@ class Draw:
 class Start:
     """This job is to start now, in this pool, with all its GPUs."""
 
-    job_id: UUID
-    pool_id: UUID
+    job_id: Any  # the caller's name for it
+    pool_id: Any
     flavor: str
     gpus: int
     ends_by: Instant
@@ -167,6 +187,7 @@ class Reason(enum.StrEnum):
     """Why a job waits. The first that applies, in this order."""
 
     WAITING_FOR_POOL = "waiting_for_pool"  # no open pool has these GPUs, however long one waits
+    WAITING_FOR_WINDOW = "waiting_for_window"  # its pool keeps GPUs for maintenance or a reservation before it could end
     WAITING_FOR_GRANT = "waiting_for_grant"  # the grant is not open for as long as the job may take
     WAITING_FOR_BUDGET = "waiting_for_budget"  # the grant has less left than the job may use
     WAITING_FOR_OFFER = "waiting_for_offer"  # no permitted offer is open long enough, or none has enough left
@@ -181,13 +202,13 @@ class Reason(enum.StrEnum):
 class Decision:
     """A current "not yet" for one waiting job. `detail` says it in words; the numbers it says are fields."""
 
-    job_id: UUID
+    job_id: Any  # the caller's name for it
     reason: Reason
     decided_at: Instant
     place: int  # 1 is the first in line among all that wait
     flavor: str
     gpus_needed: int
-    pool_id: UUID | None = None  # the pool the numbers are about, if it is about one
+    pool_id: Any = None  # the pool the numbers are about, if it is about one
     pool_name: str = ""
     gpus_free: int | None = None  # in that pool; for WAITING_FOR_POOL the most any open pool has in all
     ticks_needed: int | None = None  # of the grant or the offers, whichever the reason is about
@@ -195,8 +216,11 @@ class Decision:
     limit: int | None = None  # PROJECT_LIMIT, SUBMITTER_LIMIT: what may run at once ...
     limit_on: str = ""  # ... of "jobs" or "gpus"
     in_use: int | None = None  # ... and what does, jobs promised a start included
-    opens_at: Instant | None = None  # of a grant or an offer that is not open yet
-    closes_at: Instant | None = None  # of a grant, an offer or a pool that closes before the job could end
+    opens_at: Instant | None = None  # of a grant, an offer or a pool that is not open yet
+    closes_at: Instant | None = (
+        None  # of a grant, an offer or a pool that closes, or a window that begins, before the job could end
+    )
+    window: str = ""  # WAITING_FOR_WINDOW: why GPUs are taken away then
     expected_start_at: Instant | None = None  # RESERVED_NEXT: at the latest, if running jobs keep their declared times
     out_of_reach: str = ""  # WAITING_FOR_POOL: the name of a pool that would do if it were connected
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs

@@ -85,14 +85,20 @@ def _capacity(d: Decision) -> str:
     return f"{d.gpus_needed - d.gpus_free} more {d.flavor} get free in pool {d.pool_name}{ahead}"
 
 
+def _window(d: Decision) -> str:
+    return f"{d.window} in pool {d.pool_name} is over or takes fewer GPUs, or this job is submitted again with less time"
+
+
 def _fair_turn(d: Decision) -> str:
-    assert d.kept_until is not None
+    if d.kept_until is None:
+        return f"the {count(d.place - 1, 'job')} ahead of it had their turn"
     until = moment(d.kept_until, d.decided_at)
     return f"the job that is next in line has its GPUs, or this one is submitted again so short that it is over by {until}"
 
 
 _WORDS = {
     Reason.WAITING_FOR_POOL: _pool,
+    Reason.WAITING_FOR_WINDOW: _window,
     Reason.WAITING_FOR_GRANT: _grant,
     Reason.WAITING_FOR_BUDGET: _budget,
     Reason.WAITING_FOR_OFFER: _offer,

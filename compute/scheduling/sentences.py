@@ -15,11 +15,19 @@ def _pool(d: Decision) -> str:
     needs = f"needs {d.gpus_needed} × {d.flavor}"
     if d.closes_at is not None:
         return f"{needs}; pool {d.pool_name} closes at {moment(d.closes_at, d.decided_at)}, before this job could end"
+    if d.opens_at is not None:
+        return f"{needs}; the pool it may use opens at {moment(d.opens_at, d.decided_at)}"
     if d.out_of_reach:
         return f"{needs}; pool {d.out_of_reach} has them, and nothing here is connected to it at the moment"
     if not d.gpus_free:
         return f"{needs}; no open pool it may use has any"
     return f"{needs}; no open pool it may use has more than {d.gpus_free}"
+
+
+def _window(d: Decision) -> str:
+    assert d.closes_at is not None
+    begins = moment(d.closes_at, d.decided_at)
+    return f"needs {d.gpus_needed} × {d.flavor}; from {begins} on pool {d.pool_name} has {d.gpus_free} left for it ({d.window})"
 
 
 def _grant(d: Decision) -> str:
@@ -78,7 +86,8 @@ def _capacity(d: Decision) -> str:
 
 
 def _fair_turn(d: Decision) -> str:
-    assert d.kept_until is not None
+    if d.kept_until is None:
+        return f"{_needs(d)}; number {d.place} in line, and those ahead of it come first"
     return (
         f"{_needs(d)}; starting it now would delay the job that is next in line, "
         f"which is expected at {moment(d.kept_until, d.decided_at)} at the latest"
@@ -91,6 +100,7 @@ def _needs(d: Decision) -> str:
 
 _WORDS = {
     Reason.WAITING_FOR_POOL: _pool,
+    Reason.WAITING_FOR_WINDOW: _window,
     Reason.WAITING_FOR_GRANT: _grant,
     Reason.WAITING_FOR_BUDGET: _budget,
     Reason.WAITING_FOR_OFFER: _offer,

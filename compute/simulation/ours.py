@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from compute.scheduling.core import Core
-from compute.scheduling.events import Ended, Event, Kind, Submitted
+from compute.scheduling.events import Choice, Ended, Event, Kind, Submitted
 from compute.simulation.engine import Ask
 
 LANE = "gpus"
 """A trace knows one flavor in one pool."""
+
+ANYWHERE = (Choice(LANE),)
 
 
 class Ours:
@@ -19,7 +21,7 @@ class Ours:
         self._events: list[Event] = []
 
     def submitted(self, ask: Ask, now: int) -> None:
-        self._events.append(Submitted(ask.index, Kind(ask.project, ask.submitter, LANE, ask.gpus, ask.wall_seconds)))
+        self._events.append(Submitted(ask.index, Kind(ask.project, ask.submitter, ANYWHERE, ask.gpus, ask.wall_seconds)))
 
     def ended(self, index: int, now: int) -> None:
         self._events.append(Ended(index))

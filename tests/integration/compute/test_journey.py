@@ -281,8 +281,8 @@ def test_after_a_grant_ends_nothing_is_drawn(world: World) -> None:
     project = world.project("vllm")
     world.offer(world.organisation("aws"), ticks=100 * G)
     grant = world.grant(project, ticks=10 * G, lasts=3 * HOUR)
-    running, waiting = world.job(project, gpus=8), world.job(project, wall_seconds=7200, gpus=1)
-    attempt = world.start(running)
+    attempt = world.start(world.job(project, gpus=8))
+    waiting = world.job(project, wall_seconds=7200, gpus=1)
     world.now += 1.5 * HOUR
     world.tick()
     assert waiting.waiting_code == "waiting_for_grant"

@@ -146,7 +146,7 @@ def test_a_commit_runs_is_paid_for_and_leaves_its_results(machine: Machine) -> N
 def test_jobs_wait_in_line_with_a_reason_and_run_when_a_slot_is_free(machine: Machine) -> None:
     project, _ = machine.funded("vllm")
     both = machine.job(project, "sleep 1", gpus=2, wall_seconds=30)
-    after = machine.job(project, "true", wall_seconds=60)
+    after = machine.job(project, "true", wall_seconds=600)
     machine.until(both, JobStatus.RUNNING)
 
     assert (after.status, after.waiting_code) == (JobStatus.QUEUED, "reserved_next")

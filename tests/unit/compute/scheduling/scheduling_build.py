@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from compute.scheduling import Grant, Job, Limit, Offer, Pool, PoolState, Project, Rules, Running, Snapshot
+from compute.scheduling import Grant, Job, Knobs, Limit, Offer, Pool, PoolState, Project, Running, Snapshot
 from core.units import TICKS_PER_GPU_HOUR, TICKS_PER_GPU_SECOND
 
 NOON = int(datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp())
@@ -84,6 +84,6 @@ def snapshot(*queued: Job, **other: Any) -> Snapshot:
         "pools": (pool(),),
         "projects": (*given, *(Project(project_id) for project_id in missing)),
         "queued": queued,
-        "rules": Rules(),
+        "knobs": Knobs(looks_max=10**6),
     }
     return Snapshot(**known | other)

@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduling_build import HOUR, NOON, UNLIMITED, uid
 
-from compute.scheduling import Grant, Job, Limit, Offer, Pool, PoolState, Project, Rules, Running, Snapshot
+from compute.scheduling import Grant, Job, Knobs, Limit, Offer, Pool, PoolState, Project, Running, Snapshot
 from core.units import TICKS_PER_GPU_SECOND
 
 FLAVORS = ["H100", "L4"]
@@ -47,11 +47,11 @@ def world(seed: int) -> Snapshot:
             for name in GRANTS
         ),
         submitter_limits={uid(name): _limit(chance) for name in PEOPLE if limited},
-        rules=Rules(
-            current_use_seconds=chance.choice([0, HOUR, 24 * HOUR]),
-            patience_seconds=chance.choice([2 * HOUR, 24 * HOUR]),
+        knobs=Knobs(
+            past_weight=chance.choice([0.0, 1e-5]),
             overhead_seconds=chance.choice([0, 60]),
             backfill=chance.random() < 0.9,
+            looks_max=10**6,
         ),
     )
 

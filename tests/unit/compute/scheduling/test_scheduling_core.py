@@ -1,194 +1,156 @@
 """The core that keeps its books agrees, start by start, with a scheduler that counts everything anew."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scheduling_slow import Reference
 
-from compute.scheduling.core import Core, Knobs
-from compute.scheduling.estimates import FIRST_GUESS, TRUST
-from compute.scheduling.events import Cancelled, Ended, Event, Kind, Promise, Submitted
+from compute.scheduling.core import Core
+from compute.scheduling.events import (
+    NEVER,
+    Cancelled,
+    Choice,
+    Ended,
+    Event,
+    GrantSet,
+    Kind,
+    LaneSet,
+    OfferSet,
+    Priority,
+    ProjectSet,
+    Submitted,
+    SubmitterSet,
+    WindowGone,
+    WindowSet,
+)
 from compute.scheduling.ideal import Ideal
+from compute.scheduling.knobs import Knobs
+from compute.scheduling.model import Limit, PoolState
 
 LANES = {"a": 4, "b": 6}
 WEIGHTS = {"p": 3}
-KNOBS = Knobs(looks_max=10**6, refresh_seconds=50, past_weight=1e-3)
+KNOBS = Knobs(looks_max=10**6, wakes_max=10**6, refresh_seconds=50, past_weight=1e-3)
+WALLS = [10, 60, 400, 4000]
 
-
-@dataclass
-class SlowJob:
-    name: int
-    kind: Kind
-    at: int
-    number: int
-    started_at: int | None = None
-    ended_at: int | None = None
-
-
-@dataclass
-class Reference:
-    """Every figure is counted from the list of all jobs, at the moments at which the core is meant to look."""
-
-    jobs: dict[int, SlowJob] = field(default_factory=dict)
-    expected: dict[Kind, float] = field(default_factory=dict)
-    renewals: list[tuple[int, Kind]] = field(default_factory=list)
-    past: dict[str, tuple[float, int]] = field(default_factory=dict)
-    fared: dict[str, float] = field(default_factory=dict)
-    ideal: Ideal = field(default_factory=lambda: Ideal(sum(LANES.values()), WEIGHTS))
-    promises: dict[str, Promise | None] = field(default_factory=dict)
-
-    def apply(self, now: int, events: list[Event]) -> list[tuple[int, int]]:
-        self.ideal.advance(now)
-        for event in events:
-            match event:
-                case Submitted(job, kind):
-                    alone = not self.waiting(kind)
-                    self.jobs[job] = SlowJob(job, kind, now, len(self.jobs))
-                    if alone:
-                        self.expect(kind, now)
-                        if all(listed != kind for _, listed in self.renewals):
-                            self.renewals.append((now + KNOBS.refresh_seconds, kind))
-                    self.ideal.submitted(job, kind.project, kind.gpus, self.expected[kind], now)
-                case Cancelled(job):
-                    del self.jobs[job]
-                    self.ideal.cancelled(job)
-                case Ended(job):
-                    done = self.jobs[job]
-                    self.settle(done.kind.project, now)
-                    done.ended_at = now
-                    self.ideal.ended(job, now - done.started_at, now)
-                    self.judge(done.kind.project)
-                    if self.waiting(done.kind):
-                        self.expect(done.kind, now)
-        self.renew(now)
-        return [start for lane in LANES for start in self.fill(lane, now)]
-
-    def fill(self, lane: str, now: int) -> list[tuple[int, int]]:
-        started, promise = [], None
-        while True:
-            free = LANES[lane] - sum(job.kind.gpus for job in self.running() if job.kind.lane == lane)
-            able = [
-                kind
-                for kind in {job.kind for job in self.waiting()}
-                if kind.lane == lane
-                and (promise is None or kind.gpus <= free)
-                and (promise is None or now + kind.wall_seconds <= promise.at or kind.gpus <= promise.spare)
-            ]
-            if not able or free <= 0:
-                break
-            kind = min((self.best_of(kind, able) for kind in able), key=lambda kind: (self.score(kind), *self.front(kind)))
-            job = self.waiting(kind)[0]
-            if kind.gpus > free:
-                promise = self.promise(job, free, now)
-                continue
-            self.settle(kind.project, now)
-            job.started_at = now
-            self.judge(kind.project)
-            if promise is not None and now + kind.wall_seconds > promise.at:
-                promise = replace(promise, spare=promise.spare - kind.gpus)
-            started.append((job.name, now + kind.wall_seconds))
-        self.promises[lane] = promise
-        return started
-
-    def best_of(self, kind: Kind, able: list[Kind]) -> Kind:
-        """The one of its project and size that is expected to be the shortest."""
-        same = [other for other in able if (other.project, other.gpus) == (kind.project, kind.gpus)]
-        return min(same, key=lambda other: (self.expected[other], *self.front(other)))
-
-    def promise(self, job: SlowJob, free: int, now: int) -> Promise:
-        others = [other for other in self.running() if other.kind.lane == job.kind.lane]
-        ends = {max(other.started_at + other.kind.wall_seconds, now + 1) for other in others}
-        for at in sorted(ends):
-            freed = sum(o.kind.gpus for o in others if max(o.started_at + o.kind.wall_seconds, now + 1) <= at)
-            if free + freed >= job.kind.gpus:
-                return Promise(job.name, at, free + freed - job.kind.gpus)
-        raise AssertionError("an empty lane has all its GPUs")
-
-    def score(self, kind: Kind) -> float:
-        gpus = sum(job.kind.gpus for job in self.running() if job.kind.project == kind.project)
-        use = gpus + KNOBS.own_weight * kind.gpus + KNOBS.past_weight * self.past.get(kind.project, (0.0, 0))[0]
-        area = (self.expected[kind] * kind.gpus) ** KNOBS.short_first
-        return use / WEIGHTS.get(kind.project, 1) * area / self.fared.get(kind.project, 1.0)
-
-    def front(self, kind: Kind) -> tuple[int, int]:
-        first = self.waiting(kind)[0]
-        return first.at, first.number
-
-    def waiting(self, kind: Kind | None = None) -> list[SlowJob]:
-        return [job for job in self.jobs.values() if job.started_at is None and kind in {None, job.kind}]
-
-    def running(self) -> list[SlowJob]:
-        return [job for job in self.jobs.values() if job.started_at is not None and job.ended_at is None]
-
-    def settle(self, project: str, now: int) -> None:
-        past, at = self.past.get(project, (0.0, 0))
-        gpus = sum(job.kind.gpus for job in self.running() if job.kind.project == project)
-        limit = gpus * KNOBS.half_life_seconds * 1.4426950408889634
-        self.past[project] = (limit + (past - limit) * 0.5 ** ((now - at) / KNOBS.half_life_seconds), now)
-
-    def judge(self, project: str) -> None:
-        self.fared[project] = self.ideal.fared(project) ** KNOBS.put_right
-
-    def renew(self, now: int) -> None:
-        for _ in range(KNOBS.renewals_max):
-            if not self.renewals or self.renewals[0][0] > now:
-                return
-            _, kind = self.renewals.pop(0)
-            if self.waiting(kind):
-                self.renewals.append((now + KNOBS.refresh_seconds, kind))
-                self.expect(kind, now)
-                if now - self.past.get(kind.project, (0.0, 0))[1] >= KNOBS.refresh_seconds:
-                    self.settle(kind.project, now)
-                    self.judge(kind.project)
-
-    def expect(self, kind: Kind, now: int) -> None:
-        mean = kind.wall_seconds * FIRST_GUESS
-        own = (kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
-        for depth in range(5):
-            alike = [
-                job
-                for job in self.jobs.values()
-                if (job.kind.project, job.kind.submitter, job.kind.wall_seconds, job.kind.gpus)[:depth] == own[:depth]
-                and job.started_at is not None
-            ]
-            ran = sum((now if job.ended_at is None else job.ended_at) - job.started_at for job in alike)
-            mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None for job in alike))
-        self.expected[kind] = min(max(mean, 1.0), float(kind.wall_seconds))
-
-
-KINDS = st.builds(
+PLAIN = st.builds(
     Kind,
     project=st.sampled_from("pqr"),
     submitter=st.sampled_from("uv"),
-    lane=st.sampled_from("ab"),
+    choices=st.sampled_from("ab").map(lambda lane: (Choice(lane),)),
     gpus=st.integers(1, 4),
-    wall_seconds=st.sampled_from([10, 60, 400, 4000]),
+    wall_seconds=st.sampled_from(WALLS),
 )
+
+
+@st.composite
+def ruled(draw: st.DrawFn) -> Kind:
+    """A kind under any of the rules, or all."""
+    gpus, wall = draw(st.integers(1, 4)), draw(st.sampled_from(WALLS))
+    lanes = draw(st.lists(st.sampled_from("ab"), unique=True, min_size=1, max_size=2))
+    rates, orders = st.sampled_from([1, 2]), st.sampled_from([0, 0, 1])
+    offers = draw(st.none() | st.frozensets(st.sampled_from(["o1", "o2", "o3"]), min_size=1))
+    grant = draw(st.sampled_from([None, "g", "h"]))
+    choices = [Choice(lane, draw(rates) * gpus * wall * 840 if grant else 0, gpus * wall, draw(orders)) for lane in lanes]
+    priority = Priority(1, "a release waits for it") if draw(st.integers(0, 4)) == 0 else Priority()
+    project, submitter = draw(st.sampled_from("pqr")), draw(st.sampled_from(["u", "v", None]))
+    return Kind(project, submitter, tuple(choices), gpus, wall, grant, offers, priority)
+
+
+AMOUNTS = st.sampled_from([0, 60, 400, 1600, 16000])
+LIMITS = st.builds(Limit, jobs=st.sampled_from([None, 1, 2]), gpus=st.sampled_from([None, 2, 5]))
+
+
+def window(name: str, lane: str, gpus: int, begins_at: int, seconds: int) -> WindowSet:
+    return WindowSet(name, lane, gpus, begins_at, begins_at + seconds, "new fans")
+
+
+SHARES = st.sampled_from([1, 2, 3])
+STATES = st.sampled_from([PoolState.OPEN, PoolState.OPEN, PoolState.DRAINING])
+
+
+def figures(now: int) -> st.SearchStrategy[list[Event]]:
+    """Something new about one or two books."""
+    opens, closes = st.sampled_from([0, 0, now + 20, now + 500]), st.sampled_from([NEVER, NEVER, now + 100, now + 5000])
+    lanes, begins = st.sampled_from("ab"), st.sampled_from([now, now + 30, now + 300, now + 3000])
+    one = (
+        st.builds(GrantSet, st.sampled_from("gh"), AMOUNTS.map(lambda amount: 840 * amount), opens, closes)
+        | st.builds(OfferSet, st.sampled_from(["o1", "o2"]), st.just("a"), AMOUNTS, opens, closes)
+        | st.builds(OfferSet, st.just("o3"), st.just("b"), AMOUNTS, opens, closes)
+        | st.builds(LaneSet, lanes, st.integers(1, 6), STATES, opens, closes)
+        | st.builds(window, st.sampled_from("xy"), lanes, st.integers(1, 5), begins, st.sampled_from([50, 1000]))
+        | st.builds(WindowGone, st.sampled_from("xy"), lanes)
+        | st.builds(ProjectSet, st.sampled_from("pqr"), SHARES, LIMITS)
+        | st.builds(SubmitterSet, st.sampled_from("uv"), LIMITS)
+    )
+    return st.lists(one, max_size=2, unique_by=lambda event: (type(event), getattr(event, event.__slots__[0])))
+
+
+@dataclass
+class Story:
+    """Both schedulers hear the same, moment by moment."""
+
+    data: st.DataObject
+    knobs: Knobs
+    core: Core = field(init=False)
+    slow: Reference = field(init=False)
+    now: int = 1000
+    submitted: int = 0
+
+    def __post_init__(self) -> None:
+        self.core = Core(LANES, WEIGHTS, self.knobs)
+        self.slow = Reference({name: LaneSet(name, gpus) for name, gpus in LANES.items()}, dict(WEIGHTS), self.knobs)
+
+    def moment(self, kinds: st.SearchStrategy[Kind], *others: Event) -> None:
+        draw = self.data.draw
+        events: list[Event] = [*others]
+        running = {job.name: job for job in self.slow.running()}
+        due = [name for name, job in running.items() if job.ends_by <= self.now]
+        early = draw(st.lists(st.sampled_from(sorted(running)), unique=True, max_size=2)) if running else []
+        events += [Ended(name) for name in sorted({*due, *early}) if running[name].started_at < self.now]
+        waiting = [job.name for job in self.slow.waiting()]
+        if waiting and draw(st.integers(0, 5)) == 0:
+            events.append(Cancelled(draw(st.sampled_from(waiting))))
+        for kind in draw(st.lists(kinds, max_size=4)):
+            events.append(Submitted(self.submitted, kind))
+            self.submitted += 1
+        mixed = draw(st.permutations(events))
+        fast = [(s.job, s.ends_by, s.lane, {d.offer_id: d.ticks for d in s.draws}) for s in self.core.apply(self.now, mixed)]
+        assert fast == self.slow.apply(self.now, events)
+        if any(isinstance(event, Ended) for event in events):  # where nothing happened, a promise stands as it was made
+            for lane in LANES:
+                seen, kept = self.core.promise(lane), [each for each in self.slow.kept if each.choice.lane == lane]
+                assert ([(seen.job, seen.at)] if seen else []) == [(each.job, each.at) for each in kept]
+        self.now += draw(st.sampled_from([1, 7, 60, 300, 2000]))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_both_start_the_same_jobs_at_the_same_moments(data: st.DataObject) -> None:
-    core, slow = Core(LANES, WEIGHTS, KNOBS), Reference()
-    now, submitted = 1000, 0
+    story = Story(data, KNOBS)
     for _ in range(data.draw(st.integers(5, 40), "moments")):
-        events: list[Event] = []
-        running = {job.name: job for job in slow.running()}
-        due = [name for name, job in running.items() if job.started_at + job.kind.wall_seconds <= now]
-        early = data.draw(st.lists(st.sampled_from(sorted(running)), unique=True, max_size=2)) if running else []
-        events += [Ended(name) for name in sorted({*due, *early}) if running[name].started_at < now]
-        waiting = [job.name for job in slow.waiting()]
-        if waiting and data.draw(st.integers(0, 5)) == 0:
-            events.append(Cancelled(data.draw(st.sampled_from(waiting))))
-        for kind in data.draw(st.lists(KINDS, max_size=4)):
-            events.append(Submitted(submitted, kind))
-            submitted += 1
-        fast = [(start.job, start.ends_by) for start in core.apply(now, events)]
-        assert fast == slow.apply(now, events)
-        assert {lane: core.promise(lane) for lane in LANES} == slow.promises
+        story.moment(PLAIN)
         for lane, gpus in LANES.items():
-            assert sum(job.kind.gpus for job in slow.running() if job.kind.lane == lane) <= gpus
-        now += data.draw(st.sampled_from([1, 7, 60, 300, 2000]))
+            assert sum(job.kind.gpus for job in story.slow.running() if job.choice.lane == lane) <= gpus
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_both_start_the_same_jobs_under_all_rules(data: st.DataObject) -> None:
+    overhead, backfill = data.draw(st.sampled_from([0, 0, 5])), data.draw(st.integers(0, 5)) > 0
+    knobs = Knobs(
+        looks_max=10**6,
+        wakes_max=10**6,
+        refresh_seconds=50,
+        past_weight=1e-3,
+        overhead_seconds=overhead,
+        backfill=backfill,
+    )
+    story = Story(data, knobs)
+    first: list[Event] = [GrantSet("g", 8000 * 840), GrantSet("h", 400 * 840, 0, 9000), OfferSet("o1", "a", 800)]
+    first += [OfferSet("o2", "a", 5000, 1200, 20000), OfferSet("o3", "b", 16000)]
+    for number in range(data.draw(st.integers(5, 20), "moments")):
+        story.moment(ruled(), *(first if number == 0 else data.draw(figures(story.now))))
 
 
 @settings(max_examples=30, deadline=None)

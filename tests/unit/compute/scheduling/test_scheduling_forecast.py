@@ -7,7 +7,7 @@ import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 from scheduling_worlds import world
 
-from compute.scheduling import Expected, Limit, PoolState, Snapshot, forecast, plan
+from compute.scheduling import Expected, Limit, PoolState, Priority, Snapshot, forecast, plan
 from compute.scheduling.forecast import _PARTS, DRAWS
 
 
@@ -26,8 +26,8 @@ def latest(state: Snapshot, name: str) -> float | None:
 
 def test_everybody_in_line_has_a_latest_start_by_declared_times() -> None:
     state = snapshot(
-        job("first", 8, 2),
-        job("second", 8, 3, minute=1),
+        job("first", 8, 2, priority=Priority(2)),
+        job("second", 8, 3, minute=1, priority=Priority(1)),
         job("through the gap", 2, 4),
         running=(running("r", 8, 1, project="x"),),
     )
@@ -149,6 +149,7 @@ def test_every_reason_says_what_would_have_to_happen() -> None:
         job("b", 8, 2, project="b", minute=1),
         job("c", 2, 9, project="c", minute=2),
         running=(running("r", 4, 1, project="d"),),
+        projects=(project("a", weight=99), project("b", weight=50)),
     )
 
     said = [decision.remedy for state in (short, line) for decision in plan(state).waiting]

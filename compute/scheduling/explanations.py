@@ -1,0 +1,97 @@
+"""Why a job waits, derived when somebody asks: the rules are asked again for its kind, so the answer is true at that moment.
+
+Where a job has several lanes to choose from, the one that it came furthest in speaks: the obstacle that is last in the order of
+the reasons, and of equals the one with most left.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compute.scheduling.estimates import Name
+from compute.scheduling.lanes import Lane
+from compute.scheduling.line import Place, Waiting
+from compute.scheduling.model import Decision, Instant, PoolState, Reason
+from compute.scheduling.parking import Obstacle
+
+_ORDER = {reason: number for number, reason in enumerate(Reason)}
+_ABOUT_A_LANE = {Reason.WAITING_FOR_POOL, Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_OFFER}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A waiting job, and how the rules are asked about it."""
+
+    job: Name
+    waiting: Waiting
+    turn: int  # its place in line; 1 is the first
+    now: Instant
+    refusal: Callable[[Place, Instant], Obstacle | None]
+
+
+def explain(question: Question) -> Decision:
+    """The reason of this moment."""
+    waiting, now = question.waiting, question.now
+    gpus = waiting.kind.gpus
+    large = [p for p in waiting.places if p.bucket.lane.is_open(now) and gpus <= p.bucket.lane.facts.gpus]
+    if not large:
+        return _no_lane(question)
+    for place in large:
+        lane = place.bucket.lane
+        if lane.promise is not None and lane.promise.job == question.job:
+            return _decision(question, Reason.RESERVED_NEXT, lane, gpus_free=lane.free, expected_start_at=lane.promise.at)
+    refusals = [(place, question.refusal(place, now)) for place in large]
+    able = [place.bucket.lane for place, obstacle in refusals if obstacle is None]
+    if able:
+        return _no_room(question, able)
+    obstacles = [(place.bucket.lane, obstacle) for place, obstacle in refusals if obstacle is not None]
+    lane, obstacle = max(obstacles, key=lambda found: _how_far(found[1]))
+    about = lane if obstacle.reason in _ABOUT_A_LANE else None
+    return _decision(question, obstacle.reason, about, **obstacle.facts)
+
+
+def _how_far(obstacle: Obstacle) -> tuple[int, int]:
+    return _ORDER[obstacle.reason], obstacle.facts.get("ticks_available") or obstacle.facts.get("closes_at") or 0
+
+
+def _no_lane(question: Question) -> Decision:
+    """No lane it may use is open and large enough."""
+    gpus, lanes = question.waiting.kind.gpus, [place.bucket.lane for place in question.waiting.places]
+    most = max((lane.facts.gpus for lane in lanes if lane.is_open(question.now)), default=0)
+    away = (each.facts for each in lanes if each.facts.state is PoolState.OUT_OF_REACH and each.facts.gpus >= gpus)
+    opens = (each.facts.opens_at for each in lanes if each.facts.state is PoolState.OPEN and each.facts.gpus >= gpus)
+    return _decision(
+        question,
+        Reason.WAITING_FOR_POOL,
+        None,
+        gpus_free=most,
+        out_of_reach=next((facts.pool_name for facts in away), ""),
+        opens_at=min(opens, default=None),
+    )
+
+
+def _no_room(question: Question, lanes: list[Lane]) -> Decision:
+    """Nothing but GPUs is in its way."""
+    gpus = question.waiting.kind.gpus
+    lane = max(lanes, key=lambda lane: lane.free)
+    if lane.free < gpus:
+        return _decision(question, Reason.WAITING_FOR_CAPACITY, lane, gpus_free=lane.free)
+    kept_until = lane.promise.at if lane.promise is not None else None
+    return _decision(question, Reason.WAITING_FOR_FAIR_TURN, lane, gpus_free=lane.free, kept_until=kept_until)
+
+
+def _decision(question: Question, reason: Reason, lane: Lane | None, **facts: Any) -> Decision:
+    kind = question.waiting.kind
+    facts["gpus_free"] = None if facts.get("gpus_free") is None else max(0, facts["gpus_free"])
+    lanes = [lane] if lane is not None else [place.bucket.lane for place in question.waiting.places]
+    return Decision(
+        job_id=question.job,
+        reason=reason,
+        decided_at=question.now,
+        place=question.turn,
+        flavor=lanes[0].facts.flavor if lanes else "",
+        gpus_needed=kind.gpus,
+        pool_id=lane.facts.pool_id if lane is not None else None,
+        pool_name=lane.facts.pool_name if lane is not None else "",
+        **facts,
+    )

@@ -1,0 +1,23 @@
+"""The settings of the policy."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """The settings of the policy, the same wherever it runs."""
+
+    half_life_seconds: int = 7 * 24 * 3600  # past use counts half after this
+    past_weight: float = 5e-7  # a GPU-second of past use weighs as much as so many GPUs in use now
+    own_weight: float = 0.25  # the job's own GPUs count as in use by this part
+    short_first: float = 1.0  # the power of expected GPU time in a score
+    put_right: float = 0.6  # the power of how a project fared
+    refresh_seconds: int = 300  # an expectation or a project that no event touched is looked at again after this, ...
+    renewals_max: int = 2  # ... so many at one moment
+    looks_max: int = 50  # how often one moment may find that a job can't pass the next in line
+    wakes_max: int = 50  # so many parked kinds are put back in line at one moment; the others at the next
+    overhead_seconds: int = 0  # how long a job may keep its devices beyond its wall time: fetching sources, being stopped
+    backfill: bool = True  # may later jobs pass the next in line where they don't delay it?
+
+
+DEFAULTS = Knobs()

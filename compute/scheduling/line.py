@@ -1,0 +1,188 @@
+"""The line: kinds in buckets, buckets in the order of their turns.
+
+A bucket's entry in line is put right lazily. If its score fell, it goes to `fallen` and gets a new entry before the next look;
+if it rose, the old entry surfaces too soon, is seen not to stand any more, and goes where it belongs.
+"""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+
+from compute.scheduling.estimates import Lineage, Name
+from compute.scheduling.events import Choice, Kind
+from compute.scheduling.lanes import Lane
+from compute.scheduling.model import Instant
+from compute.scheduling.offers import Purse
+from compute.scheduling.parking import CROWDED, Book, Shelf
+from core.units import TICKS_PER_GPU_SECOND
+
+
+@dataclass(slots=True)
+class Project:
+    """Who takes turns: what it uses, what it used, and where its jobs wait."""
+
+    name: Name
+    weight: int
+    fared: float = 1.0  # how its jobs fared of late, with the power it has in a score
+    rate: int = 0  # in use, in reference ticks per second
+    gpus: float = 0  # the same in reference GPUs
+    past: float = 0.0  # decayed GPU-seconds at `settled_at`
+    settled_at: Instant = 0
+    rises: int = 0  # how often all its scores rose
+    buckets: "dict[tuple[Name, int, int], Bucket]" = field(default_factory=dict)  # by lane, GPUs and rank
+
+    def settle(self, now: Instant, half_life: int) -> None:
+        """Let past use decay until now; the GPUs in use add to it."""
+        seconds = now - self.settled_at
+        if seconds:
+            kept = 0.5 ** (seconds / half_life)
+            limit = self.gpus * half_life * _PER_LN2
+            self.past = limit + (self.past - limit) * kept
+            self.settled_at = now
+
+    def uses(self, rate: int) -> None:
+        """It uses so much more from now on, or less if below zero."""
+        self.rate += rate
+        self.gpus = self.rate / TICKS_PER_GPU_SECOND
+
+
+@dataclass(slots=True, eq=False)
+class Bucket:
+    """The waiting kinds of one project, lane, size and rank."""
+
+    project: Project
+    gpus: int
+    below: int  # the rank, with its sign turned: the lowest goes first
+    lane: Lane
+    kinds: "list[tuple[float, Instant, Name, int, Place]]" = field(default_factory=list)
+    size: int = 0  # how many kinds it has ever had
+    entry: int = 0  # the number of the one entry in line that counts
+    seen: int = 0  # the project's rises that its entry knows of
+    has_fallen: bool = False  # waits in `lane.fallen`
+
+    def fell(self) -> None:
+        """Its score may be lower than its entry says: it is put in its place before the next look."""
+        self.lane.changed = True
+        self.enter_anew()
+
+    def rose(self) -> None:
+        """Its score may be higher than its entry says: it is put in its place once the entry surfaces."""
+        self.lane.changed = True
+        self.surface()
+
+    def enter_anew(self) -> None:
+        """Before the next look."""
+        if not self.has_fallen:
+            self.has_fallen = True
+            self.lane.fallen.append(self)
+
+    def surface(self) -> None:
+        """Its entry is looked at again when it surfaces."""
+        self.seen = -1
+
+    def stands(self, entry: int) -> bool:
+        """Whether this is its entry, and says what its score is now."""
+        return entry == self.entry and self.seen == self.project.rises
+
+    def place(self, place: "Place") -> None:
+        """Put a kind among the others by its expectation; its former entry counts no more."""
+        place.entry += 1
+        if len(self.kinds) > CROWDED * self.size + CROWDED:
+            self.kinds = [entry for entry in self.kinds if entry[3] == entry[4].entry]
+            heapq.heapify(self.kinds)
+        heapq.heappush(self.kinds, place.rank())
+
+    def best(self) -> "Place | None":
+        """The kind with the shortest expectation; those whose place moved back are put there as they surface."""
+        while self.kinds:
+            expected, _, job, entry, place = self.kinds[0]
+            if entry != place.entry or not place.waiting.jobs:
+                heapq.heappop(self.kinds)
+            elif expected != place.waiting.expected or job != place.waiting.jobs[0][1]:
+                heapq.heapreplace(self.kinds, place.rank())
+            else:
+                return place
+        return None
+
+    def best_within(self, seconds: int) -> "Place | None":
+        """The kind with the shortest expectation among those that declare to be over in so many seconds."""
+        places = (entry[4] for entry in self.kinds if entry[3] == entry[4].entry)
+        able = (each for each in places if each.waiting.jobs and each.waiting.kind.wall_seconds <= seconds)
+        return min(able, key=lambda each: each.rank()[:3], default=None)
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A kind and its waiting jobs, oldest first."""
+
+    kind: Kind
+    project: Project
+    lineage: Lineage
+    jobs: deque[tuple[Instant, Name]] = field(default_factory=deque)
+    expected: float = 0.0  # seconds
+    work: float = 0.0  # expected GPU-seconds, with the power they have in a score
+    listed: bool = False  # among the renewals
+    places: "tuple[Place, ...]" = ()
+
+    def oldest_changed(self) -> None:
+        """Ties are broken by the oldest job."""
+        for place in self.places:
+            if not place.is_out:
+                place.bucket.place(place)
+                place.bucket.fell()
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A kind in one of the lanes it may run in."""
+
+    waiting: Waiting
+    choice: Choice
+    bucket: Bucket
+    books: tuple[Book, ...]  # that may refuse it, in the order of their reasons
+    purse: Purse | None  # the one of them that gives offers
+    rate: int  # reference ticks per second while one of its jobs runs
+    number: int  # of its own, for ties
+    is_out: bool = False  # of the line: parked, or set aside for this moment
+    shelves: tuple[Shelf, ...] = ()  # on which it is parked
+    timed: bool = False  # among the declared times of its size
+    entry: int = 0  # the number of the one entry in the bucket's heap that counts
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it has jobs and nothing refuses it."""
+        return not self.is_out and bool(self.waiting.jobs)
+
+    def rank(self) -> "tuple[float, Instant, Name, int, Place]":
+        """Its entry in the bucket's heap."""
+        at, job = self.waiting.jobs[0]
+        return self.waiting.expected, at, job, self.entry, self
+
+    def leave(self) -> None:
+        """Go out of line; the bucket goes on with its next best kind."""
+        self.is_out = True
+        self.entry += 1
+        self.bucket.surface()
+
+    def come_back(self) -> None:
+        """Go back in line."""
+        self.is_out = False
+        if self.waiting.jobs:
+            self.bucket.place(self)
+            self.bucket.lane.sizes[self.bucket.gpus].waits(self)
+            self.bucket.enter_anew()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job that has its GPUs."""
+
+    place: Place
+    started_at: Instant
+    ends_by: Instant
+
+
+InLine = tuple[int, float, Instant, Name, int, Bucket, Place]
+"""Rank, score, then submission and the job's name, then the entry's own number; the bucket and the kind it goes with."""
+
+_PER_LN2 = 1.4426950408889634

@@ -1,0 +1,113 @@
+"""All that can refuse a kind: lanes with their windows, grants, offers, limits. A book is opened when somebody first names it."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from compute.scheduling.estimates import Name
+from compute.scheduling.events import (
+    Choice,
+    Event,
+    GrantSet,
+    Kind,
+    LaneSet,
+    OfferSet,
+    ProjectSet,
+    SubmitterSet,
+    WindowGone,
+    WindowSet,
+)
+from compute.scheduling.grants import GrantBook
+from compute.scheduling.lanes import Lane
+from compute.scheduling.limits import LimitBook
+from compute.scheduling.line import Place
+from compute.scheduling.model import Instant, PoolState, Reason
+from compute.scheduling.offers import Offers, Purse
+from compute.scheduling.parking import Book, Moments
+
+
+class Rulebook:
+    """The books by name, and who may leave their shelves."""
+
+    def __init__(self, lanes: Mapping[Name, int]) -> None:
+        self.woken: deque[Place] = deque()  # parked until something changed; they come back in line at the next moment
+        self.moments = Moments()
+        self.lanes = {name: Lane(LaneSet(name, gpus), self.woken, self.moments) for name, gpus in lanes.items()}
+        self.keeps = False  # something may have to be kept for who is promised a start, beside GPUs
+        self._grants: dict[Name, GrantBook] = {}
+        self._offers: dict[Name, Offers] = {}
+        self._of_projects: dict[Name, LimitBook] = {}
+        self._of_submitters: dict[Name, LimitBook] = {}
+
+    def set(self, event: Event, now: Instant) -> None:
+        """A new figure."""
+        match event:
+            case GrantSet():
+                self._grant(event.grant).set(event, now)
+            case OfferSet():
+                self._offers_of(event.lane).set(event, now)
+            case ProjectSet():
+                self.keeps = True
+                self._limit_of_project(event.project).set(event.limit)
+            case SubmitterSet():
+                self.keeps = True
+                self._limit_of_submitter(event.submitter).set(event.limit)
+            case LaneSet():
+                self.lane(event.lane).set(event, now)
+            case WindowSet():
+                self.lane(event.lane).open_window(event, now)
+            case WindowGone():
+                self.lane(event.lane).close_window(event.window)
+        for lane in self.lanes.values():
+            lane.changed = True
+
+    def books(self, kind: Kind, choice: Choice) -> tuple[Book, ...]:
+        """What may refuse a kind in a lane beside the lane itself, in the order of the reasons."""
+        books: list[Book] = [self._grant(kind.grant)] if kind.grant is not None else []
+        purse = self.purse(kind, choice)
+        books += [purse] if purse is not None else []
+        self.keeps = self.keeps or bool(books)
+        books.append(self._limit_of_project(kind.project))
+        books += [self._limit_of_submitter(kind.submitter)] if kind.submitter is not None else []
+        return tuple(books)
+
+    def purse(self, kind: Kind, choice: Choice) -> Purse | None:
+        """The offers that it may draw on in a lane, if it is metered by offers."""
+        return self._offers_of(choice.lane).purse(kind.offers) if kind.offers is not None else None
+
+    def lane(self, name: Name) -> Lane:
+        """A lane nobody told of is closed."""
+        if name not in self.lanes:
+            self.lanes[name] = Lane(LaneSet(name, 0, PoolState.CLOSED), self.woken, self.moments)
+        return self.lanes[name]
+
+    def open_lanes(self, now: Instant) -> list[Lane]:
+        """Those that take new jobs."""
+        return [lane for lane in self.lanes.values() if lane.is_open(now)]
+
+    def forget_promises(self, places: Iterable[Place]) -> None:
+        """Promises are made anew: what was kept for these kinds is there for everybody."""
+        for place in places:
+            for book in place.books:
+                book.keep_nothing()
+        for lane in self.lanes.values():
+            lane.forget()
+
+    def _grant(self, name: Name) -> GrantBook:
+        if name not in self._grants:
+            self._grants[name] = GrantBook(self.woken, self.moments)
+        return self._grants[name]
+
+    def _offers_of(self, lane: Name) -> Offers:
+        if lane not in self._offers:
+            self._offers[lane] = Offers(self.woken, self.moments)
+        return self._offers[lane]
+
+    def _limit_of_project(self, name: Name) -> LimitBook:
+        if name not in self._of_projects:
+            self._of_projects[name] = LimitBook(Reason.PROJECT_LIMIT, self.woken)
+        return self._of_projects[name]
+
+    def _limit_of_submitter(self, name: Name) -> LimitBook:
+        if name not in self._of_submitters:
+            self._of_submitters[name] = LimitBook(Reason.SUBMITTER_LIMIT, self.woken)
+        return self._of_submitters[name]

@@ -1,0 +1,179 @@
+"""Whose turn it is: the highest rank, then the bucket with the lowest score.
+
+A score is the project's use for its weight, times the expected GPU time of its shortest kind, by how the project fared lately.
+Use is GPUs in use now, a part of the job's own, and past use decayed by half-lives.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Mapping
+
+from compute.scheduling.estimates import Estimates, Name
+from compute.scheduling.events import Choice, Kind, ProjectSet
+from compute.scheduling.ideal import Ideal
+from compute.scheduling.knobs import Knobs
+from compute.scheduling.lanes import Lane, Size
+from compute.scheduling.line import Bucket, InLine, Place, Project, Waiting
+from compute.scheduling.model import Instant
+from compute.scheduling.parking import CROWDED
+from compute.scheduling.rulebook import Rulebook
+from core.units import TICKS_PER_GPU_SECOND
+
+
+class Turns:
+    """Projects, their kinds, and where these stand in line."""
+
+    def __init__(self, rules: Rulebook, weights: Mapping[Name, int], knobs: Knobs) -> None:
+        self._rules = rules
+        self._weights = dict(weights)
+        self._knobs = knobs
+        self.estimates = Estimates()
+        self.ideal = Ideal(sum(lane.facts.gpus for lane in rules.lanes.values()), self._weights)
+        self._projects: dict[Name, Project] = {}
+        self._kinds: dict[Kind, Waiting] = {}
+        self._renewals: deque[tuple[Instant, Waiting]] = deque()  # kinds in line, by when they are looked at again
+        self._places = 0
+
+    def kind(self, kind: Kind) -> Waiting:
+        """Where jobs of a kind wait."""
+        waiting = self._kinds.get(kind)
+        if waiting is None:
+            lineage = self.estimates.lineage(kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
+            waiting = self._kinds[kind] = Waiting(kind, self._project(kind.project), lineage)
+            waiting.places = tuple(self._place(waiting, choice) for choice in kind.choices)
+        return waiting
+
+    def line(self) -> list[Waiting]:
+        """The kinds that wait, in the order of their turns."""
+        kinds = [waiting for waiting in self._kinds.values() if waiting.jobs]
+        return sorted(kinds, key=lambda each: (-each.kind.priority.rank, self._score(each), *each.jobs[0]))
+
+    def first(self, lane: Lane, begins: Instant) -> InLine | None:
+        """The bucket whose turn it is in a lane, and its best kind; once it is promised, only of sizes of which some may pass."""
+        if not lane.fallen and lane.looked_at and (lane.first is None or lane.first[5].stands(lane.first[4])):
+            return lane.first  # others can only have gone back
+        lane.first, lane.looked_at = self._look(lane, begins), True
+        return lane.first
+
+    def _look(self, lane: Lane, begins: Instant) -> InLine | None:
+        while lane.fallen:
+            bucket = lane.fallen.pop()
+            bucket.has_fallen = False
+            self.enter(bucket)
+        found: InLine | None = None
+        for gpus, size in lane.sizes.items():
+            if gpus > lane.facts.gpus or (lane.promise is not None and not lane.may_pass(gpus, size, begins)):
+                continue
+            line = size.line
+            while line and not line[0][5].stands(line[0][4]):
+                *_, entry, bucket, _ = heapq.heappop(line)
+                if entry == bucket.entry:
+                    self.enter(bucket)
+            if line and (found is None or line[0] < found):
+                found = line[0]
+        return found
+
+    def enter(self, bucket: Bucket, *, within_seconds: int | None = None) -> None:
+        """Put a bucket in its place in line, by its best kind (declared to be over in time); its former entry counts no more."""
+        bucket.entry += 1
+        bucket.seen = bucket.project.rises
+        best = bucket.best() if within_seconds is None else bucket.best_within(within_seconds)
+        if best is None:
+            return
+        at, job = best.waiting.jobs[0]
+        line = bucket.lane.sizes[bucket.gpus].line
+        if len(line) > CROWDED * len(self._projects) + CROWDED:
+            line[:] = [entry for entry in line if entry[4] == entry[5].entry]
+            heapq.heapify(line)
+        heapq.heappush(line, (bucket.below, self._score(best.waiting), at, job, bucket.entry, bucket, best))
+
+    # What changes it --------------------------------------------------------------------------------------------------
+
+    def appeared(self, waiting: Waiting, now: Instant) -> None:
+        """A kind has jobs again."""
+        waiting.expected = math.inf  # it comes anew
+        self.expect(waiting, now)
+        for place in waiting.places:
+            place.bucket.lane.sizes[waiting.kind.gpus].waits(place)
+        if not waiting.listed:
+            waiting.listed = True
+            self._renewals.append((now + self._knobs.refresh_seconds, waiting))
+
+    def expect(self, waiting: Waiting, now: Instant) -> None:
+        """Learn anew how long the kind's jobs will run, and put it in its place in its buckets."""
+        before, kind = waiting.expected, waiting.kind
+        waiting.expected = self.estimates.expected(waiting.lineage, kind.wall_seconds, now)
+        waiting.work = (waiting.expected * kind.gpus) ** self._knobs.short_first
+        for place in waiting.places:
+            if waiting.expected > before:
+                place.bucket.rose()
+            elif waiting.expected < before and not place.is_out:
+                place.bucket.place(place)
+                place.bucket.fell()
+
+    def use(self, project: Project, rate: int, now: Instant) -> None:
+        """A project uses so many reference ticks a second more or fewer from now on: its buckets stand elsewhere in line."""
+        knobs = self._knobs
+        past, fared, before = project.past, project.fared, project.gpus
+        project.settle(now, knobs.half_life_seconds)
+        project.uses(rate)
+        project.fared = self.ideal.fared(project.name) ** knobs.put_right
+        if project.gpus - before + knobs.past_weight * (project.past - past) > _TINY and project.fared <= fared:
+            project.rises += 1
+            for bucket in project.buckets.values():
+                bucket.lane.changed = True
+        else:
+            for bucket in project.buckets.values():
+                if bucket.kinds:
+                    bucket.fell()
+
+    def renew(self, now: Instant) -> None:
+        """Look again at some of the kinds that nothing happened to for a while."""
+        for _ in range(self._knobs.renewals_max):
+            if not self._renewals or self._renewals[0][0] > now:
+                return
+            _, waiting = self._renewals.popleft()
+            waiting.listed = bool(waiting.jobs)
+            if waiting.jobs:
+                self._renewals.append((now + self._knobs.refresh_seconds, waiting))
+                self.expect(waiting, now)
+                if now - waiting.project.settled_at >= self._knobs.refresh_seconds:
+                    self.use(waiting.project, 0, now)
+
+    def set(self, event: ProjectSet, now: Instant) -> None:
+        """A project's weight, and its past use if that is known better."""
+        self._weights[event.project] = event.weight
+        project = self._project(event.project)
+        project.weight = event.weight
+        if event.past_gpu_seconds is not None:
+            project.past, project.settled_at = event.past_gpu_seconds, now
+        for bucket in project.buckets.values():
+            bucket.fell()
+
+    def _score(self, best: Waiting) -> float:
+        knobs, project = self._knobs, best.project
+        use = project.gpus + knobs.own_weight * best.kind.gpus + knobs.past_weight * project.past
+        return use / project.weight * best.work / project.fared
+
+    def _project(self, name: Name) -> Project:
+        if name not in self._projects:
+            self._projects[name] = Project(name, self._weights.get(name, 1))
+        return self._projects[name]
+
+    def _place(self, waiting: Waiting, choice: Choice) -> Place:
+        kind, project = waiting.kind, waiting.project
+        key = (choice.lane, kind.gpus, kind.priority.rank)
+        bucket = project.buckets.get(key)
+        if bucket is None:
+            bucket = project.buckets[key] = Bucket(project, kind.gpus, -kind.priority.rank, self._rules.lane(choice.lane))
+            bucket.lane.sizes.setdefault(kind.gpus, Size())
+        bucket.size += 1
+        self._places += 1
+        rate = choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.gpus * TICKS_PER_GPU_SECOND
+        purse = self._rules.purse(kind, choice)
+        return Place(waiting, choice, bucket, self._rules.books(kind, choice), purse, rate, self._places)
+
+
+_TINY = 1e-6
+"""More than what floating-point sums lose."""

@@ -1,0 +1,388 @@
+"""A second scheduler that is slow and obviously right: it knows no line, no shelf and no spare GPUs.
+
+Every figure is counted from the list of all jobs, for every kind that waits, whenever one is to start. Only the moments at which
+the core looks again at an expectation or a project's past are as they are there.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from compute.scheduling.estimates import FIRST_GUESS, TRUST
+from compute.scheduling.events import (
+    Cancelled,
+    Choice,
+    Ended,
+    Event,
+    GrantSet,
+    Kind,
+    LaneSet,
+    OfferSet,
+    ProjectSet,
+    Runs,
+    Submitted,
+    SubmitterSet,
+    WindowGone,
+    WindowSet,
+    in_order,
+)
+from compute.scheduling.ideal import Ideal
+from compute.scheduling.knobs import Knobs
+from compute.scheduling.model import Limit, PoolState
+
+
+@dataclass
+class SlowJob:
+    name: int
+    kind: Kind
+    at: int
+    started_at: int | None = None
+    ended_at: int | None = None
+    choice: Choice | None = None
+    ends_by: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Kept:
+    """What the next in line of a lane will have, from when to when."""
+
+    job: int
+    kind: Kind
+    choice: Choice
+    at: int
+    ends: int
+    draws: dict[str, int]
+
+
+@dataclass
+class Reference:
+    lanes: dict[str, LaneSet]
+    weights: dict[str, int]
+    knobs: Knobs
+    jobs: dict[int, SlowJob] = field(default_factory=dict)
+    expected: dict[Kind, float] = field(default_factory=dict)
+    renewals: list[tuple[int, Kind]] = field(default_factory=list)
+    past: dict[str, tuple[float, int]] = field(default_factory=dict)
+    fared: dict[str, float] = field(default_factory=dict)
+    windows: dict[tuple[str, str], WindowSet] = field(default_factory=dict)
+    grants: dict[str, GrantSet] = field(default_factory=dict)
+    grant_left: dict[str, int] = field(default_factory=dict)
+    offers: dict[str, OfferSet] = field(default_factory=dict)
+    offer_left: dict[str, int] = field(default_factory=dict)
+    project_limits: dict[str, Limit] = field(default_factory=dict)
+    submitter_limits: dict[str, Limit] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+    now: int = 0
+    is_ruled: bool = False  # from when on something beside GPUs may have to be kept for the next in line
+
+    def __post_init__(self) -> None:
+        self.ideal = Ideal(sum(lane.gpus for lane in self.lanes.values()), self.weights)
+
+    def apply(self, now: int, events: list[Event]) -> list[tuple[int, int, str, dict[str, int]]]:
+        self.now = now
+        self.ideal.advance(now)
+        for event in in_order(events):
+            self.take_in(event)
+        self.renew()
+        return list(self.fill())
+
+    def take_in(self, event: Event) -> None:
+        match event:
+            case Submitted(job, kind, at):
+                self.is_ruled = self.is_ruled or kind.grant is not None or kind.offers is not None
+                alone = not self.waiting(kind)
+                self.jobs[job] = SlowJob(job, kind, self.now if at is None else at)
+                if alone:
+                    self.expect(kind)
+                    if all(listed != kind for _, listed in self.renewals):
+                        self.renewals.append((self.now + self.knobs.refresh_seconds, kind))
+                self.ideal.submitted(job, kind.project, kind.gpus, self.expected[kind], self.now)
+            case Runs(job, kind, started_at, ends_by):
+                self.settle(kind.project)
+                self.jobs[job] = SlowJob(job, kind, started_at, started_at, None, kind.choices[0], ends_by)
+                self.ideal.submitted(job, kind.project, kind.gpus, float(kind.wall_seconds), self.now)
+                self.judge(kind.project)
+            case Cancelled(job):
+                del self.jobs[job]
+                self.ideal.cancelled(job)
+            case Ended(job):
+                self.end(self.jobs[job])
+            case _:
+                self.set(event)
+
+    def set(self, event: Event) -> None:
+        match event:
+            case LaneSet():
+                self.lanes[event.lane] = event
+                self.ideal.gpus = sum(lane.gpus for lane in self.lanes.values())
+            case WindowSet():
+                self.windows[event.lane, event.window] = event
+            case WindowGone():
+                self.windows.pop((event.lane, event.window), None)
+            case GrantSet():
+                self.grants[event.grant], self.grant_left[event.grant] = event, event.available_ticks
+            case OfferSet():
+                self.offers[event.offer], self.offer_left[event.offer] = event, event.available_ticks
+            case ProjectSet():
+                self.is_ruled = True
+                self.weights[event.project] = event.weight
+                self.project_limits[event.project] = event.limit
+                if event.past_gpu_seconds is not None:
+                    self.past[event.project] = (event.past_gpu_seconds, self.now)
+            case SubmitterSet():
+                self.is_ruled = True
+                self.submitter_limits[event.submitter] = event.limit
+
+    def end(self, job: SlowJob) -> None:
+        kind, choice = job.kind, job.choice
+        self.settle(kind.project)
+        job.ended_at = self.now
+        ran = self.now - job.started_at
+        if kind.grant is not None:
+            self.grant_left[kind.grant] += choice.cost_ticks - charged(choice.cost_ticks, ran, kind)
+        used = charged(choice.offer_ticks, ran, kind)
+        for offer, ticks in job.draws.items():
+            self.offer_left[offer] += ticks - min(used, ticks)
+            used -= min(used, ticks)
+        self.ideal.ended(job.name, ran, self.now)
+        self.judge(kind.project)
+        if self.waiting(kind):
+            self.expect(kind)
+
+    # Who starts -------------------------------------------------------------------------------------------------------
+
+    def fill(self) -> Iterator[tuple[int, int, str, dict[str, int]]]:
+        self.kept, done = [], set()
+        while True:
+            able = [
+                (kind, choice)
+                for kind in {job.kind for job in self.waiting()} - done
+                for choice in kind.choices
+                if self.is_worth_a_look(kind, choice)
+            ]
+            if not able:
+                return
+            kinds = {kind for kind, _ in able}
+            kind = min((self.best_of(kind, able) for kind in kinds), key=self.turn)
+            job = self.waiting(kind)[0]
+            choice = next((each for each in self.preferred(kind) if self.can_start(kind, each)), None)
+            if choice is not None:
+                yield self.start(job, choice)
+            else:
+                done.add(kind)
+                self.promise(job)
+
+    def is_worth_a_look(self, kind: Kind, choice: Choice) -> bool:
+        lane = self.lanes[choice.lane]
+        if not self.is_open(lane) or kind.gpus > lane.gpus or (self.free(choice.lane, self.now) <= 0 and not self.is_ruled):
+            return False
+        if self.refused(kind, choice, self.now):
+            return False
+        promised = any(kept.choice.lane == choice.lane for kept in self.kept)
+        return not promised or self.can_start(kind, choice)
+
+    def can_start(self, kind: Kind, choice: Choice) -> bool:
+        lane = self.lanes[choice.lane]
+        if not self.is_open(lane) or self.refused(kind, choice, self.now) or kind.gpus > self.free(choice.lane, self.now):
+            return False
+        promised = [kept for kept in self.kept if kept.choice.lane == choice.lane]
+        if promised and not self.knobs.backfill:
+            return False
+        ends = self.now + kind.wall_seconds + self.knobs.overhead_seconds
+        return all(ends <= each.at or kind.gpus + each.kind.gpus <= self.free(choice.lane, each.at) for each in promised)
+
+    def start(self, job: SlowJob, choice: Choice) -> tuple[int, int, str, dict[str, int]]:
+        kind = job.kind
+        self.settle(kind.project)
+        job.draws = self.draws(kind, choice, self.now) or {}
+        job.started_at, job.choice = self.now, choice
+        job.ends_by = self.now + kind.wall_seconds + self.knobs.overhead_seconds
+        if kind.grant is not None:
+            self.grant_left[kind.grant] -= choice.cost_ticks
+        for offer, ticks in job.draws.items():
+            self.offer_left[offer] -= ticks
+        self.judge(kind.project)
+        return job.name, job.ends_by, choice.lane, job.draws
+
+    def promise(self, job: SlowJob) -> None:
+        """At the earliest moment in any lane that has promised nothing yet, if every rule lets it run then."""
+        possible = []
+        for place, choice in enumerate(job.kind.choices):
+            lane, taken = self.lanes[choice.lane], any(kept.choice.lane == choice.lane for kept in self.kept)
+            if taken or not self.is_open(lane) or job.kind.gpus > lane.gpus or self.refused(job.kind, choice, self.now):
+                continue
+            at = self.earliest(job.kind, choice)
+            if at is not None and not self.refused(job.kind, choice, at):
+                possible.append((at, place, choice))
+        if possible:
+            at, _, choice = min(possible, key=lambda found: found[:2])
+            ends = at + job.kind.wall_seconds + self.knobs.overhead_seconds
+            self.kept.append(Kept(job.name, job.kind, choice, at, ends, self.draws(job.kind, choice, at) or {}))
+
+    def earliest(self, kind: Kind, choice: Choice) -> int | None:
+        needs = kind.wall_seconds + self.knobs.overhead_seconds
+        moments = {max(job.ends_by, self.now + 1) for job in self.running() if job.choice.lane == choice.lane}
+        moments |= {window.ends_at for window in self.windows_of(choice.lane) if window.ends_at > self.now}
+        return next((at for at in sorted(moments) if self.stays_free(kind.gpus, choice.lane, at, at + needs)), None)
+
+    def stays_free(self, gpus: int, lane: str, begins: int, ends: int) -> bool:
+        """Free GPUs only become fewer where a window begins."""
+        moments = [begins, *(w.begins_at for w in self.windows_of(lane) if begins < w.begins_at < ends)]
+        return all(self.free(lane, moment) >= gpus for moment in moments)
+
+    # The rules --------------------------------------------------------------------------------------------------------
+
+    def refused(self, kind: Kind, choice: Choice, at: int) -> bool:
+        ends = at + kind.wall_seconds + self.knobs.overhead_seconds
+        return (
+            ends > self.lanes[choice.lane].open_until
+            or self.refused_by_window(kind, choice, at, ends)
+            or self.refused_by_grant(kind, choice, at, ends)
+            or self.draws(kind, choice, at) is None
+            or self.refused_by_limit(self.project_limits.get(kind.project), kind, ends, "project")
+            or self.refused_by_limit(self.submitter_limits.get(kind.submitter), kind, ends, "submitter")
+        )
+
+    def refused_by_window(self, kind: Kind, choice: Choice, at: int, ends: int) -> bool:
+        for window in self.windows_of(choice.lane):
+            if at < window.begins_at < ends:
+                mine = [each for each in self.kept if each.choice.lane == choice.lane and each.at < window.begins_at < each.ends]
+                if self.free(choice.lane, window.begins_at) - sum(each.kind.gpus for each in mine) < kind.gpus:
+                    return True
+        return False
+
+    def refused_by_grant(self, kind: Kind, choice: Choice, at: int, ends: int) -> bool:
+        if kind.grant is None:
+            return False
+        grant = self.grants[kind.grant]
+        kept = sum(each.choice.cost_ticks for each in self.kept if each.kind.grant == kind.grant)
+        return grant.opens_at > at or grant.closes_at < ends or self.grant_left[kind.grant] - kept < choice.cost_ticks
+
+    def refused_by_limit(self, limit: Limit | None, kind: Kind, ends: int, whose: str) -> bool:
+        if limit is None:
+            return False
+        mine = [job.kind for job in self.running()] + [each.kind for each in self.kept if each.at < ends]
+        mine = [each for each in mine if getattr(each, whose) == getattr(kind, whose)]
+        too_many = limit.jobs is not None and len(mine) + 1 > limit.jobs
+        return too_many or (limit.gpus is not None and sum(each.gpus for each in mine) + kind.gpus > limit.gpus)
+
+    def draws(self, kind: Kind, choice: Choice, at: int) -> dict[str, int] | None:
+        if kind.offers is None:
+            return {}
+        need, draws = choice.offer_ticks, {}
+        for offer, left in self.usable(kind, choice, at):
+            if need:
+                draws[offer.offer] = min(need, left)
+                need -= draws[offer.offer]
+        return draws if need == 0 else None
+
+    def usable(self, kind: Kind, choice: Choice, at: int) -> list[tuple[OfferSet, int]]:
+        ends = at + kind.wall_seconds + self.knobs.overhead_seconds
+        found = []
+        for offer in sorted(self.offers.values(), key=lambda offer: (offer.closes_at, offer.offer)):
+            left = self.offer_left[offer.offer] - sum(each.draws.get(offer.offer, 0) for each in self.kept)
+            in_time = offer.opens_at <= at and ends <= offer.closes_at
+            if offer.lane == choice.lane and offer.offer in kind.offers and left > 0 and in_time:
+                found.append((offer, left))
+        return found
+
+    def preferred(self, kind: Kind) -> Iterable[Choice]:
+        def wish(choice: Choice) -> tuple[int, float]:
+            usable = self.usable(kind, choice, self.now) if kind.offers is not None else []
+            soonest = usable[0][0].closes_at if usable else float("inf") if kind.offers is not None else 0
+            return choice.order, soonest
+
+        return sorted(kind.choices, key=wish)
+
+    # Counting ---------------------------------------------------------------------------------------------------------
+
+    def is_open(self, lane: LaneSet) -> bool:
+        return lane.state is PoolState.OPEN and lane.opens_at <= self.now
+
+    def windows_of(self, lane: str) -> list[WindowSet]:
+        return [window for window in self.windows.values() if window.lane == lane]
+
+    def free(self, lane: str, at: int) -> int:
+        """Now, or then if running jobs keep their declared times."""
+        mine = [job for job in self.running() if job.choice.lane == lane]
+        running = sum(job.kind.gpus for job in mine if at == self.now or max(job.ends_by, self.now + 1) > at)
+        windows = sum(window.gpus for window in self.windows_of(lane) if window.begins_at <= at < window.ends_at)
+        return self.lanes[lane].gpus - running - windows
+
+    def waiting(self, kind: Kind | None = None) -> list[SlowJob]:
+        found = [job for job in self.jobs.values() if job.started_at is None and kind in {None, job.kind}]
+        return sorted(found, key=lambda job: (job.at, job.name))
+
+    def line(self) -> list[SlowJob]:
+        kinds = sorted({job.kind for job in self.waiting()}, key=self.turn)
+        return [job for kind in kinds for job in self.waiting(kind)]
+
+    def running(self) -> list[SlowJob]:
+        return [job for job in self.jobs.values() if job.started_at is not None and job.ended_at is None]
+
+    # Whose turn it is -------------------------------------------------------------------------------------------------
+
+    def turn(self, kind: Kind) -> tuple[int, float, int, int]:
+        return (-kind.priority.rank, self.score(kind), *self.front(kind))
+
+    def best_of(self, kind: Kind, able: list[tuple[Kind, Choice]]) -> Kind:
+        """The one of its project, size, rank and lane that is expected to be the shortest."""
+        lanes = {choice.lane for each, choice in able if each == kind}
+        mine = (kind.project, kind.gpus, kind.priority.rank)
+        same = [k for k, choice in able if choice.lane in lanes and (k.project, k.gpus, k.priority.rank) == mine]
+        return min(same, key=lambda other: (self.expected[other], *self.front(other)))
+
+    def score(self, kind: Kind) -> float:
+        rate = sum(rate_of(job.kind, job.choice) for job in self.running() if job.kind.project == kind.project)
+        use = rate / 840 + self.knobs.own_weight * kind.gpus + self.knobs.past_weight * self.past.get(kind.project, (0.0, 0))[0]
+        work = (self.expected[kind] * kind.gpus) ** self.knobs.short_first
+        return use / self.weights.get(kind.project, 1) * work / self.fared.get(kind.project, 1.0)
+
+    def front(self, kind: Kind) -> tuple[int, int]:
+        first = self.waiting(kind)[0]
+        return first.at, first.name
+
+    def settle(self, project: str) -> None:
+        past, at = self.past.get(project, (0.0, 0))
+        rate = sum(rate_of(job.kind, job.choice) for job in self.running() if job.kind.project == project)
+        limit = rate / 840 * self.knobs.half_life_seconds * 1.4426950408889634
+        self.past[project] = (limit + (past - limit) * 0.5 ** ((self.now - at) / self.knobs.half_life_seconds), self.now)
+
+    def judge(self, project: str) -> None:
+        self.fared[project] = self.ideal.fared(project) ** self.knobs.put_right
+
+    def renew(self) -> None:
+        for _ in range(self.knobs.renewals_max):
+            if not self.renewals or self.renewals[0][0] > self.now:
+                return
+            _, kind = self.renewals.pop(0)
+            if self.waiting(kind):
+                self.renewals.append((self.now + self.knobs.refresh_seconds, kind))
+                self.expect(kind)
+                if self.now - self.past.get(kind.project, (0.0, 0))[1] >= self.knobs.refresh_seconds:
+                    self.settle(kind.project)
+                    self.judge(kind.project)
+
+    def expect(self, kind: Kind) -> None:
+        mean = kind.wall_seconds * FIRST_GUESS
+        own = (kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
+        for depth in range(5):
+            alike = [
+                job
+                for job in self.jobs.values()
+                if (job.kind.project, job.kind.submitter, job.kind.wall_seconds, job.kind.gpus)[:depth] == own[:depth]
+                and job.started_at is not None
+            ]
+            ran = sum((self.now if job.ended_at is None else job.ended_at) - job.started_at for job in alike)
+            mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None for job in alike))
+        self.expected[kind] = min(max(mean, 1.0), float(kind.wall_seconds))
+
+
+def rate_of(kind: Kind, choice: Choice) -> int:
+    return choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.gpus * 840
+
+
+def charged(ticks: int, ran: int, kind: Kind) -> int:
+    """In proportion to the declared time, rounded up."""
+    exact, rest = divmod(ticks * min(ran, kind.wall_seconds), kind.wall_seconds)
+    return exact + (1 if rest else 0)
