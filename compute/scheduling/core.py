@@ -35,6 +35,7 @@ from compute.scheduling.events import (
     in_order,
 )
 from compute.scheduling.explanations import Question, explain
+from compute.scheduling.hosts import Held
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
@@ -161,7 +162,7 @@ class Core:
         running = self._running.pop(job)
         place, waiting = running.place, running.place.waiting
         ran = now - running.started_at
-        place.bucket.lane.released(running.ends_by, waiting.kind.gpus)
+        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
         for book in place.books:
             book.ended(job, waiting.kind, place.choice, ran)
         self._turns.estimates.ended(waiting.lineage, running.started_at, now)
@@ -195,7 +196,7 @@ class Core:
             else:
                 chosen = self._preferred(place, now) if len(place.waiting.places) > 1 else place
                 lane, kind = chosen.bucket.lane, chosen.waiting.kind
-                if kind.gpus > lane.free:
+                if not lane.fits(kind.gpus):
                     if self._promise(place, now) is not place:
                         self._set_aside(place, aside)
                 elif lane.lets_pass(kind.gpus, self._ends_by(kind, now)):
@@ -273,7 +274,7 @@ class Core:
 
         for other in sorted(waiting.places, key=wish):
             lane, gpus = other.bucket.lane, waiting.kind.gpus
-            fits = lane.is_open(now) and gpus <= lane.free and lane.lets_pass(gpus, ends_by)
+            fits = lane.is_open(now) and lane.fits(gpus) and lane.lets_pass(gpus, ends_by)
             if fits and self._may_be_passed(lane) and self._refusal(other, now) is None:
                 return other
         return place
@@ -284,19 +285,20 @@ class Core:
         del self._waiting[job]
         ends_by = self._ends_by(waiting.kind, now)
         backfilled = lane.promise is not None
-        self._begin(job, place, now, ends_by)
+        held = self._begin(job, place, now, ends_by)
         self._turns.use(waiting.project, place.rate, now)
         draws = place.purse.draws(job) if place.purse is not None else ()
-        return Started(job, ends_by, backfilled, place.choice.lane, draws)
+        return Started(job, ends_by, backfilled, place.choice.lane, draws, held)
 
-    def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant) -> None:
-        """Its GPUs are in use, and what it may use at most is held."""
+    def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant) -> Held:
+        """Its GPUs are in use, and what it may use at most is held. On which hosts."""
         waiting = place.waiting
         self._running[job] = Running(place, at, ends_by)
-        place.bucket.lane.taken(ends_by, waiting.kind.gpus)
+        held = place.bucket.lane.taken(job, ends_by, waiting.kind.gpus)
         for book in place.books:
             book.started(job, waiting.kind, place.choice, at, ends_by)
         self._turns.estimates.started(waiting.lineage, at)
+        return held
 
     # Promises ---------------------------------------------------------------------------------------------------------
 

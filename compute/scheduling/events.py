@@ -10,6 +10,7 @@ from typing import Any
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, PoolState, Priority
+from compute.scheduling.placement import Host
 
 NEVER: Instant = 1 << 62
 """Later than any moment, and more than any amount."""
@@ -102,6 +103,7 @@ class LaneSet:
     state: PoolState = PoolState.OPEN
     opens_at: Instant = 0
     open_until: Instant = NEVER  # nothing may run past this moment
+    hosts: tuple[Host, ...] = ()  # all alike; empty: its GPUs are a number, and where they are is somebody else's matter
     pool_id: Name = None  # these three are for the words of a decision only
     pool_name: str = ""
     flavor: str = ""
@@ -212,6 +214,7 @@ class Started:
     backfilled: bool  # it passed the next in line without delaying it
     lane: Name
     draws: tuple[Draw, ...] = ()  # what it takes of which offers, soonest expiry first; empty if not metered by offers
+    held: tuple[tuple[str, int], ...] = ()  # on which hosts, and how many GPUs of each; empty if the lane knows no hosts
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ def _no_room(question: Question, lanes: list[Lane]) -> Decision:
     lane = max(lanes, key=lambda lane: lane.free)
     if lane.free < gpus:
         return _decision(question, Reason.WAITING_FOR_CAPACITY, lane, gpus_free=lane.free)
+    if lane.hosts is not None and not lane.fits(gpus):
+        return _decision(question, Reason.WAITING_FOR_CAPACITY, lane, gpus_free=lane.free, on_one_host=lane.hosts.most_free())
     kept_until = lane.promise.at if lane.promise is not None else None
     return _decision(question, Reason.WAITING_FOR_FAIR_TURN, lane, gpus_free=lane.free, kept_until=kept_until)
 

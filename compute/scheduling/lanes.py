@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER, LaneSet, Promise, WindowSet
+from compute.scheduling.hosts import Held, HostBook
 from compute.scheduling.model import Instant, PoolState, Reason
 from compute.scheduling.parking import Moments, Obstacle, Shelf
 
@@ -65,6 +66,7 @@ class Lane:
         self._shelf = Shelf(woken)
         self._windows: dict[Name, _Window] = {}
         self.facts = facts
+        self.hosts = HostBook(facts.hosts) if facts.hosts else None
         self.free = facts.gpus  # now; below zero where it shrank under what runs
         self.moments: list[Instant] = []  # at which something that runs has its declared end, sorted
         self.releases: dict[Instant, int] = {}  # the GPUs that are free again then
@@ -78,6 +80,9 @@ class Lane:
 
     def set(self, facts: LaneSet, now: Instant) -> None:
         """A new figure."""
+        if facts.hosts != self.facts.hosts:
+            assert not self.releases, "hosts come and go while nothing runs"
+            self.hosts = HostBook(facts.hosts) if facts.hosts else None
         self.free += facts.gpus - self.facts.gpus
         self.facts, self.changed, self.looked_at = facts, True, False
         self._shelf.empty()
@@ -105,18 +110,25 @@ class Lane:
                 )
         return None
 
+    def fits(self, gpus: int) -> bool:
+        """Whether its GPUs are free, on one host if it is not larger than one."""
+        return gpus <= self.free and (self.hosts is None or self.hosts.fits(gpus, 0))
+
     def lets_pass(self, gpus: int, ends_by: Instant) -> bool:
         """Whether a job that fits delays nobody who was promised a start."""
-        return self.promise is None or ends_by <= self.promise.at or gpus <= self.promise.spare
+        if self.promise is None or ends_by <= self.promise.at:
+            return True
+        return gpus <= self.promise.spare and (self.hosts is None or self.hosts.fits(gpus, ends_by))
 
     def may_pass(self, gpus: int, size: Size, begins: Instant) -> bool:
         """Whether some waiting kind of this size could start without delaying whom the lane is promised to."""
         assert self.promise is not None
         return gpus <= self.free and (gpus <= self.promise.spare or size.shortest() <= self.promise.at - begins)
 
-    def taken(self, ends_by: Instant, gpus: int) -> None:
-        """GPUs are in use until then at the latest."""
+    def taken(self, job: Name, ends_by: Instant, gpus: int) -> Held:
+        """GPUs are in use until then at the latest: where, if hosts are known."""
         self.free -= gpus
+        held = self.hosts.take(job, gpus, ends_by) if self.hosts is not None else ()
         self.looked_at = False
         if ends_by not in self.releases:
             insort(self.moments, ends_by)
@@ -126,10 +138,13 @@ class Lane:
         for window in self._windows.values() if self._windows else ():
             if ends_by > window.begins_at:
                 window.room -= gpus
+        return held
 
-    def released(self, ends_by: Instant, gpus: int) -> None:
+    def released(self, job: Name, ends_by: Instant, gpus: int) -> None:
         """GPUs that were to be in use until then are free."""
         self.free += gpus
+        if self.hosts is not None:
+            self.hosts.release(job)
         self.changed = True
         self.releases[ends_by] -= gpus
         if not self.releases[ends_by]:
@@ -147,16 +162,23 @@ class Lane:
 
         None: never, the lane is too small or windows leave too little.
         """
+        on_hosts = now if self.hosts is None else self.hosts.earliest(gpus, now)
         free, at = self.free, now
+
+        def is_enough() -> bool:
+            return free >= gpus and at >= on_hosts and self._leaves_windows(gpus, at, at + seconds)
+
         for moment, more in self._changes(now):
-            if moment > at and free >= gpus and self._leaves_windows(gpus, at, at + seconds):
+            if moment > at and is_enough():
                 return at, free - gpus
             free, at = free + more, moment
-        return (at, free - gpus) if free >= gpus and self._leaves_windows(gpus, at, at + seconds) else None
+        return (at, free - gpus) if is_enough() else None
 
     def keep(self, promise: Promise, gpus: int, ends_by: Instant) -> None:
         """Promise GPUs to the next in line; beside the windows too."""
         self.promise, self.looked_at = promise, False
+        if self.hosts is not None:
+            self.hosts.keep(gpus, promise.at)
         for window in self._beginning(promise.at, ends_by) if self._windows else ():
             window.kept += gpus
 
@@ -164,6 +186,8 @@ class Lane:
         """Promises are made anew."""
         self.looked_at = self.looked_at and self.promise is None
         self.promise, self.changed, self.looks = None, False, 0
+        if self.hosts is not None:
+            self.hosts.forget()
         for window in self._windows.values() if self._windows else ():
             window.kept = 0
 

@@ -210,6 +210,7 @@ class Decision:
     gpus_needed: int
     pool_id: Any = None  # the pool the numbers are about, if it is about one
     pool_name: str = ""
+    on_one_host: int | None = None  # WAITING_FOR_CAPACITY: the most that are free on one host, where enough are free on several
     gpus_free: int | None = None  # in that pool; for WAITING_FOR_POOL the most any open pool has in all
     ticks_needed: int | None = None  # of the grant or the offers, whichever the reason is about
     ticks_available: int | None = None

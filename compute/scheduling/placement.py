@@ -59,12 +59,15 @@ class Hosts:
         if self._mix.arrived(need):
             self._measure_anew()
 
-    def place(self, name: Name, needs: Sequence[Need], *, apart: bool = False) -> tuple[Place, ...] | None:
-        """Place a gang, or nothing of it (None). `apart`: each part on a host of its own."""
+    def place(
+        self, name: Name, needs: Sequence[Need], *, apart: bool = False, without: Iterable[str] = ()
+    ) -> tuple[Place, ...] | None:
+        """Place a gang, or nothing of it (None). `apart`: each part on a host of its own; `without`: none on these hosts."""
         assert name not in self._placed, "a job is placed once"
         places: list[Place] = []
+        left_out = frozenset(without)
         for need in sorted(needs, key=_size, reverse=True):
-            place = self.find(need, without={each.host for each in places} if apart else frozenset())
+            place = self.find(need, without=left_out.union(each.host for each in places) if apart else left_out)
             if place is None:
                 for each in reversed(places):
                     self._give_back(each)
@@ -97,10 +100,6 @@ class Hosts:
         """A job is over: all its parts are free again."""
         for place in self._placed.pop(name):
             self._give_back(place)
-
-    def most_free(self) -> int:
-        """The most whole GPUs that are free on one host."""
-        return max((state.room.gpus.count(WHOLE) for state in self._states if not state.is_exclusive), default=0)
 
     # Bookkeeping ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from compute.scheduling.core import Core
 from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
+    NEVER,
     Choice,
     Event,
     GrantSet,
@@ -50,7 +51,7 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
                 pool_id=pool.id,
                 pool_name=pool.name,
                 flavor=flavor,
-                **({} if pool.open_until is None else {"open_until": pool.open_until}),
+                open_until=NEVER if pool.open_until is None else pool.open_until,
             )
     for grant in snapshot.grants:
         yield GrantSet(grant.id, grant.available_ticks, grant.opens_at, grant.closes_at)

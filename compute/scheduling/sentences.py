@@ -82,6 +82,8 @@ def _reserved(d: Decision) -> str:
 
 
 def _capacity(d: Decision) -> str:
+    if d.on_one_host is not None:
+        return f"{_needs(d)}, but not together: {d.on_one_host} at most on one host; number {d.place} in line"
     return f"{_needs(d)}; number {d.place} in line"
 
 

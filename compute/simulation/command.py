@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from compute.scheduling.placement import Host
 from compute.simulation.engine import Schedule
 from compute.simulation.engine import simulate as replay
 from compute.simulation.outcome import figures, write_schedule
@@ -24,6 +25,7 @@ from core.units import format_seconds
 @click.command()
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--gpus", type=click.IntRange(min=1), required=True, help="How many GPUs there are.")
+@click.option("--nodes", type=click.IntRange(min=1), help="In so many equal nodes: a job gets its GPUs on one, if one is enough.")
 @click.option("--policy", type=click.Choice([*POLICIES]), default="ours", show_default=True, help="Who starts when.")
 @click.option("--project-is", type=click.Choice(["project", "user"]), default="project", show_default=True, help="Who shares.")
 @click.option("--flavor", help="Which kind of accelerator, where the trace names several.")
@@ -38,6 +40,7 @@ from core.units import format_seconds
 def simulate(
     trace: Path,
     gpus: int,
+    nodes: int | None,
     policy: str,
     project_is: str,
     flavor: str | None,
@@ -50,17 +53,26 @@ def simulate(
 
     A job runs for its duration or its declared time, whichever is shorter; the policy never sees the duration.
     """
+    hosts = _hosts(gpus, nodes) if nodes else ()
     found = read_trace(trace, user_as_project=project_is == "user", flavor=flavor)
     _require_fitting(found, gpus, trace.name)
     weight_of = _read_weights(weights) if weights else {}
     with _progress(len(found.jobs)) as progress:
-        schedule = replay(found.jobs, gpus, POLICIES[policy](gpus, weight_of), progress=progress)
+        schedule = replay(found.jobs, gpus, POLICIES[policy](gpus, weight_of, hosts), progress=progress)
     if out is not None:
         with out.open("w", encoding="utf-8", newline="") as file:
             write_schedule(schedule, file)
     if report_path is not None:
         report_path.write_text(render(schedule, title=trace.name, policy=policy, weights=weight_of), encoding="utf-8")
-    _print(schedule, found, policy, as_json=as_json)
+    _print(schedule, found, policy, nodes, as_json=as_json)
+
+
+def _hosts(gpus: int, nodes: int) -> tuple[Host, ...]:
+    if gpus % nodes:
+        raise InvalidInput(
+            f"{gpus} GPUs can't be in {nodes} equal nodes. Give a number of nodes that divides the number of GPUs.", field="nodes"
+        )
+    return tuple(Host(f"{number:06}", gpus // nodes) for number in range(1, nodes + 1))
 
 
 def _require_fitting(found: Trace, gpus: int, name: str) -> None:
@@ -96,10 +108,10 @@ def _progress(jobs: int) -> Iterator[Any]:
         bar.update(jobs - bar.pos)
 
 
-def _print(schedule: Schedule, found: Trace, policy: str, *, as_json: bool) -> None:
+def _print(schedule: Schedule, found: Trace, policy: str, nodes: int | None, *, as_json: bool) -> None:
     seen = figures(schedule)
     if as_json:
-        print_json({"policy": policy, "gpus": schedule.gpus, "left_out": found.left_out, **asdict(seen)})
+        print_json({"policy": policy, "gpus": schedule.gpus, "nodes": nodes, "left_out": found.left_out, **asdict(seen)})
         return
     if found.left_out:
         click.echo(f"{found.left_out} lines describe no job that ran and are left out.", err=True)

@@ -1,10 +1,11 @@
 """Our own scheduler in a simulation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compute.scheduling.core import Core
-from compute.scheduling.events import Choice, Ended, Event, Kind, Submitted
+from compute.scheduling.events import Choice, Ended, Event, Kind, LaneSet, Submitted
+from compute.scheduling.placement import Host
 from compute.simulation.engine import Ask
 
 LANE = "gpus"
@@ -16,9 +17,9 @@ ANYWHERE = (Choice(LANE),)
 class Ours:
     """Collects a moment's events, and hands them over when it is asked to decide."""
 
-    def __init__(self, gpus: int, weights: Mapping[Any, int]) -> None:
-        self._core = Core({LANE: gpus}, weights)
-        self._events: list[Event] = []
+    def __init__(self, gpus: int, weights: Mapping[Any, int], hosts: Sequence[Host] = ()) -> None:
+        self._core = Core({}, weights)
+        self._events: list[Event] = [LaneSet(LANE, gpus, hosts=tuple(hosts))]
 
     def submitted(self, ask: Ask, now: int) -> None:
         self._events.append(Submitted(ask.index, Kind(ask.project, ask.submitter, ANYWHERE, ask.gpus, ask.wall_seconds)))

@@ -9,9 +9,11 @@ import enum
 import heapq
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from compute.scheduling.hosts import HostBook
+from compute.scheduling.placement import Host
 from compute.simulation.engine import Ask
 
 
@@ -40,9 +42,9 @@ class Peer:
     short_first: bool = False
     half_life_seconds: int = 7 * 24 * 3600
 
-    def start(self, gpus: int, weights: Mapping[str, int]) -> "PeerPolicy":
+    def start(self, gpus: int, weights: Mapping[str, int], hosts: Sequence[Host] = ()) -> "PeerPolicy":
         """A fresh scheduler with this policy."""
-        return PeerPolicy(self, gpus, weights)
+        return PeerPolicy(self, gpus, weights, hosts)
 
 
 PEERS: Mapping[str, Peer] = {
@@ -58,8 +60,9 @@ PEERS: Mapping[str, Peer] = {
 class PeerPolicy:
     """A peer at work. Each decision walks the line from its head until no waiting job is small enough for what is free."""
 
-    def __init__(self, peer: Peer, gpus: int, weights: Mapping[str, int]) -> None:
+    def __init__(self, peer: Peer, gpus: int, weights: Mapping[str, int], hosts: Sequence[Host]) -> None:
         self._peer = peer
+        self._hosts = HostBook(hosts) if hosts else None
         self._free = gpus
         self._weights = weights
         self._queues: dict[str, list[tuple[int, int]]] = {}  # by project: (key, job), sorted
@@ -81,6 +84,8 @@ class PeerPolicy:
         ask = self._asks.pop(index)
         self._free += ask.gpus
         self._use[ask.project] -= ask.gpus
+        if self._hosts is not None:
+            self._hosts.release(index)
         del self._releases[bisect_left(self._releases, (self._ends_by.pop(index), index))]
 
     def decide(self, now: int) -> Iterator[int]:
@@ -88,6 +93,8 @@ class PeerPolicy:
         smallest = min(self._sizes, default=0)
         if not self._sizes or smallest > self._free:
             return
+        if self._hosts is not None:
+            self._hosts.forget()
         promise: tuple[int, int] | None = None  # when the first in line is promised its GPUs, and how many stay free then
         heads = {line: 0 for line, queue in self._queues.items() if queue}
         heap = [self._entry(line, 0) for line in heads]
@@ -96,8 +103,7 @@ class PeerPolicy:
             *_, index, line = heapq.heappop(heap)
             ask = self._asks[index]
             ends_by = now + ask.wall_seconds
-            fits = ask.gpus <= self._free
-            if fits and (promise is None or ends_by <= promise[0] or ask.gpus <= promise[1]):
+            if self._fits(ask.gpus, ends_by) and (promise is None or ends_by <= promise[0] or ask.gpus <= promise[1]):
                 if promise is not None and ends_by > promise[0]:
                     promise = (promise[0], promise[1] - ask.gpus)
                 del self._queues[line][heads[line]]
@@ -119,20 +125,28 @@ class PeerPolicy:
         self._free -= ask.gpus
         self._use[ask.project] = self._use.get(ask.project, 0) + ask.gpus
         self._ends_by[ask.index] = ends_by
+        if self._hosts is not None:
+            self._hosts.take(ask.index, ask.gpus, ends_by)
         insort(self._releases, (ends_by, ask.index))
         self._sizes[ask.gpus] -= 1
         if not self._sizes[ask.gpus]:
             del self._sizes[ask.gpus]
 
+    def _fits(self, gpus: int, ends_by: int) -> bool:
+        return gpus <= self._free and (self._hosts is None or self._hosts.fits(gpus, ends_by))
+
     def _promise(self, ask: Ask, now: int) -> tuple[int, int]:
+        on_hosts = now if self._hosts is None else self._hosts.earliest(ask.gpus, now)
         free = self._free
         at = now
         for declared_end, index in self._releases:
             ends_by = max(declared_end, now + 1)
-            if free >= ask.gpus and ends_by > at:
+            if free >= ask.gpus and at >= on_hosts and ends_by > at:
                 break
             free += self._asks[index].gpus
             at = ends_by
+        if self._hosts is not None:
+            self._hosts.keep(ask.gpus, at)
         return at, free - ask.gpus
 
     # Order -------------------------------------------------------------------------------------------------------------
