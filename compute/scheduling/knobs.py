@@ -1,5 +1,6 @@
 """The settings of the policy."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -11,6 +12,8 @@ class Knobs:
     past_weight: float = 5e-7  # a GPU-second of past use weighs as much as so many GPUs in use now
     own_weight: float = 0.25  # the job's own GPUs count as in use by this part
     short_first: float = 1.0  # the power of expected GPU time in a score
+    patience_seconds: int = 14 * 24 * 3600  # a job that has waited for this long comes nearer, ...
+    nearer_seconds: int = 24 * 3600  # ... its score halving every so often
     put_right: float = 0.6  # the power of how a project fared
     refresh_seconds: int = 300  # an expectation or a project that no event touched is looked at again after this, ...
     renewals_max: int = 2  # ... so many at one moment
@@ -18,6 +21,11 @@ class Knobs:
     wakes_max: int = 50  # so many parked kinds are put back in line at one moment; the others at the next
     overhead_seconds: int = 0  # how long a job may keep its devices beyond its wall time: fetching sources, being stopped
     backfill: bool = True  # may later jobs pass the next in line where they don't delay it?
+
+    def nearer(self, waited_seconds: int) -> float:
+        """What a score is multiplied by, so that no stream of short jobs keeps a long one waiting for ever."""
+        late: int = max(0, waited_seconds - self.patience_seconds)
+        return math.pow(0.5, late / self.nearer_seconds)
 
 
 DEFAULTS = Knobs()

@@ -85,7 +85,7 @@ class Bucket:
         return entry == self.entry and self.seen == self.project.rises
 
     def place(self, place: "Place") -> None:
-        """Put a kind among the others by its expectation; its former entry counts no more."""
+        """Put a kind among the others by its expected work; its former entry counts no more."""
         place.entry += 1
         if len(self.kinds) > CROWDED * self.size + CROWDED:
             self.kinds = [entry for entry in self.kinds if entry[3] == entry[4].entry]
@@ -93,19 +93,19 @@ class Bucket:
         heapq.heappush(self.kinds, place.rank())
 
     def best(self) -> "Place | None":
-        """The kind with the shortest expectation; those whose place moved back are put there as they surface."""
+        """The kind with the least expected work; those whose place moved back are put there as they surface."""
         while self.kinds:
-            expected, _, job, entry, place = self.kinds[0]
+            work, _, job, entry, place = self.kinds[0]
             if entry != place.entry or not place.waiting.jobs:
                 heapq.heappop(self.kinds)
-            elif expected != place.waiting.expected or job != place.waiting.jobs[0][1]:
+            elif work != place.waiting.work or job != place.waiting.jobs[0][1]:
                 heapq.heapreplace(self.kinds, place.rank())
             else:
                 return place
         return None
 
     def best_within(self, seconds: int) -> "Place | None":
-        """The kind with the shortest expectation among those that declare to be over in so many seconds."""
+        """The kind with the least expected work among those that declare to be over in so many seconds."""
         places = (entry[4] for entry in self.kinds if entry[3] == entry[4].entry)
         able = (each for each in places if each.waiting.jobs and each.waiting.kind.wall_seconds <= seconds)
         return min(able, key=lambda each: each.rank()[:3], default=None)
@@ -120,7 +120,7 @@ class Waiting:
     lineage: Lineage
     jobs: deque[tuple[Instant, Name]] = field(default_factory=deque)
     expected: float = 0.0  # seconds
-    work: float = 0.0  # expected GPU-seconds, with the power they have in a score
+    work: float = 0.0  # expected GPU-seconds, with the power they have in a score; less after a long wait
     listed: bool = False  # among the renewals
     places: "tuple[Place, ...]" = ()
 
@@ -156,7 +156,7 @@ class Place:
     def rank(self) -> "tuple[float, Instant, Name, int, Place]":
         """Its entry in the bucket's heap."""
         at, job = self.waiting.jobs[0]
-        return self.waiting.expected, at, job, self.entry, self
+        return self.waiting.work, at, job, self.entry, self
 
     def leave(self) -> None:
         """Go out of line; the bucket goes on with its next best kind."""

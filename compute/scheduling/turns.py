@@ -1,7 +1,8 @@
 """Whose turn it is: the highest rank, then the bucket with the lowest score.
 
 A score is the project's use for its weight, times the expected GPU time of its shortest kind, by how the project fared lately.
-Use is GPUs in use now, a part of the job's own, and past use decayed by half-lives.
+Use is GPUs in use now, a part of the job's own, and past use decayed by half-lives. After two weeks of waiting a score halves
+every day (`Knobs.nearer`).
 """
 
 import heapq
@@ -92,7 +93,7 @@ class Turns:
 
     def appeared(self, waiting: Waiting, now: Instant) -> None:
         """A kind has jobs again."""
-        waiting.expected = math.inf  # it comes anew
+        waiting.work = math.inf  # it comes anew
         self.expect(waiting, now)
         for place in waiting.places:
             place.bucket.lane.sizes[waiting.kind.gpus].waits(place)
@@ -101,14 +102,15 @@ class Turns:
             self._renewals.append((now + self._knobs.refresh_seconds, waiting))
 
     def expect(self, waiting: Waiting, now: Instant) -> None:
-        """Learn anew how long the kind's jobs will run, and put it in its place in its buckets."""
-        before, kind = waiting.expected, waiting.kind
+        """Learn anew how long the kind's jobs will run, see how long they wait, and put it in its place in its buckets."""
+        before, kind = waiting.work, waiting.kind
         waiting.expected = self.estimates.expected(waiting.lineage, kind.wall_seconds, now)
-        waiting.work = (waiting.expected * kind.gpus) ** self._knobs.short_first
+        waited = now - waiting.jobs[0][0]
+        waiting.work = (waiting.expected * kind.gpus) ** self._knobs.short_first * self._knobs.nearer(waited)
         for place in waiting.places:
-            if waiting.expected > before:
+            if waiting.work > before:
                 place.bucket.rose()
-            elif waiting.expected < before and not place.is_out:
+            elif waiting.work < before and not place.is_out:
                 place.bucket.place(place)
                 place.bucket.fell()
 

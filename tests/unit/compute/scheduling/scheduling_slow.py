@@ -61,6 +61,7 @@ class Reference:
     knobs: Knobs
     jobs: dict[int, SlowJob] = field(default_factory=dict)
     expected: dict[Kind, float] = field(default_factory=dict)
+    work: dict[Kind, float] = field(default_factory=dict)
     renewals: list[tuple[int, Kind]] = field(default_factory=list)
     past: dict[str, tuple[float, int]] = field(default_factory=dict)
     fared: dict[str, float] = field(default_factory=dict)
@@ -330,13 +331,12 @@ class Reference:
         lanes = {choice.lane for each, choice in able if each == kind}
         mine = (kind.project, kind.gpus, kind.priority.rank)
         same = [k for k, choice in able if choice.lane in lanes and (k.project, k.gpus, k.priority.rank) == mine]
-        return min(same, key=lambda other: (self.expected[other], *self.front(other)))
+        return min(same, key=lambda other: (self.work[other], *self.front(other)))
 
     def score(self, kind: Kind) -> float:
         rate = sum(rate_of(job.kind, job.choice) for job in self.running() if job.kind.project == kind.project)
         use = rate / 840 + self.knobs.own_weight * kind.gpus + self.knobs.past_weight * self.past.get(kind.project, (0.0, 0))[0]
-        work = (self.expected[kind] * kind.gpus) ** self.knobs.short_first
-        return use / self.weights.get(kind.project, 1) * work / self.fared.get(kind.project, 1.0)
+        return use / self.weights.get(kind.project, 1) * self.work[kind] / self.fared.get(kind.project, 1.0)
 
     def front(self, kind: Kind) -> tuple[int, int]:
         first = self.waiting(kind)[0]
@@ -376,6 +376,9 @@ class Reference:
             ran = sum((self.now if job.ended_at is None else job.ended_at) - job.started_at for job in alike)
             mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None for job in alike))
         self.expected[kind] = min(max(mean, 1.0), float(kind.wall_seconds))
+        late = max(0, self.now - self.front(kind)[0] - self.knobs.patience_seconds)
+        nearer = 0.5 ** (late / self.knobs.nearer_seconds)
+        self.work[kind] = (self.expected[kind] * kind.gpus) ** self.knobs.short_first * nearer
 
 
 def rate_of(kind: Kind, choice: Choice) -> int:

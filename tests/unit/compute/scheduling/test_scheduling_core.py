@@ -17,6 +17,7 @@ from compute.scheduling.events import (
     Kind,
     LaneSet,
     OfferSet,
+    Past,
     Priority,
     ProjectSet,
     Submitted,
@@ -30,7 +31,7 @@ from compute.scheduling.model import Limit, PoolState
 
 LANES = {"a": 4, "b": 6}
 WEIGHTS = {"p": 3}
-KNOBS = Knobs(looks_max=10**6, wakes_max=10**6, refresh_seconds=50, past_weight=1e-3)
+KNOBS = Knobs(looks_max=10**6, wakes_max=10**6, refresh_seconds=50, past_weight=1e-3, patience_seconds=100, nearer_seconds=200)
 WALLS = [10, 60, 400, 4000]
 
 PLAIN = st.builds(
@@ -175,3 +176,26 @@ def test_the_ideal_is_the_same_whoever_asks_when(data: st.DataObject) -> None:
             asked.fared(project)
         now += data.draw(st.sampled_from([1, 300, 900, 4000]))
     assert [asked.fared(project) for project in "pqrstuvw"] == [left_alone.fared(project) for project in "pqrstuvw"]
+
+
+def starts_within(days: int, knobs: Knobs) -> bool:
+    """Whether a job of a hundred hours gets the one GPU that another project's short jobs would use up, hour after hour."""
+    core = Core({}, {}, knobs)
+    now, short, running = 0, 1, 0
+    known = Past("q", "q1", 360_000, 1, 100, 36_000_000)
+    core.apply(now, [LaneSet("a", 1), known, Submitted(0, Kind("p", "p1", (Choice("a"),), 1, 3600))])
+    core.apply(now + 1, [Submitted("long", Kind("q", "q1", (Choice("a"),), 1, 360_000))])
+    while now < days * 24 * 3600:
+        now += 3600
+        events: list[Event] = [Submitted(short, Kind("p", "p1", (Choice("a"),), 1, 3600)), Ended(running)]
+        started = [each.job for each in core.apply(now, events)]
+        if "long" in started:
+            return True
+        assert started == [short]
+        running, short = short, short + 1
+    return False
+
+
+def test_no_stream_of_short_jobs_keeps_a_long_one_waiting_for_ever() -> None:
+    assert starts_within(21, Knobs())
+    assert not starts_within(21, Knobs(patience_seconds=10**9)), "without patience it would still wait"
