@@ -4,7 +4,7 @@ Where a job has several lanes to choose from, the one that it came furthest in s
 the reasons, and of equals the one with most left.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from compute.scheduling.parking import Obstacle
 
 _ORDER = {reason: number for number, reason in enumerate(Reason)}
 _ABOUT_A_LANE = {Reason.WAITING_FOR_POOL, Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_OFFER}
+_BY_TIME = {Reason.WAITING_FOR_POOL, Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_GRANT, Reason.WAITING_FOR_OFFER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,20 @@ def explain(question: Question) -> Decision:
     able = [place.bucket.lane for place, obstacle in refusals if obstacle is None]
     if able:
         return _no_room(question, able)
-    obstacles = [(place.bucket.lane, obstacle) for place, obstacle in refusals if obstacle is not None]
-    lane, obstacle = max(obstacles, key=lambda found: _how_far(found[1]))
-    about = lane if obstacle.reason in _ABOUT_A_LANE else None
-    return _decision(question, obstacle.reason, about, **obstacle.facts)
+    obstacles = [(place, obstacle) for place, obstacle in refusals if obstacle is not None]
+    place, obstacle = max(obstacles, key=lambda found: _how_far(found[1]))
+    about = place.bucket.lane if obstacle.reason in _ABOUT_A_LANE else None
+    return _decision(question, obstacle.reason, about, **_of_use(question, place, obstacle))
+
+
+def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str, Any]:
+    """The facts of an obstacle. An offer that opens is named only if lane and grant last for the whole run then."""
+    opens_at = obstacle.facts.get("opens_at")
+    if obstacle.reason is Reason.WAITING_FOR_OFFER and opens_at is not None:
+        then = question.refusal(place, opens_at)
+        if then is not None and then.reason in _BY_TIME:
+            return {**obstacle.facts, "opens_at": None}
+    return obstacle.facts
 
 
 def _how_far(obstacle: Obstacle) -> tuple[int, int]:

@@ -121,11 +121,19 @@ class Purse:
             waits_on.append((offer.shelf, part))
         opens = closes = None
         if not left:
-            opens = min((offer.opens_at for offer in self._offers if offer.opens_at > starts_at), default=None)
+            opens = self._opening(choice, starts_at, ends_by - starts_at)
             closing = [o.closes_at for o in self._offers if o.opens_at <= starts_at and o.closes_at < ends_by]
             closes = max(closing, default=None)
         facts = {"ticks_needed": choice.offer_ticks, "ticks_available": left, "opens_at": opens, "closes_at": closes}
         return Obstacle(Reason.WAITING_FOR_OFFER, tuple(waits_on), is_kept=missing <= 0, facts=facts)
+
+    def _opening(self, choice: Choice, after: Instant, seconds: int) -> Instant | None:
+        """When the first offer opens with which there will be enough for a whole run."""
+        for at in sorted({offer.opens_at for offer in self._offers if offer.opens_at > after}):
+            usable = (offer for offer in self._offers if offer.opens_at <= at and at + seconds <= offer.closes_at)
+            if sum(offer.available_ticks for offer in usable) >= choice.offer_ticks:
+                return at
+        return None
 
     def soonest(self, choice: Choice, starts_at: Instant, ends_by: Instant) -> Instant:
         """When the first of the offers closes that it would draw on."""

@@ -81,7 +81,7 @@ def _reserved(d: Decision) -> str:
 
 def _capacity(d: Decision) -> str:
     assert d.gpus_free is not None
-    ahead = f", after {count(d.place - 1, 'job')} ahead of it had their turn" if d.place > 1 else ""
+    ahead = f", once those ahead of it had their turn ({count(d.place - 1, 'job')})" if d.place > 1 else ""
     if d.on_one_host is not None:
         return f"{d.gpus_needed} × {d.flavor} are free together in pool {d.pool_name}{ahead}"
     return f"{d.gpus_needed - d.gpus_free} more {d.flavor} get free in pool {d.pool_name}{ahead}"

@@ -55,7 +55,7 @@ def _offer(d: Decision) -> str:
     if d.opens_at is not None:
         return f"the next offer it may use {where} opens at {moment(d.opens_at, d.decided_at)}"
     if not available:
-        return f"no offer it may use {where} has any {d.flavor} time left"
+        return f"no offer it may use {where} has any {d.flavor} time for it"
     return f"may use {hours(needed)} {d.flavor} GPU-hours; the offers it may use {where} have {hours(available)} left"
 
 

@@ -99,6 +99,21 @@ def test_an_offer_that_opens_later_is_waited_for() -> None:
     assert latest(state, "a") == 1
 
 
+def test_the_next_offer_is_one_that_will_do() -> None:
+    later = [
+        offer("too short", 99, opens=NOON + HOUR, closes=NOON + 2 * HOUR),
+        offer("too little", 1, opens=NOON + 2 * HOUR),
+        offer("enough", 99, opens=NOON + 3 * HOUR),
+    ]
+    asked = job("a", 8, 2, offers=["too short", "too little", "enough"])
+
+    (one,) = plan(snapshot(asked, offers=tuple(later))).waiting
+    (none,) = plan(snapshot(asked, offers=tuple(later[:2]))).waiting
+
+    assert one.opens_at == NOON + 3 * HOUR
+    assert none.opens_at is None
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -157,6 +172,6 @@ def test_every_reason_says_what_would_have_to_happen() -> None:
     assert said == [
         "its compute grant gets 14.50 reference GPU-hours more, or its other jobs end and give back as much of what they hold",
         "nothing but time: 8 × H100 are kept for it in pool berlin as they get free",
-        "4 more H100 get free in pool berlin, after 1 job ahead of it had their turn",
+        "4 more H100 get free in pool berlin, once those ahead of it had their turn (1 job)",
         "the job that is next in line has its GPUs, or this one is submitted again so short that it is over by 13:00 UTC",
     ]

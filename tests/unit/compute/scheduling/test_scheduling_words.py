@@ -1,5 +1,7 @@
 """What people read while they wait."""
 
+from dataclasses import replace
+
 import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 
@@ -39,7 +41,7 @@ CASES = {
     "the next offer it may use in pool berlin opens at 13:00 UTC": snapshot(
         job("a", offers=["o"]), offers=(offer("o", 9, opens=NOON + HOUR),)
     ),
-    "no offer it may use in pool berlin has any H100 time left": snapshot(job("a", offers=["o"]), offers=(offer("o", 0),)),
+    "no offer it may use in pool berlin has any H100 time for it": snapshot(job("a", offers=["o"]), offers=(offer("o", 0),)),
     "its project may run 1 job at a time and has 1 running or about to start": snapshot(
         job("a"), projects=(project(limit=Limit(jobs=1)),), running=(running("r", 1, 1),)
     ),
@@ -95,3 +97,17 @@ def test_maintenance_says_when_it_begins_and_what_it_leaves() -> None:
 
     assert wait.detail == "needs 8 × H100; from 13:00 UTC on pool berlin has 3 left for it (new fans)"
     assert wait.remedy == "new fans in pool berlin is over or takes fewer GPUs, or this job is submitted again with less time"
+
+
+def test_an_offer_that_opens_is_named_only_if_the_pool_lasts_as_long_as_the_job_may_take_then() -> None:
+    given = snapshot(
+        job("a", hours=1, offers=["o"]),
+        pools=(pool(open_until=NOON + 2 * HOUR - 1),),
+        offers=(offer("o", 9, opens=NOON + HOUR),),
+    )
+    lasting = replace(given, pools=(pool(open_until=NOON + 2 * HOUR),))
+
+    (wait,), (other,) = plan(given).waiting, plan(lasting).waiting
+
+    assert (wait.opens_at, other.opens_at) == (None, NOON + HOUR)
+    assert wait.detail == "no offer it may use in pool berlin has any H100 time for it"
