@@ -120,7 +120,8 @@ class Lending:
         Asking again while the room is being made asks nobody else; who was asked for it once is never asked for it again.
         """
         before = self._claims.get(wish.job)
-        trial = self._trial(wish, free)
+        others = [claim.wish for job, claim in self._claims.items() if job != wish.job]
+        trial = self._trial(wish, others, self._leaving, free)
         if before is not None and trial.enough:
             return before
         asked, spent = (before.leaves, before.lost_gpu_seconds) if before is not None else ((), 0)
@@ -135,16 +136,29 @@ class Lending:
         return claim
 
     def spare(self, now: Instant, free: Free) -> list[Name]:
-        """Those who need not leave any more, the one that would lose most first: every claim is met without them."""
+        """Those who need not leave any more, the one that would lose most first: every claim is met in time without them."""
         spared: list[Name] = []
         waiting = [use for use in self._uses(self._leaving) if self._leaving[use.job] > now]
         for use in sorted(waiting, key=lambda use: ((use.started_at - now) * use.gpus, str(use.job))):
             at = self._leaving.pop(use.job)
-            if all(self._trial(claim.wish, free).enough for claim in self._claims.values()):
+            if self._all_in_time(free):
                 spared.append(use.job)
             else:
                 self._leaving[use.job] = at
         return spared
+
+    def _all_in_time(self, free: Free) -> bool:
+        """Whether each claim is met by its time, after those before it.
+
+        Only those count who leave by then: a large job asked for a later claim may do for both, but too late for the first.
+        """
+        before: list[Wish] = []
+        for claim in self._claims.values():
+            gone = [job for job, at in self._leaving.items() if at <= claim.at]
+            if not self._trial(claim.wish, before, gone, free).enough:
+                return False
+            before.append(claim.wish)
+        return True
 
     # Who is asked -----------------------------------------------------------------------------------------------------
 
@@ -203,14 +217,14 @@ class Lending:
                 chosen.remove(use)
         return [Leave(use.job, at, lost[use.job]) for use in chosen]
 
-    def _trial(self, wish: Wish, free: Free) -> "_Trial":
-        """All claims and this wish granted, and all who leave gone."""
-        wishes = {**{job: claim.wish for job, claim in self._claims.items()}, wish.job: wish}
+    def _trial(self, wish: Wish, others: Iterable[Wish], gone: Iterable[Name], free: Free) -> "_Trial":
+        """This wish and others granted, and some of those who leave gone."""
+        wishes = [*others, wish]
         counts = self.group.counts.copy()
-        for each in wishes.values():
+        for each in wishes:
             counts.add(each.member, each.gpus)
-        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(w.gpus for w in wishes.values() if w.lane == wish.lane))
-        for use in self._uses(self._leaving):
+        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(w.gpus for w in wishes if w.lane == wish.lane))
+        for use in self._uses(gone):
             trial.leaves(use)
         trial.others = 0
         return trial

@@ -213,6 +213,26 @@ def test_who_was_asked_stays_if_the_room_comes_by_itself() -> None:
     assert book.leaving_at("ends") is None
 
 
+def test_who_was_asked_goes_if_the_others_leave_too_late() -> None:
+    """The second claim's one would do for both, but the first was told an earlier time."""
+    book = lending({"p": Share(0), "q": Share(4)}, use("small", "p", 1), use("big", "p", 3))
+    assert names(book.claim(Wish("w", "q", LANE, 1, 0), 100, {LANE: 0})) == ["small"]
+    assert names(book.claim(Wish("x", "q", LANE, 1, 0), 140, {LANE: 0})) == ["big"]
+    assert book.spare(140, {LANE: 0}) == []
+    assert book.due(160) == ["small"]
+    book.give_back("small")
+    book.take(use("w", "q", 1, at=160))
+    assert book.spare(160, {LANE: 0}) == [], "the other is still needed"
+
+
+def test_who_was_asked_stays_if_another_leaves_in_time() -> None:
+    book = lending({"p": Share(0), "q": Share(4)}, use("small", "p", 1), use("big", "p", 3))
+    book.claim(Wish("w", "q", LANE, 1, 0), 100, {LANE: 0})
+    book.claim(Wish("x", "q", LANE, 1, 0), 100, {LANE: 0})
+    assert book.spare(100, {LANE: 0}) == ["small"]
+    assert book.due(160) == ["big"]
+
+
 def test_who_was_asked_stays_if_nobody_waits_any_more() -> None:
     book = lending(HALVES, use("own", "q", 8), use("borrows", "q", 8, at=1))
     book.claim(Wish("w", "p", LANE, 4, 0), 100, {LANE: 0})
@@ -335,7 +355,8 @@ class World:
             assert own or job not in inside, "a job inside its own quota is safe from others"
             assert job not in self.asked_for.get(wish.job, set()), "nobody is asked twice for one job"
         self.asked_for.setdefault(wish.job, set()).update(new)
-        self.promised.setdefault(wish.job, self.now + self.terms.grace_seconds)
+        self.promised.setdefault(wish.job, found.at)
+        assert found.at <= self.now + self.terms.grace_seconds, "and that is within the grace"
 
     def inside(self) -> set[str]:
         """Counted anew: each member's highest and oldest that fit into its quota, those that leave already left out."""
@@ -359,7 +380,7 @@ class World:
             assert others <= lent
             assert share.borrows is None or used[member] <= share.nominal + share.borrows
         for job, at in self.promised.items():
-            assert job not in self.waiting or self.now <= at, "who asked for its own has it within the grace"
+            assert job not in self.waiting or self.now <= at, "who asked for its own has it when it was told"
 
 
 def play(world: World, data: st.DataObject) -> None:
@@ -406,6 +427,21 @@ def test_the_crowded_world_keeps_its_promises() -> None:
     world = crowded(World(HALVES, Terms(5, 10**6)))
     assert {"o0", "o1", "o2", "o3"} <= world.running.keys()
     assert world.evictions == 2
+
+
+def test_who_asked_first_does_not_wait_for_who_was_asked_later() -> None:
+    """A world that was found by chance: who was asked first was spared, because who was asked later has enough for both."""
+    world = World({"p": Share(0), "q": Share(3), "r": Share(1)}, Terms(5, 60))
+    world.submit("small", "p", 1, 0, 8)
+    world.submit("big", "p", 3, 0, 8)
+    world.turn()
+    world.submit("first", "q", 1, 0, 1)
+    for _ in range(4):
+        world.turn()
+    world.submit("second", "q", 1, 0, 1)
+    for _ in range(3):
+        world.turn()
+    assert "small" not in world.running, "it made room for the first in time"
 
 
 @pytest.mark.parametrize("broken", ["borrowed", "obstacle", "limit"])
