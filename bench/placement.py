@@ -9,7 +9,7 @@ ten seeds of the authors' simulator. Every policy here sees the same draws, and 
 `ours` puts whatever fits where it takes least from the work that is expected. It learns what is expected from the pods that came
 so far; FGD is given the mix of the whole trace beforehand. Both turn away only what fits nowhere. `ours, who wastes waits` also
 lets pods wait that would make more of a GPU useless than they use, once all free GPUs will be asked for: by what waits, and by
-as much again as has arrived so far (compute/scheduling/booking.py). What it costs while load is lower is printed below the table.
+as much again as has arrived so far (bench/_booking.py). What it costs while load is lower is printed below the table.
 
 Only `default` is at hand. The other workloads are made from it, like the published ones of that name by their description, so
 that nothing is judged on one trace alone: multigpu50 draws pods so that those of several GPUs ask for half of all, gpushare100
@@ -29,8 +29,8 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
+from bench._booking import Limits, Line
 from bench._placement_peers import AtRandom, Scan, best_fit, gradient_descent
-from compute.scheduling.booking import Limits, Line
 from compute.scheduling.fragments import WHOLE, Need
 from compute.scheduling.placement import Host, Hosts
 

@@ -1,6 +1,6 @@
 """How well jobs fare: real traces under each policy, beside a bound that no scheduler can beat and an ideal of fairness.
 
-python -m bench.scheduling_quality [--set NAME] [--iterations N]
+python -m bench.scheduling_quality [--set NAME] [--iterations N] [--patience-days N]
 
 Reads the traces from the folder that PLEDGEWORKS_SHARED names. A processor of the traces counts as a GPU. Declared times are
 what users typed in lcg2005 and wagap2013; in philly-ci they are synthetic. Every policy has the same settings on all sets. The
@@ -11,14 +11,16 @@ import argparse
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bench._bounds import bounds
 from bench._fluid import ideal_completions, p95, rhos, worst_project
+from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.simulation import POLICIES, Trace, figures, read_trace, simulate
+from compute.simulation.ours import Ours
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ SETS = (
     Set("philly-ci", "bench_philly_ci.csv.gz", 64, 300, 1800, weighted=True),
 )
 
+DAY = 24 * 3600
+
 COLUMNS = ("policy", "mean completion", "÷ bound", "rho p95", "worst project", "slowdown", "longest wait", "took")
 
 
@@ -54,17 +58,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scheduling_quality", description=__doc__.partition("\n")[0])
     parser.add_argument("--set", choices=[each.name for each in SETS], help="one set only")
     parser.add_argument("--iterations", type=int, default=240, help="steps uphill for the bound (default 240)")
+    patience = DEFAULTS.patience_seconds // DAY
+    parser.add_argument(
+        "--patience-days", type=int, default=patience, help=f"after this wait ours lets a job come nearer (default {patience})"
+    )
     arguments, _ = parser.parse_known_args()
+    knobs = replace(DEFAULTS, patience_seconds=arguments.patience_days * DAY)
     shared = os.environ.get("PLEDGEWORKS_SHARED")
     if not shared:
         print("The traces are not at hand: PLEDGEWORKS_SHARED must name the folder with data/.")
         return
     for each in SETS:
         if arguments.set in {None, each.name}:
-            report(each, Path(shared) / "data", arguments.iterations)
+            report(each, Path(shared) / "data", arguments.iterations, knobs)
 
 
-def report(chosen: Set, folder: Path, iterations: int) -> None:
+def report(chosen: Set, folder: Path, iterations: int, knobs: Knobs) -> None:
     """Replay one set under every policy."""
     trace = read_trace(folder / chosen.file, user_as_project=chosen.user_as_project)
     weights = chosen.weights(trace.projects)
@@ -77,14 +86,15 @@ def report(chosen: Set, folder: Path, iterations: int) -> None:
     )
     print(_row(COLUMNS))
     for name in POLICIES:
-        print(_row(_measure(name, trace, chosen.gpus, weights, least.best, ideal)), flush=True)
+        print(_row(_measure(name, trace, chosen.gpus, weights, least.best, ideal, knobs)), flush=True)
 
 
 def _measure(
-    name: str, trace: Trace, gpus: int, weights: Mapping[str, int], bound: float, ideal: Sequence[float]
+    name: str, trace: Trace, gpus: int, weights: Mapping[str, int], bound: float, ideal: Sequence[float], knobs: Knobs
 ) -> tuple[str, ...]:
     begun = time.perf_counter()
-    schedule = simulate(trace.jobs, gpus, POLICIES[name](gpus, weights))
+    policy = Ours(gpus, weights, knobs=knobs) if name == "ours" else POLICIES[name](gpus, weights)
+    schedule = simulate(trace.jobs, gpus, policy)
     took = time.perf_counter() - begun
     seen, rho = figures(schedule), rhos(schedule, ideal)
     project, worst = worst_project(schedule, rho)

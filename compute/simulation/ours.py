@@ -5,6 +5,7 @@ from typing import Any
 
 from compute.scheduling.core import Core
 from compute.scheduling.events import Choice, Ended, Event, Kind, LaneSet, Submitted
+from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.placement import Host
 from compute.simulation.engine import Ask
 
@@ -17,8 +18,8 @@ ANYWHERE = (Choice(LANE),)
 class Ours:
     """Collects a moment's events, and hands them over when it is asked to decide."""
 
-    def __init__(self, gpus: int, weights: Mapping[Any, int], hosts: Sequence[Host] = ()) -> None:
-        self._core = Core({}, weights)
+    def __init__(self, gpus: int, weights: Mapping[Any, int], hosts: Sequence[Host] = (), knobs: Knobs = DEFAULTS) -> None:
+        self._core = Core({}, weights, knobs)
         self._events: list[Event] = [LaneSet(LANE, gpus, hosts=tuple(hosts))]
 
     def submitted(self, ask: Ask, now: int) -> None:

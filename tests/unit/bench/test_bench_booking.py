@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling.booking import Limits, Line, packings
+from bench._booking import Limits, Line, packings
 from compute.scheduling.fragments import WHOLE, Need
 from compute.scheduling.placement import Host, Hosts
 
