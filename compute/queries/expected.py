@@ -12,7 +12,7 @@ from compute.models import Job, JobAttempt
 from compute.queries import attempts
 
 JOBS_MAX = 10_000
-"""So many of the line are planned ahead; a plan of ten thousand takes about a second."""
+"""So many of the line are planned ahead; whoever stands further back is told no time."""
 
 
 def expected_starts(

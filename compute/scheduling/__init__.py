@@ -1,6 +1,6 @@
 """Who starts now, and what everybody else waits for: plain data in, decisions with reasons out; no clock, no I/O.
 
-Read core.py first, then parking.py for what a rule is. `docs/explanation/scheduling.md` tells the why.
+`docs/explanation/scheduling.md` says in which order to read it, what of it production uses, and the why.
 """
 
 from compute.scheduling.estimates import Estimates

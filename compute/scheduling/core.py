@@ -7,8 +7,8 @@ place before the next look, whose turn moved back is put there when it surfaces.
 
 The policy, in order:
 
-1. The highest rank goes first; among equals the bucket with the lowest score: its project's use for its weight, times how the
-   project fared lately, times the job's expected GPU time.
+1. The highest rank goes first; among equals the bucket with the lowest score: its project's use for its weight, times the
+   job's expected GPU time, by how the project fared lately.
 2. What its grant, its offers, its limits or a window can't carry for its whole declared time is parked (parking.py) and holds up
    nobody.
 3. A job starts if all its GPUs are free in a lane and nobody's promise suffers.

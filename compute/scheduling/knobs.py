@@ -1,4 +1,8 @@
-"""The settings of the policy."""
+"""The settings of the policy.
+
+Simulator and most benchmarks run with the defaults. Production looks at more (`looks_max`: there is time between its turns) and
+counts what stopping a job takes (`overhead_seconds`): compute/queries/snapshot.py. Tests that compare every answer look at all.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """The settings of the policy, the same wherever it runs."""
+    """The settings of the policy, with their defaults."""
 
     half_life_seconds: int = 7 * 24 * 3600  # past use counts half after this
     past_weight: float = 5e-7  # a GPU-second of past use weighs as much as so many GPUs in use now
@@ -17,7 +21,7 @@ class Knobs:
     put_right: float = 0.6  # the power of how a project fared
     refresh_seconds: int = 300  # an expectation or a project that no event touched is looked at again after this, ...
     renewals_max: int = 2  # ... so many at one moment
-    looks_max: int = 50  # how often one moment may find that a job can't pass the next in line
+    looks_max: int = 50  # how often one moment may find that a job can't pass in a lane; then its GPUs may stay idle
     wakes_max: int = 50  # so many parked kinds are put back in line at one moment; the others at the next
     overhead_seconds: int = 0  # how long a job may keep its devices beyond its wall time: fetching sources, being stopped
     backfill: bool = True  # may later jobs pass the next in line where they don't delay it?

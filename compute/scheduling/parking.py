@@ -7,7 +7,14 @@ can't start costs nothing while nothing happens to what it waits for.
 
 A rule that time opens (an offer, a grant, the end of maintenance) notes the moment with `Moments`.
 
-To add a rule: write its book, and give it to the kinds it is about in `Rulebook.books`.
+To add a rule:
+
+1. `events.py`: the event that brings its figure, in its place in `Event`.
+2. A module with its `Book`; `rulebook.py`: `Rulebook.set` hands it the event, `Rulebook.books` gives it to the kinds it is about.
+3. `model.py`: a `Reason`, in the order in which reasons apply, and the fields of a `Decision` that its words need.
+4. `sentences.py` and `remedies.py`: those words. `docs/reference/job-states.md`: its line; a test looks for it.
+5. For production: a part of `Snapshot`, read in `compute/queries/snapshot.py` and told as the event in `plan.py`.
+6. The slow scheduler of the tests (`scheduling_slow.py`), which must agree.
 """
 
 import heapq
