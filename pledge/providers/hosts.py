@@ -46,26 +46,43 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """Money that came once for an order, and what became of it."""
+
+    received: Booked
+    fees: Sequence[Booked] = ()
+    refunds: Sequence[Booked] = ()
+    """What the host gave back of it."""
+    fees_back: Sequence[Booked] = ()
+    """What it gave back of its fees."""
+
+    @property
+    def refunded(self) -> Money:
+        """All that the host gave back."""
+        return sum((each.money for each in self.refunds), Money(0, self.received.money.currency))
+
+    @property
+    def gone(self) -> bool:
+        """Nothing of it stayed."""
+        return self.refunded == self.received.money
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """An order there, judged by its ledger rows."""
 
     remote_id: str
     money: Money
     """What is expected."""
-    received: Booked | None
-    """What came and stayed; None if no money moved."""
-    fees: Sequence[Booked] = ()
-    refunds: Sequence[Booked] = ()
-    """What the host gave back of it."""
-    fees_back: Sequence[Booked] = ()
-    """What it gave back of its fees."""
+    rounds: Sequence[Round] = ()
+    """Marked as paid, as unpaid and as paid again are two; all but the last are gone."""
     ended: bool = False
     """Nothing came, and nothing is expected any more."""
 
     @property
-    def refunded(self) -> Money | None:
-        """All that the host gave back; None if nothing."""
-        return sum((each.money for each in self.refunds), Money(0, self.money.currency)) if self.refunds else None
+    def last(self) -> Round | None:
+        """The money that counts; None if none moved."""
+        return self.rounds[-1] if self.rounds else None
 
 
 class Host(Protocol):

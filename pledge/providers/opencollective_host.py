@@ -5,26 +5,29 @@ anybody can read. Its list of orders leaves pending ones out unless their state 
 for other orders finds nothing and would have it recorded again: every state is named, and the whole list since that day is read
 rather than searched, because the search knows neither hyphens nor parts of words.
 
-An order is judged by its ledger rows: it stays PAID after a refund. Marking it as paid a second time is refused.
+An order is judged by its ledger rows: it stays PAID after a refund, and marked as unpaid and paid again it has the rows of both.
+What was booked together carries one group; the rows of an order come in no promised sequence. Marking it as paid a second time
+is refused.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date, datetime
 from typing import Any
 
 from core.money import Money
 from core.opencollective_api import Answer, Busy, OpenCollectiveApi, Silent, TurnedAway
-from pledge.providers.hosts import Awaited, Booked, Found, HostRefused, HostSilent
+from pledge.providers.hosts import Awaited, Booked, Found, HostRefused, HostSilent, Round
 
 CONNECT_SECONDS, READ_SECONDS, WRITE_SECONDS = 6.0, 15.0, 30.0
 """The service ends a request after 25 s."""
 PAGES_MAX = 20
+PAYMENT, FEES = frozenset({"CONTRIBUTION"}), frozenset({"HOST_FEE", "PAYMENT_PROCESSOR_FEE"})
 ENDED = {"EXPIRED", "CANCELLED", "REJECTED", "ERROR"}
 
 JUDGED = """
 fragment Judged on Order {
   publicId status description totalAmount { valueInCents currency }
-  transactions { publicId type kind isRefund amount { valueInCents currency } }
+  transactions { publicId group createdAt type kind isRefund amount { valueInCents currency } }
 }
 """
 RECORD = (
@@ -130,22 +133,41 @@ def _words(answer: Answer) -> str:
 
 def _found(order: Mapping[str, Any]) -> Found:
     rows = order["transactions"] or []
-    came = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "CREDIT" and not row["isRefund"]]
-    back = [row for row in rows if row["kind"] == "CONTRIBUTION" and row["type"] == "DEBIT" and row["isRefund"]]
-    fees = [row for row in rows if row["kind"] in {"HOST_FEE", "PAYMENT_PROCESSOR_FEE"}]
-    if len(came) > 1 and len(came) - len(back) == 1:
-        came, back = came[-1:], []  # marked as paid, as unpaid, and as paid again
-    if len(came) > 1:
-        raise HostSilent(f"Order {order['publicId']} was booked {len(came)} times at Open Collective; ask its people.")
-    money = _amount(order["totalAmount"])
+    rounds: list[Round] = []
+    for group in _groups(rows):
+        (came, back), (fees, fees_back) = _both_ways(group, PAYMENT), _both_ways(group, FEES)
+        if len(came) > 1 or (came and rounds and not rounds[-1].gone):
+            raise HostSilent(f"Order {order['publicId']} was booked more than once at Open Collective; ask its people.")
+        if came:
+            rounds.append(Round(came[0], fees, back, fees_back))
+        elif rounds:
+            last = rounds.pop()
+            rounds.append(
+                Round(last.received, [*last.fees, *fees], [*last.refunds, *back], [*last.fees_back, *fees_back])
+            )  # fmt: skip
     return Found(
         remote_id=order["publicId"],
-        money=money,
-        received=_booked(came[0]) if came else None,
-        fees=[_booked(row) for row in fees if row["type"] == "DEBIT" and not row["isRefund"]],
-        refunds=[_booked(row) for row in back],
-        fees_back=[_booked(row) for row in fees if row["type"] == "CREDIT" and row["isRefund"]],
-        ended=not came and order["status"] in ENDED,
+        money=_amount(order["totalAmount"]),
+        rounds=rounds,
+        ended=not rounds and order["status"] in ENDED,
+    )
+
+
+def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterable[Sequence[Mapping[str, Any]]]:
+    """What was booked together, the oldest first: a payment with its fees, or what was given back with theirs."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row["createdAt"] or ""):
+        groups.setdefault(row["group"], []).append(row)
+    return groups.values()
+
+
+def _both_ways(rows: Iterable[Mapping[str, Any]], kinds: Set[str]) -> tuple[Sequence[Booked], Sequence[Booked]]:
+    """Rows of these kinds on our fund's side, and those that turn such rows back. A payment is a credit, and a fee a debit."""
+    forth, back = ("CREDIT", "DEBIT") if kinds is PAYMENT else ("DEBIT", "CREDIT")
+    ours = [row for row in rows if row["kind"] in kinds]
+    return (
+        [_booked(row) for row in ours if row["type"] == forth and not row["isRefund"]],
+        [_booked(row) for row in ours if row["type"] == back and row["isRefund"]],
     )
 
 

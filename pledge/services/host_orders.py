@@ -23,7 +23,7 @@ from core.ledger import Guard, Leg, Side
 from pledge import host_queries, queries
 from pledge.host_queries import RAIL
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus, PledgeInstalment
-from pledge.providers.hosts import Awaited, Booked, Found, Host, HostRefused, HostSilent
+from pledge.providers.hosts import Awaited, Found, Host, HostRefused, HostSilent, Round
 from pledge.services import host_returns, instalments
 
 SHOWS_WITHIN = timedelta(minutes=15)
@@ -290,29 +290,38 @@ def _not_found(session: Session, order: HostOrder, *, begun: datetime, now: date
 def _follow(session: Session, order: HostOrder, found: Found, *, now: datetime) -> None:
     order.remote_id = found.remote_id
     order.problem = _misfit(order, found)
-    if found.received is None and order.status is HostOrderStatus.PAID:
+    if found.last is None and order.status is HostOrderStatus.PAID:
         order.problem = f"The host's books show the money of order {order.remote_id} no more; ask its people."
-    elif found.received is None:
+    elif found.last is None:
         _move(session, order, HostOrderStatus.EXPIRED if found.ended else HostOrderStatus.EXPECTED, now=now)
-    elif order.status is not HostOrderStatus.PAID and found.refunded != found.received.money:
-        _came(session, order, found, found.received, now=now)
+    elif not found.last.gone and not host_returns.settled_by(order):
+        _came(session, order, found.last, now=now)
     if order.problem is None:
         order.problem = host_returns.follow(session, order, found, now=now)
 
 
-def _came(session: Session, order: HostOrder, found: Found, received: Booked, *, now: datetime) -> None:
+def _came(session: Session, order: HostOrder, last: Round, *, now: datetime) -> None:
     other = host_queries.live(session, order.instalment_id)
     if other is not None and other.id != order.id:
-        order.problem = f"The host took it late, and expects order {other.remote_id or other.key} too; expire that one there."
+        if order.instalment.status not in host_returns.PAID_ANOTHER_WAY:  # then its money is booked apart, and nothing else
+            order.problem = f"The host took it late, and has order {other.remote_id or other.key} too: "
+            order.problem += (
+                "both were paid, so have it give one of them back."
+                if other.status is HostOrderStatus.PAID
+                else "expire that one there."
+            )
         return
-    order.received_minor, order.movement_id = received.money.amount_minor, received.movement_id
-    order.fee_minor = sum(fee.money.amount_minor for fee in found.fees)
-    order.fee_movement_id = found.fees[0].movement_id if len(found.fees) == 1 else None
+    order.received_minor, order.movement_id = last.received.money.amount_minor, last.received.movement_id
+    order.fee_minor = sum(fee.money.amount_minor for fee in last.fees)
+    order.fee_movement_id = last.fees[0].movement_id if len(last.fees) == 1 else None
     _move(session, order, HostOrderStatus.PAID, now=now)
 
 
 def _misfit(order: HostOrder, found: Found) -> str | None:
-    expected = found.received.money if found.received is not None else found.money
+    """Does it say another amount? Of what settles nothing any more, the rows are booked, whatever they say."""
+    if found.last is not None and host_returns.is_apart(order, found.last):
+        return None
+    expected = found.last.received.money if found.last is not None else found.money
     if expected != order.money:
         return f"The host's books say {expected} instead of {order.money}; have it corrected there."
     return None

@@ -8,16 +8,18 @@ for the fund lies apart in `liabilities:returning:…` until the host gives it b
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import audit, ledger
 from core.books import between
+from core.books.models import OutsideMovement
 from core.ledger import Guard, Leg, Side
 from core.money import Money
 from pledge import queries
 from pledge.host_queries import RAIL
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus
-from pledge.providers.hosts import Booked, Found
+from pledge.providers.hosts import Booked, Found, Round
 from pledge.services import instalments
 
 PAID_ANOTHER_WAY = frozenset({
@@ -29,18 +31,17 @@ PAID_ANOTHER_WAY = frozenset({
 
 def follow(session: Session, order: HostOrder, found: Found, *, now: datetime) -> str | None:
     """Book what is nobody's pay-in, or no longer; for people, what is left to be done. The same again changes nothing."""
-    if found.received is None:
+    if found.last is None:
         return None
-    if found.refunded is not None and found.refunded != found.received.money:
-        return (
-            f"The host gave {found.refunded} of {found.received.money} back. A part is not booked by itself: ask its people what "
-            "became of the rest, and explain the movement under Reconciliation."
-        )
-    if settled_by(order):
-        return _out_of_the_fund(session, order, found, now=now) if found.refunds else None
-    if found.refunds or order.instalment.status in PAID_ANOTHER_WAY:
-        return _apart(session, order, found, found.received, now=now)
-    return None
+    told = [_book(session, order, each, now=now) for each in found.rounds]
+    if told[-1] is None and not found.last.gone and not settled_by(order):
+        return None  # what an earlier round lacks, this one brings when it settles; until then it stands in the reconciliation
+    return next((each for each in reversed(told) if each is not None), None)
+
+
+def is_apart(order: HostOrder, came: Round) -> bool:
+    """Is this money that settled nothing, and won't?"""
+    return not _settled_with(order, came) and (came.gone or order.instalment.status in PAID_ANOTHER_WAY)
 
 
 def settled_by(order: HostOrder) -> bool:
@@ -50,30 +51,47 @@ def settled_by(order: HostOrder) -> bool:
     return order.remote_id in names and instalment.status in {InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_FULL}
 
 
-def _out_of_the_fund(session: Session, order: HostOrder, found: Found, *, now: datetime) -> str | None:
-    """The host gave back what had settled. The fund bore its fee, and has that again if the host returned it, too."""
+def _settled_with(order: HostOrder, came: Round) -> bool:
+    return settled_by(order) and came.received.movement_id == order.movement_id
+
+
+def _book(session: Session, order: HostOrder, came: Round, *, now: datetime) -> str | None:
+    if is_apart(order, came):
+        return _apart(session, order, came, now=now)
+    if came.refunds and not came.gone:
+        return (
+            f"The host gave {came.refunded} of {came.received.money} back. A part is not booked by itself: ask its people what "
+            "became of the rest, and explain the movement under Reconciliation."
+        )
+    return _out_of_the_fund(session, order, came, now=now) if _settled_with(order, came) else None
+
+
+def _out_of_the_fund(session: Session, order: HostOrder, came: Round, *, now: datetime) -> str | None:
+    """The host gave back what had settled, or its fee, or both. The fund bore the fee, and has it again if it was returned."""
+    if not came.refunds and not came.fees_back:
+        return None
     instalment = queries.locked_instalment(session, order.instalment_id)
     fund = instalments.accounts(instalment).fund
     there, fees, borne = _accounts(session, order)
     try:
         with session.begin_nested():  # all of it, or nothing
-            for row in found.fees_back:
+            for row in came.fees_back:
                 back = [Leg(debit=there, credit=fees, amount=row.money.amount_minor),
                         Leg(debit=borne, credit=fund, amount=row.money.amount_minor)]  # fmt: skip
                 _post(session, order, row, "fee_back", back, now=now)
-            for row in found.refunds:
+            for row in came.refunds:
                 leg = Leg(debit=fund, credit=there, amount=row.money.amount_minor)
                 _post(session, order, row, "given_back", [leg], now=now)
     except ledger.InsufficientFunds as short:
-        return _short(order, short, f"fund {instalment.fund}" if short.account == fund else "our fund at the host")
-    if instalment.status is InstalmentStatus.SETTLED:
+        return _short(came, short, f"fund {instalment.fund}" if short.account == fund else "our fund at the host")
+    if came.gone and instalment.status is InstalmentStatus.SETTLED:
         instalment.advance(InstalmentStatus.REFUNDED_FULL)
         audit.record(session, "instalment.given_back", instalment, actor=None, at=now, amount=str(instalment.money))
         _count_no_more(session, order, now=now)
     return None
 
 
-def _apart(session: Session, order: HostOrder, found: Found, received: Booked, *, now: datetime) -> str | None:
+def _apart(session: Session, order: HostOrder, came: Round, *, now: datetime) -> str | None:
     """Money that is not for the fund: kept apart from it, until the host gives it back."""
     there, fees, _ = _accounts(session, order)
     code = f"liabilities:returning:{RAIL}:{order.currency.lower()}"
@@ -82,31 +100,33 @@ def _apart(session: Session, order: HostOrder, found: Found, received: Booked, *
     ).code
     try:
         with session.begin_nested():
-            _post(
-                session, order, received, "apart", [Leg(debit=there, credit=apart, amount=received.money.amount_minor)], now=now
-            )
-            for row in found.fees:
+            row = came.received
+            _post(session, order, row, "apart", [Leg(debit=there, credit=apart, amount=row.money.amount_minor)], now=now)
+            for row in came.fees:
                 _post(session, order, row, "fee_apart", [Leg(debit=fees, credit=there, amount=row.money.amount_minor)], now=now)
-            for row in found.fees_back:
+            for row in came.fees_back:
                 _post(session, order, row, "fee_back", [Leg(debit=there, credit=fees, amount=row.money.amount_minor)], now=now)
         with session.begin_nested():
-            for row in found.refunds:
+            for row in came.refunds:
                 _post(session, order, row, "given_back", [Leg(debit=apart, credit=there, amount=row.money.amount_minor)], now=now)
     except ledger.InsufficientFunds as short:
-        return _short(order, short, "our fund at the host")
-    if not found.refunds:
+        return _short(came, short, "our fund at the host")
+    if not came.gone:
+        why = "after the instalment had settled with it once" if settled_by(order) else "but the instalment was paid another way"
+        left = came.received.money - came.refunded
         return (
-            f"{received.money} came to the host, but the instalment was paid another way. It is booked apart from the fund, and "
-            "nothing of it can be granted: have the host give it back, which is booked by itself."
+            f"{came.received.money} came to the host, {why}. {left} of it are booked apart from the fund, and "
+            "nothing of that can be granted: have the host give it back, which is booked by itself."
         )
-    _end(session, order, now=now)
+    if not settled_by(order) and came.received.movement_id == (order.movement_id or came.received.movement_id):
+        _end(session, order, now=now)
     return None
 
 
-def _short(order: HostOrder, short: ledger.InsufficientFunds, where: str) -> str:
+def _short(came: Round, short: ledger.InsufficientFunds, where: str) -> str:
     has, missing = (Money(each, short.commodity) for each in (short.available, short.wanted - short.available))
     return (
-        f"The host gave {order.money} back, and {where} has {has} free in the ledger, {missing} too little. It is booked by "
+        f"The host gave {came.refunded} back, and {where} has {has} free in the ledger, {missing} too little. It is booked by "
         f"itself, within the hour or with “Look now”, once {missing} more lie there: by the next pay-in, by money that a "
         "programme gives back, or by what somebody adds."
     )
@@ -144,7 +164,12 @@ def _post(session: Session, order: HostOrder, row: Booked, what: str, legs: Sequ
     key = f"host-row:{row.movement_id}"
     if ledger.entry_by_key(session, key) is not None:
         return  # looked at before, at another moment
-    instalment = order.instalment
+    instalment, refs = order.instalment, {"rail": RAIL, "balance_transaction": row.movement_id}
+    if _booked_by_somebody(session, row):
+        there = between.account_of(session, order.currency, RAIL)
+        legs, refs = [leg for leg in legs if there not in {leg.debit, leg.credit}], {}
+    if not legs:
+        return
     ledger.post(
         session,
         key=key,
@@ -152,5 +177,11 @@ def _post(session: Session, order: HostOrder, row: Booked, what: str, legs: Sequ
         legs=legs,
         at=now,
         memo=f"{instalment.reference} at the fiscal host, order {order.remote_id}",
-        refs={"pledge_instalment": str(instalment.id), "rail": RAIL, "balance_transaction": row.movement_id},
+        refs={"pledge_instalment": str(instalment.id), **refs},
     )
+
+
+def _booked_by_somebody(session: Session, row: Booked) -> bool:
+    """People could book what a host gave back of its fee before orders claimed it: what is left is the fund's side."""
+    entry = select(OutsideMovement.entry_id).where(OutsideMovement.provider == RAIL, OutsideMovement.remote_id == row.movement_id)
+    return session.scalar(entry) is not None

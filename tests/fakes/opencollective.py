@@ -354,14 +354,23 @@ class OpenCollectiveServer(GraphqlServer):
         self._rows(order, source, target, "BALANCE_TRANSFER", is_refund=is_refund)
 
     def _rows(
-        self, of: Order | Expense, source: str, target: str, kind: str, *, is_refund: bool, cents: int | None = None
+        self,
+        of: Order | Expense,
+        source: str,
+        target: str,
+        kind: str,
+        *,
+        is_refund: bool,
+        cents: int | None = None,
+        group: str | None = None,
     ) -> None:
         with self._books:
+            group = group or f"group-{self._row_count + 1}"
             for account, sign, side in ((source, -1, "DEBIT"), (target, 1, "CREDIT")):
                 amount = {"valueInCents": sign * (of.cents if cents is None else cents), "currency": of.currency}
                 row = {"type": side, "kind": kind, "isRefund": is_refund, "account": account, "amount": amount}
                 self._row_count += 1
-                known = {"publicId": f"tx_{self._row_count:08}", "createdAt": datetime.now(UTC).isoformat()}
+                known = {"publicId": f"tx_{self._row_count:08}", "createdAt": datetime.now(UTC).isoformat(), "group": group}
                 thing = {
                     "order": None,
                     "expense": None,

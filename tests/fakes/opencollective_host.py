@@ -124,10 +124,11 @@ class OpenCollectiveWithHost(OpenCollectiveServer):
                 )
             order.status = "PAID"
         order.cents = order.cents if cents is None else cents
-        self._rows(order, order.source, order.target, "CONTRIBUTION", is_refund=False)
+        group = f"receipt-{len(order.rows)}-{order.public_id}"
         fee = round(order.cents * self.fee_percent[order.no] / 100)
-        if fee:
-            self._rows(order, FUND, HOST, "HOST_FEE", is_refund=False, cents=fee)
+        if fee:  # booked before the payment, in one group with it
+            self._rows(order, FUND, HOST, "HOST_FEE", is_refund=False, cents=fee, group=group)
+        self._rows(order, order.source, order.target, "CONTRIBUTION", is_refund=False, group=group)
 
     def add_funds(self, cents: int) -> None:
         """The host adds what was sent to it, as `addFunds` does."""
@@ -137,7 +138,13 @@ class OpenCollectiveWithHost(OpenCollectiveServer):
 
     def give_back(self, order: Order, *, with_fee: bool = False) -> None:
         """The host refunds it, with its fee or without: rows the other way round, and the order stays PAID."""
-        self._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True)
+        group = f"return-{len(order.rows)}-{order.public_id}"
+        self._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True, group=group)
         fee = round(order.cents * self.fee_percent[order.no] / 100)
         if with_fee and fee:
-            self._rows(order, HOST, FUND, "HOST_FEE", is_refund=True, cents=fee)
+            self._rows(order, HOST, FUND, "HOST_FEE", is_refund=True, cents=fee, group=group)
+
+    def mark_unpaid(self, order: Order) -> None:
+        """The host takes back that it marked it as paid: all rows the other way round, and it is expected again."""
+        self.give_back(order, with_fee=True)
+        order.status = "PENDING"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import ledger
-from core.books import movements, reconciliation
+from core.books import feeds, movements, reconciliation
 from core.books import tasks as books
 from core.books.between import BetweenOurs
 from core.books.models import OutsideMovement
@@ -38,7 +38,7 @@ from pledge.services.host_orders import AlreadyExpected, NotThere
 from pledge.services.instalments import AtHost, SelfConfirmation
 from pledge.services.pay_ins import NotPayable
 from tests.fakes.graphql_server import GraphqlFault, serving
-from tests.fakes.opencollective import FUND, TOKEN
+from tests.fakes.opencollective import FUND, HOST, TOKEN
 from tests.fakes.opencollective_host import HOST_TOKEN, OpenCollectiveWithHost
 from tests.fakes.pay_ins import Clock
 from tests.fakes.payouts_world import Sessions
@@ -244,6 +244,68 @@ def test_what_the_host_takes_late_of_a_paid_instalment_is_nobodys_entry_and_is_t
     assert (of_rail(session, service, clock), posted(session, THERE), posted(session, APART)) == ([], 0, 0)
 
 
+@pytest.mark.usefixtures("app")
+def test_another_amount_that_was_given_back_lets_the_instalment_be_paid_another_way(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, second: Person, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", Sessions(session.connection()))
+    service.receive(service.pending()[0], cents=4_999_85)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, "4,999.85" in (noted.problem or "")) == (HostOrderStatus.PAID, True)
+    service.give_back(service.pending()[0], with_fee=True)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, noted.problem) == (HostOrderStatus.EXPIRED, None)
+    assert (of_rail(session, service, clock), posted(session, THERE), posted(session, APART)) == ([], 0, 0)
+    instalments.confirm(session, noted.instalment_id, received_on=clock().date(), bank_reference="4", actor=second, now=clock())
+    assert noted.instalment.status is InstalmentStatus.SETTLED
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("looked", [(), ("paid",), ("unpaid",), ("paid", "unpaid")])
+def test_paid_unpaid_and_paid_again_bears_the_hosts_fee_once(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch, looked: tuple[str, ...],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    (order,) = service.pending()
+    for what, deed in (("paid", service.receive), ("unpaid", service.mark_unpaid)):
+        deed(order)
+        if what in looked:
+            tasks.look_at_the_host(clock())
+    service.receive(order)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, noted.fee_minor, noted.problem) == (HostOrderStatus.PAID, 250_00, None)
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    session.expire_all()
+    assert noted.instalment.status is InstalmentStatus.SETTLED
+    assert (posted(session, FUND_HERE), posted(session, THERE), posted(session, APART)) == (4_750_00, 4_750_00, 0)
+    assert of_rail(session, service, clock) == [], "each row there is one entry here"
+
+
+@pytest.mark.usefixtures("app")
+def test_a_fee_that_was_kept_of_the_first_time_waits_until_the_second_settles(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    (order,) = service.pending()
+    service.receive(order)
+    service.give_back(order)
+    order.status = "PENDING"
+    service.receive(order)
+    tasks.look_at_the_host(clock())
+    host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.instalment.status, noted.problem, of_rail(session, service, clock)) == (InstalmentStatus.SETTLED, None, [])
+    assert (posted(session, FUND_HERE), posted(session, THERE), posted(session, APART)) == (4_750_00, 4_500_00, 0)
+
+
 @pytest.fixture
 def settled(
     session: Session, noted: HostOrder, host: OpenCollectiveHost, sessions: Sessions, second: Person, clock: Clock,
@@ -272,6 +334,111 @@ def test_what_the_host_gives_back_with_its_fee_goes_out_of_the_fund_and_counts_n
     assert posted(session, "income:fees-borne:open-pledge:usd") == posted(session, "expenses:fees:open_collective:usd") == 0
     client.sign_in(finance)
     assert "The host gave it back." in client.get(f"/finance/pay-ins/{settled.instalment_id}/host").words
+
+
+@pytest.mark.usefixtures("app")
+def test_what_the_host_takes_again_after_it_gave_it_back_is_booked_apart_and_so_is_its_return(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+) -> None:
+    (order,) = service.pending()
+
+    def looked() -> tuple[str, int, int, int]:
+        of_rail(session, service, clock)
+        tasks.look_at_the_host(clock())
+        session.expire_all()
+        assert of_rail(session, service, clock) == []
+        return settled.problem or "", posted(session, FUND_HERE), posted(session, THERE), posted(session, APART)
+
+    service.mark_unpaid(order)
+    assert looked() == ("", 0, 0, 0)
+    service.receive(order)
+    told, *sums = looked()
+    assert ("settled with it once" in told, sums) == (True, [0, 4_750_00, 5_000_00])
+    service.mark_unpaid(order)
+    assert looked() == ("", 0, 0, 0)
+    assert (settled.status, settled.instalment.status) == (HostOrderStatus.PAID, InstalmentStatus.REFUNDED_FULL)
+    service.receive(order)
+    assert looked()[1:] == (0, 4_750_00, 5_000_00)
+
+
+@pytest.mark.usefixtures("app")
+def test_late_money_of_an_order_is_booked_apart_beside_the_order_that_settled(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    finance: Person, second: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    host_orders.give_up(sessions, host, noted.id, clock=clock)
+    other = host_orders.ask(
+        session, noted.instalment_id, host=host, payer="acme-inc", expected_on=None, fee_percent=None, actor=finance, now=clock()
+    ).id
+    session.commit()
+    host_orders.record(sessions, host, other, clock=clock)
+    host_orders.pay(sessions, host, other, received_on=clock().date(), actor=second, clock=clock)
+    service.receive(service.pending()[0], cents=4_990_00)
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert "booked apart" in (noted.problem or "")
+    assert (of_rail(session, service, clock), posted(session, FUND_HERE), posted(session, APART)) == ([], 4_750_00, 4_990_00)
+    service.give_back(service.pending()[0], with_fee=True)
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (noted.status, noted.problem, of_rail(session, service, clock)) == (HostOrderStatus.EXPIRED, None, [])
+    assert (posted(session, FUND_HERE), posted(session, APART)) == (4_750_00, 0)
+
+
+@pytest.mark.usefixtures("app")
+def test_late_money_beside_an_order_that_was_paid_asks_nobody_to_expire_it(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    finance: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks, "session_scope", sessions)
+    host_orders.give_up(sessions, host, noted.id, clock=clock)
+    other = host_orders.ask(
+        session, noted.instalment_id, host=host, payer="acme-inc", expected_on=None, fee_percent=None, actor=finance, now=clock()
+    ).id
+    session.commit()
+    host_orders.record(sessions, host, other, clock=clock)
+    for each in reversed(service.pending()):
+        service.receive(each)
+        tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert "have it give one of them back" in (noted.problem or "")
+    assert (noted.status, posted(session, APART)) == (HostOrderStatus.EXPIRED, 0), "which one is given back, nobody knows"
+
+
+@pytest.mark.usefixtures("app")
+def test_a_fee_that_the_host_gives_back_while_it_keeps_the_payment_is_the_funds_again(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+) -> None:
+    service._rows(service.pending()[0], HOST, FUND, "HOST_FEE", is_refund=True, cents=250_00)
+    assert len(of_rail(session, service, clock)) == 1
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (settled.problem, settled.instalment.status) == (None, InstalmentStatus.SETTLED)
+    assert (posted(session, FUND_HERE), posted(session, THERE), of_rail(session, service, clock)) == (5_000_00, 5_000_00, [])
+    assert posted(session, "income:fees-borne:open-pledge:usd") == posted(session, "expenses:fees:open_collective:usd") == 0
+
+
+@pytest.mark.usefixtures("app")
+def test_a_fees_return_that_somebody_booked_is_not_booked_again(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, finance: Person, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    service._rows(service.pending()[0], HOST, FUND, "HOST_FEE", is_refund=True, cents=250_00)
+    of_rail(session, service, clock)
+    (row,) = session.scalars(select(OutsideMovement).where(OutsideMovement.kind == "refund of host_fee"))
+    with monkeypatch.context() as before:
+        before.setattr(feeds, "_claimants", [])  # as when no order claimed it
+        movements.book(session, row.id, actor=finance, now=clock())
+    service.give_back(service.pending()[0])
+    of_rail(session, service, clock)
+    tasks.look_at_the_host(clock())
+    session.expire_all()
+    assert (settled.problem, settled.instalment.status) == (None, InstalmentStatus.REFUNDED_FULL)
+    assert (posted(session, THERE), posted(session, FUND_HERE), of_rail(session, service, clock)) == (0, 0, [])
+    assert posted(session, "income:fees-borne:open-pledge:usd") == posted(session, "expenses:fees:open_collective:usd") == 0
 
 
 @pytest.mark.usefixtures("app")
