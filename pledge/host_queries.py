@@ -14,7 +14,7 @@ from pledge.models import LIVE_HOST_ORDERS, HostOrder, HostOrderStatus, Instalme
 RAIL = "open_collective"
 """What the books call the host's list of movements."""
 
-THROUGH = (InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_FULL)
+THROUGH = (InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_PART, InstalmentStatus.REFUNDED_FULL)
 """Nothing more is to be confirmed."""
 
 

@@ -17,10 +17,11 @@ from core.books.models import OutsideMovement
 from core.ledger import Guard, Leg, Side
 from core.money import Money
 from pledge import queries
-from pledge.host_queries import RAIL
+from pledge.host_queries import RAIL, THROUGH
 from pledge.models import HostOrder, HostOrderStatus, InstalmentStatus
 from pledge.providers.hosts import Booked, Found, Round
 from pledge.services import instalments
+from pledge.services.payments import PaymentInput, make
 
 PAID_ANOTHER_WAY = frozenset({
     InstalmentStatus.PAID, InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_PART, InstalmentStatus.REFUNDED_FULL,
@@ -48,7 +49,7 @@ def settled_by(order: HostOrder) -> bool:
     """Is it this order's money that the instalment settled with?"""
     instalment = order.instalment
     names = (instalment.bank_reference or "").split()
-    return order.remote_id in names and instalment.status in {InstalmentStatus.SETTLED, InstalmentStatus.REFUNDED_FULL}
+    return order.remote_id in names and instalment.status in THROUGH
 
 
 def _settled_with(order: HostOrder, came: Round) -> bool:
@@ -58,12 +59,16 @@ def _settled_with(order: HostOrder, came: Round) -> bool:
 def _book(session: Session, order: HostOrder, came: Round, *, now: datetime) -> str | None:
     if is_apart(order, came):
         return _apart(session, order, came, now=now)
-    if came.refunds and not came.gone:
+    if came.refunded > came.received.money:
+        return f"The host gave {came.refunded} back of {came.received.money} that came; ask its people what the rest was."
+    if _settled_with(order, came):
+        return _out_of_the_fund(session, order, came, now=now)
+    if came.refunds:
         return (
-            f"The host gave {came.refunded} of {came.received.money} back. A part is not booked by itself: ask its people what "
-            "became of the rest, and explain the movement under Reconciliation."
+            f"The host gave {came.refunded} of {came.received.money} back before anybody confirmed it. Have it give back the "
+            "rest, too: then all of it is booked by itself, and the instalment can be paid again."
         )
-    return _out_of_the_fund(session, order, came, now=now) if _settled_with(order, came) else None
+    return None
 
 
 def _out_of_the_fund(session: Session, order: HostOrder, came: Round, *, now: datetime) -> str | None:
@@ -84,10 +89,11 @@ def _out_of_the_fund(session: Session, order: HostOrder, came: Round, *, now: da
                 _post(session, order, row, "given_back", [leg], now=now)
     except ledger.InsufficientFunds as short:
         return _short(came, short, f"fund {instalment.fund}" if short.account == fund else "our fund at the host")
-    if came.gone and instalment.status is InstalmentStatus.SETTLED:
-        instalment.advance(InstalmentStatus.REFUNDED_FULL)
-        audit.record(session, "instalment.given_back", instalment, actor=None, at=now, amount=str(instalment.money))
-        _count_no_more(session, order, now=now)
+    becomes = InstalmentStatus.REFUNDED_FULL if came.gone else InstalmentStatus.REFUNDED_PART
+    if came.refunds and instalment.status is not becomes:
+        instalment.advance(becomes)
+        audit.record(session, "instalment.given_back", instalment, actor=None, at=now, amount=str(came.refunded))
+    _count_what_stayed(session, order, came, now=now)
     return None
 
 
@@ -140,14 +146,27 @@ def _end(session: Session, order: HostOrder, *, now: datetime) -> None:
         audit.record(session, "host_order.given_back", order.instalment, actor=None, at=now, order=order.remote_id or "")
 
 
-def _count_no_more(session: Session, order: HostOrder, *, now: datetime) -> None:
-    standing = queries.payment_of_instalment(session, order.instalment)
-    if standing is not None:
-        standing.superseded_at, standing.superseded_reason = now, "The fiscal host gave all of it back."
-        audit.record(
-            session, "payment.struck_out", standing, actor=None, at=now, reason=standing.superseded_reason,
-            amount=str(standing.money),
+def _count_what_stayed(session: Session, order: HostOrder, came: Round, *, now: datetime) -> None:
+    """The pledge's payment says what stayed. What it said before stays, superseded."""
+    standing, stayed = queries.payment_of_instalment(session, order.instalment), came.received.money - came.refunded
+    if standing is None or standing.money == stayed:
+        return
+    standing.superseded_at = now
+    standing.superseded_reason = f"The fiscal host gave {'all' if came.gone else came.refunded} of it back."
+    session.flush()
+    audit.record(
+        session, "payment.struck_out", standing, actor=None, at=now, reason=standing.superseded_reason,
+        amount=str(standing.money),
+    )  # fmt: skip
+    if stayed:
+        kept = PaymentInput(
+            payee=standing.payee, project=standing.project, money=stayed, paid_on=standing.paid_on, channel=standing.channel,
+            rule=standing.rule, reason=standing.reason, evidence_url=standing.evidence_url, evidence_file=standing.evidence_file,
         )  # fmt: skip
+        fresh = make(standing.pledge, kept, entered_by_id=standing.entered_by_id, instalment_id=order.instalment_id, now=now)
+        session.add(fresh)
+        session.flush()
+        audit.record(session, "payment.recorded", fresh, actor=None, at=now, amount=str(stayed), eligible=fresh.eligible)
 
 
 def _accounts(session: Session, order: HostOrder) -> tuple[str, str, str]:

@@ -34,6 +34,8 @@ def host_order_meaning(row: HostOrder) -> str:
     """What the state of an order at the host means."""
     if row.instalment.status is InstalmentStatus.REFUNDED_FULL and host_returns.settled_by(row):
         return "The host gave it back. It is out of the fund again, and counts for the company’s year no more."
+    if row.instalment.status is InstalmentStatus.REFUNDED_PART and host_returns.settled_by(row):
+        return "The host gave a part of it back. That is out of the fund again; what stayed counts for the company’s year."
     return SAID[row.status]
 
 

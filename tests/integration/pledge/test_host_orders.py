@@ -478,16 +478,43 @@ def test_a_fee_that_the_host_kept_is_missing_in_our_fund_there(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_part_that_the_host_gives_back_is_left_to_people(
-    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock
+def test_a_part_that_the_host_gives_back_goes_out_of_the_fund_and_the_rest_of_it_later(
+    session: Session, settled: HostOrder, service: OpenCollectiveWithHost, clock: Clock, client: Any, finance: Person
 ) -> None:
-    order = service.pending()[0]
+    order, place = service.pending()[0], f"/finance/pay-ins/{settled.instalment_id}/host"
+    gift = ledger.Leg(debit=THERE, credit=FUND_HERE, amount=250_00)  # it kept its fee
+    ledger.post(session, key="gift", kind="test", legs=[gift], at=clock())
+    for cents, status, counted in (
+        (100_00, InstalmentStatus.REFUNDED_PART, 4_900_00),
+        (900_00, InstalmentStatus.REFUNDED_PART, 4_000_00),
+        (4_000_00, InstalmentStatus.REFUNDED_FULL, 0),
+    ):
+        service._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True, cents=cents)
+        of_rail(session, service, clock)
+        for _ in range(2):
+            tasks.look_at_the_host(clock())
+            session.expire_all()
+            assert (settled.problem, settled.instalment.status) == (None, status)
+            assert sum(each.amount_minor for each in queries.payments_of(session, settled.instalment.pledge)) == counted
+            assert posted(session, FUND_HERE) == posted(session, THERE) == counted
+        assert of_rail(session, service, clock) == []
+        assert host_queries.unsettled(session, late_until=clock()) == [], "nothing more is to be looked at"
+        client.sign_in(finance)
+        said = "The host gave it back." if counted == 0 else "The host gave a part of it back."
+        assert said in client.get(place).words
+
+
+@pytest.mark.usefixtures("app")
+def test_a_part_that_went_back_before_anybody_confirmed_it_is_told_and_settles_nothing(
+    session: Session, noted: HostOrder, service: OpenCollectiveWithHost, host: OpenCollectiveHost, sessions: Sessions,
+    second: Person, clock: Clock,
+) -> None:  # fmt: skip
+    (order,) = service.pending()
+    service.receive(order)
     service._rows(order, order.target, order.source, "CONTRIBUTION", is_refund=True, cents=100_00)
-    of_rail(session, service, clock)
-    tasks.look_at_the_host(clock())
-    session.expire_all()
-    assert "gave 100.00 USD of 5,000.00 USD back" in (settled.problem or "")
-    assert (settled.instalment.status, posted(session, FUND_HERE)) == (InstalmentStatus.SETTLED, 4_750_00)
+    host_orders.look(sessions, host, noted.id, clock=clock)
+    with pytest.raises(NotThere, match=r"100\.00 USD of 5,000\.00 USD back before anybody confirmed"):
+        host_orders.pay(sessions, host, noted.id, received_on=clock().date(), actor=second, clock=clock)
 
 
 def of_rail(session: Session, service: OpenCollectiveWithHost, clock: Clock) -> list[str]:
