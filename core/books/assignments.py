@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
-from core.books import bookings, meeting
+from core.books import bookings, meeting, second_looks
 from core.books.models import Assignment
 from core.books.proposals import OwnProposal
 from core.db import new_id
@@ -65,6 +65,7 @@ def confirm(session: Session, assignment_id: UUID, *, actor: Person, now: dateti
     Raises:
         NotFound: no such assignment waits, or what it is for was dealt with meanwhile.
         OwnProposal: the actor proposed it.
+        SecondPersonNeeded: it would take money that only the actor has seen, since it came after the proposal.
         DomainError: as for assigning it, as things are now.
     """
     found = _waiting(session, assignment_id, actor=actor, now=now)
@@ -75,6 +76,7 @@ def confirm(session: Session, assignment_id: UUID, *, actor: Person, now: dateti
         raise meeting.DoesNotMeet(
             f"{found.reference} is over {each.money} by now, not {found.money}. Decline this; propose it anew."
         )
+    second_looks.require_seen_by_other(session, found, actor=actor)
     _decide(session, found, confirmed=True, actor=actor, now=now)
     bookings.give(session, found.set_aside_on, each, actor=actor, now=now)
     return found

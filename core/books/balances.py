@@ -20,14 +20,18 @@ from core.money import Money
 
 
 def keep(session: Session, provider: str, told: Iterable[Money], *, now: datetime) -> Sequence[ProviderBalance]:
-    """Keep what a provider told beside what the ledger has now; asked again on the same day, the newer answer stays."""
+    """Keep what a provider told beside what the ledger has now; asked again on the same day, the newer answer stays.
+
+    A currency that neither names any more is told to be nothing: its row of before would else be the newest for good.
+    """
     there = {each.currency: each.amount_minor for each in told}
     here = _in_ledger(session, provider)
     lists = _in_lists(session, provider)
+    before = {each.currency for each in held.latest(session) if each.provider == provider}
     rows = [
         {"id": new_id(), "provider": provider, "on": now.date(), "currency": currency, "there_minor": there.get(currency, 0),
          "ledger_minor": here.get(currency, 0), "lists_minor": lists.get(currency, 0), "asked_at": now}
-        for currency in sorted(there.keys() | here.keys() | lists.keys())
+        for currency in sorted(there.keys() | here.keys() | lists.keys() | before)
     ]  # fmt: skip
     if rows:
         made = insert(ProviderBalance).values(rows)

@@ -1,12 +1,13 @@
 """What providers say they hold for us, by their newest answers, and what of it nothing explains.
 
 Such a rest is a difference as those of movements are, only that nobody knows which movement it is of. It has a name that stays
-the same from day to day, so that what was said about it holds while the amount does.
+the same from day to day, so that what was said about it holds while the amount does; after a day on which everything agreed it is
+another one, also of the same amount.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid5
 
 from sqlalchemy import func, select
@@ -32,12 +33,9 @@ class Rest:
 
     @property
     def id(self) -> UUID:
-        return name_of(self.balance)
-
-
-def name_of(balance: ProviderBalance) -> UUID:
-    """The rest of this balance, today and tomorrow."""
-    return uuid5(NAMES, f"{balance.provider}:{balance.currency}")
+        """The same, today and tomorrow, until everything agrees again."""
+        of = f"{self.balance.provider}:{self.balance.currency}"
+        return uuid5(NAMES, f"{of}:{self.agreed_at.astimezone(UTC).isoformat()}" if self.agreed_at is not None else of)
 
 
 def latest(session: Session) -> Sequence[ProviderBalance]:

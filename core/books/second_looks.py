@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import audit, ledger
 from core.audit import Event
 from core.books import queries
-from core.books.models import AloneLimit, BankLine, Deed, Match, Proposal, StatementFormat
+from core.books.models import AloneLimit, Assignment, BankLine, Deed, Match, Proposal, StatementFormat
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
 from core.identity import access
@@ -103,6 +103,23 @@ def require_other_to_assign(session: Session, code: str, money: Money, *, actor:
     for line, amount in _next(session, code, money):
         if line.matched_by_id == actor.id:
             audit.record(session, ASSIGNED_ALONE, line, actor=actor, at=now, amount_minor=amount, currency=money.currency)
+
+
+def require_seen_by_other(session: Session, proposed: Assignment, *, actor: Person) -> None:
+    """Refuse to confirm a proposal with money that its author can't have looked at.
+
+    What they saw may have left the account meanwhile. What lies there instead may be what the actor set aside, or typed, since.
+
+    Raises:
+        SecondPersonNeeded: some of it is the actor's, and later than the proposal.
+    """
+    for line, _ in _next(session, proposed.set_aside_on, proposed.money):
+        is_later = line.matched_at is not None and line.matched_at > proposed.proposed_at
+        if is_later and (line.matched_by_id == actor.id or came_from(line, actor)):
+            raise SecondPersonNeeded(
+                f"This would take {line.label}, which was set aside after {proposed.proposed_by.name} proposed it, and which you "
+                "set aside or brought in a CSV file. Decline this; once it is proposed anew, somebody else has looked at it."
+            )
 
 
 def may_assign(session: Session, code: str, currency: str, *, actor: Person, now: datetime) -> Money:

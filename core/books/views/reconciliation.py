@@ -133,13 +133,14 @@ def _show(form: ExplanationForm | None) -> ResponseReturnValue:
     lists = [_listed(side, [each for each in items if each.side is side]) for side in Side]
     shown = [each for listed in lists for each in listed.page.items]
     explained = {each.subject_id for each in items if each.is_explained}
+    rests = {each.balance.id: each.id for each in held.rests(db())}
     return page(
         "books/reconciliation.html",
         form=form,
         lists=lists,
         only=request.args.get("list"),
         here={name: request.args.get(name) for name in ("list", "cursor")},
-        balances=[(each, held.name_of(each) in explained) for each in held.latest(db())],
+        balances=[(each, rests.get(each.id) in explained) for each in held.latest(db())],
         feed_title=feeds.title_of,
         overtaken=explanations.overtaken(db(), items),
         bookings=_bookings(shown) if access.has_role(db(), current_person(), Role.FINANCE, on=today()) else {},

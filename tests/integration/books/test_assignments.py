@@ -8,10 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from web_client import Client
 
-from core.books import assignments, bookings, queries, second_looks
+from core.books import assignments, bookings, queries, second_looks, statements
 from core.books.assignments import ProposedAlready
+from core.books.bank_csv import Columns
 from core.books.meeting import NotSetAside
-from core.books.models import BankLine
+from core.books.models import BankAccount, BankLine
 from core.books.proposals import OwnProposal
 from core.books.second_looks import SecondPersonNeeded
 from core.errors import InvalidInput, NotAllowed, NotFound
@@ -82,6 +83,35 @@ def test_what_is_gone_meanwhile_is_not_assigned(
     with pytest.raises(NotSetAside, match=r"450\.00 USD are set aside there"):
         assignments.confirm(session, made.id, actor=second, now=later)
     assert (made.decided_at, row.status) == (None, InstalmentStatus.PROCESSING)
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_proposal_is_of_the_money_that_its_author_saw(
+    session: Session, said: Callable[..., PledgeInstalment], read: Callable[..., Sequence[BankLine]], account: BankAccount,
+    halves: Halves, finance: Person, second: Person, now: datetime, by_file: bool,
+) -> None:  # fmt: skip
+    """Fatima proposes; the money leaves; Farid puts his own in its place, and would confirm it with her old word."""
+    row, code = halves
+    made = assignments.propose(session, code, f"pledge:{row.id}", actor=finance, now=now)
+    later = now + timedelta(minutes=1)
+    bookings.give(session, code, queries.expected_by_key(session, f"pledge:{said('550').id}"), actor=second, now=later)
+    if by_file:
+        columns = Columns.checked({"booked_on": "Date", "amount": "Amount", "texts": "Text"})
+        statements.map_columns(session, account.id, columns, actor=second, now=later)
+        content = b"Date,Text,Amount\n2026-11-02,typed,550.00\n"
+        (taken,) = statements.take(session, content, name="11.csv", account_id=account.id, actor=second, now=later)
+        assert taken.statement is not None
+        (line,) = queries.lines_of(session, taken.statement.id)
+    else:
+        (line,) = read(Ntry("550.00", "three"), name="2026-45")
+    bookings.set_aside(session, line.id, note="A part.", expected_key=f"pledge:{row.id}", actor=second, now=later)
+    with pytest.raises(SecondPersonNeeded, match="set aside after Fatima proposed it"):
+        assignments.confirm(session, made.id, actor=second, now=later)
+    assert (made.decided_at, row.status) == (None, InstalmentStatus.PROCESSING)
+    assignments.decline(session, made.id, reason="Other money by now.", actor=second, now=later)
+    anew = assignments.propose(session, code, f"pledge:{row.id}", actor=finance, now=later + timedelta(minutes=1))
+    assignments.confirm(session, anew.id, actor=second, now=later + timedelta(minutes=2))
+    assert row.status is InstalmentStatus.SETTLED
 
 
 def test_the_database_wants_two_people(session: Session, halves: Halves, finance: Person, now: datetime) -> None:

@@ -69,6 +69,38 @@ def test_what_was_said_of_it_holds_while_the_amount_does(
         explanations.decide(session, made.id, confirm=True, actor=second, now=tomorrow)
 
 
+def test_what_was_said_of_it_ends_when_all_agrees(
+    client: Client, session: Session, finance: Person, second: Person, now: datetime
+) -> None:
+    """The same amount is missing again months later: that is another movement, which nobody has looked at."""
+    for days, cents in enumerate((0, -1_00)):
+        says(session, cents, now + timedelta(days=days))
+    explain(session, finance, second, now)
+    says(session, -1_00, now + timedelta(days=2))
+    assert [each.is_explained for each in rests(session)] == [True]
+    client.sign_in(finance)
+    assert "$1.00 explained by two people" in client.get("/books/reconciliation").words.replace("−", "")
+    for days, cents in ((3, 0), (90, -1_00)):
+        says(session, cents, now + timedelta(days=days))
+    assert [(each.money, each.is_explained) for each in rests(session)] == [(Money(-1_00, "USD"), False)]
+    assert "explained by two people" not in client.get("/books/reconciliation").words
+    with pytest.raises(DifferencesOpen):
+        months.close(session, date(2027, 1, 1), actor=finance, now=now + timedelta(days=120))
+    explain(session, second, finance, now + timedelta(days=90))
+    assert [each.is_explained for each in rests(session)] == [True], "it can be explained anew"
+
+
+def test_a_balance_that_nobody_names_any_more_leaves_no_rest(session: Session, finance: Person, now: datetime) -> None:
+    """The provider told of 7 euros once, for which there was no movement. Then it told of no euros at all."""
+    balances.keep(session, "stripe", [Money(7_00, "EUR"), Money(0, "USD")], now=now)
+    assert [each.money for each in rests(session)] == [Money(7_00, "EUR")]
+    later = now + timedelta(days=1)
+    balances.keep(session, "stripe", [Money(0, "USD")], now=later)
+    assert rests(session) == []
+    assert [each for each in held.latest(session) if each.currency == "EUR"] == []
+    months.close(session, OCTOBER, actor=finance, now=later)
+
+
 def test_it_is_gone_when_its_movement_is_told_or_booked(session: Session, finance: Person, now: datetime) -> None:
     says(session, 7_00, now)
     at = datetime(2026, 11, 2, tzinfo=UTC)
