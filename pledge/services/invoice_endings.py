@@ -64,8 +64,8 @@ def ask(session: Session, pay_in_id: UUID, *, reason: str, evidence: StoredFile,
     return made
 
 
-def confirm(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) -> PayIn:
-    """End it here, as the second person; the instalment can be paid another way.
+def confirmable(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) -> InvoiceEnding:
+    """What this person may confirm by what is known here. The provider is asked next: a key may have been put right since.
 
     Raises:
         NotAllowed: the actor is not in finance.
@@ -76,9 +76,24 @@ def confirm(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) 
     pay_in, ending = _asked(session, pay_in_id, actor=actor, now=now)
     if ending.asked_by_id == actor.id:
         raise OwnEnding("You said that nobody can pay it; another person of finance confirms that.")
+    _lost(pay_in)
+    return ending
+
+
+def confirm(session: Session, pay_in_id: UUID, *, actor: Person, now: datetime) -> PayIn:
+    """End it here, as the second person; what is not paid can be paid another way.
+
+    The caller has just asked the provider, and it does not know it: nothing ends it there after this.
+
+    Raises:
+        DomainError: as for `confirmable`.
+    """
+    ending = confirmable(session, pay_in_id, actor=actor, now=now)
+    pay_in = queries.locked_pay_in(session, pay_in_id)
     invoice = _lost(pay_in)
     ending.confirmed_by_id, ending.confirmed_at = actor.id, now
-    invoice.wish = InvoiceWish.WITHDRAWN
+    if invoice.wish is InvoiceWish.SENT:
+        invoice.wish = InvoiceWish.WITHDRAWN
     audit.record(session, "invoice.ending_confirmed", pay_in, actor=actor, at=now, reason=ending.reason)
     invoice_states.move(session, invoice, InvoiceStanding.VOID, now=now)
     pay_ins.expire(session, pay_in_id, now=now, reason=ending.reason)

@@ -9,9 +9,12 @@ from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from core.identity.models import Role
 from core.web import current_person, db, flash, fresh_second_factor, page, refused, requires
-from pledge import queries
+from pledge import providers, queries
 from pledge.forms import EndingForm
-from pledge.services import invoice_endings
+from pledge.models import InvoiceWish
+from pledge.providers.base import NotThere
+from pledge.services import invoice_endings, pay_ins
+from pledge.services.invoice_endings import KnownThere
 from pledge.views.blueprint import bp
 from pledge.views.payments import download
 from pledge.views.shared import stored
@@ -43,9 +46,13 @@ def end_invoice(pay_in_id: UUID) -> ResponseReturnValue:
 @requires(Role.FINANCE)
 @fresh_second_factor
 def confirm_ending(pay_in_id: UUID) -> ResponseReturnValue:
-    """As the second person."""
+    """As the second person, if Stripe still does not know it."""
+    invoice_endings.confirmable(db(), pay_in_id, actor=current_person(), now=utc_now())
+    _require_unknown_still(pay_in_id)
     row = invoice_endings.confirm(db(), pay_in_id, actor=current_person(), now=utc_now())
-    flash(f"The invoice is ended. {row.instalment.member.name} can pay another way.")
+    is_paid = row.invoice is not None and row.invoice.wish is InvoiceWish.PAID_ELSEWHERE
+    next_step = "Its money was found on our bank account" if is_paid else f"{row.instalment.member.name} can pay another way"
+    flash(f"The invoice is ended. {next_step}.")
     return redirect(url_for(".show_pay_in", pay_in_id=pay_in_id), code=303)
 
 
@@ -66,3 +73,22 @@ def ending_evidence(pay_in_id: UUID) -> ResponseReturnValue:
     if row.invoice is None or row.invoice.ending is None:
         raise NotFound("Nobody has said that this invoice can be paid by nobody.")
     return download(row.invoice.ending.evidence_file)
+
+
+def _require_unknown_still(pay_in_id: UUID) -> None:
+    """Ask Stripe now. The last look may have been under a wrong key, and ended here, an invoice stays payable there.
+
+    Raises:
+        KnownThere: Stripe knows it; what it says is kept.
+        ProviderSilent, ProviderRefused: it did not say.
+    """
+    before = pay_ins.watched(db(), pay_in_id)
+    db().commit()  # no transaction of ours is open while Stripe is asked
+    try:
+        seen = before.ask(providers.required())
+    except NotThere:
+        return
+    if seen is not None:
+        pay_ins.apply(db(), pay_in_id, seen, looks=before.looks, now=utc_now())
+        db().commit()
+    raise KnownThere("Stripe knows this invoice after all, so it is not ended here. Decline this; then withdraw the invoice.")

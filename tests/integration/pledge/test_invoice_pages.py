@@ -9,8 +9,8 @@ import pytest
 from core.clock import utc_now
 from core.identity.models import Person, Role
 from core.web import db
-from pledge.models import InvoiceStanding, PayInStatus, PledgeInstalment
-from pledge.providers.base import NotThere
+from pledge.models import InvoiceStanding, InvoiceWish, PayIn, PayInStatus, PledgeInstalment
+from pledge.providers.base import NotThere, Snapshot
 from pledge.providers.invoicing import InvoiceLinks
 from pledge.providers.stripe_invoices import StripeInvoices
 from tests.fakes.pay_ins import Till
@@ -176,3 +176,54 @@ def test_two_people_end_an_invoice_of_an_account_that_is_gone(
     assert "The invoice is ended." in page.words
     client.sign_in(editor)
     assert "Pay $5,000.00" in client.get(place).words
+
+
+@pytest.fixture
+def said_to_be_gone(client: Any, wall: Till, running: PledgeInstalment, finance: Person) -> tuple[PayIn, dict[str, Any]]:
+    """An invoice that a look under a wrong key did not find, said to be payable by nobody; and the invoice as Stripe has it."""
+    row = wall.invoice(running)
+    assert row.invoice is not None
+    there = wall.world.objects.pop(row.invoice.invoice_id or "")
+    with pytest.raises(NotThere):
+        wall.tend(row)
+    client.sign_in(finance, fresh_factor=True)
+    file = (io.BytesIO(b"%PDF-1.4 closed"), "closed.pdf")
+    page = client.get(f"/finance/pay-ins/online/{row.id}/ending")
+    client.submit(page, "Say that nobody can pay it", reason="It was closed.", evidence_file=file)
+    return row, there
+
+
+def test_stripe_is_asked_again_before_an_invoice_is_ended_here(
+    client: Any, wall: Till, said_to_be_gone: tuple[PayIn, dict[str, Any]], wall_second: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key was put right, and no look came since: ended here, it would stay payable at Stripe for good."""
+    row, there = said_to_be_gone
+    wall.world.objects[there["id"]] = there
+    asked, open_meanwhile = StripeInvoices.look_at_invoice, []
+
+    def look(provider: StripeInvoices, invoice_id: str) -> Snapshot:
+        open_meanwhile.append(db().in_transaction())
+        return asked(provider, invoice_id)
+
+    monkeypatch.setattr(StripeInvoices, "look_at_invoice", look)
+    client.sign_in(wall_second, fresh_factor=True)
+    page = client.submit(client.get(f"/finance/pay-ins/online/{row.id}/ending"), "Confirm, and end it")
+    assert (page.status, "Stripe knows this invoice after all" in page.words, open_meanwhile) == (409, True, [False])
+    wall.session.expire_all()
+    assert row.invoice is not None
+    assert (row.status, row.invoice.standing, row.invoice.unknown_since) == (PayInStatus.OPEN, InvoiceStanding.OPEN, None)
+
+
+def test_an_ended_invoice_of_an_instalment_that_is_paid_asks_for_nothing(
+    client: Any, wall: Till, said_to_be_gone: tuple[PayIn, dict[str, Any]], wall_second: Person
+) -> None:
+    row, _ = said_to_be_gone
+    assert row.invoice is not None
+    row.invoice.wish = InvoiceWish.PAID_ELSEWHERE
+    wall.session.commit()
+    client.sign_in(wall_second, fresh_factor=True)
+    at = f"/finance/pay-ins/online/{row.id}/ending"
+    page = client.submit(client.get(at), "Confirm, and end it", follow=True)
+    assert "The invoice is ended. Its money was found on our bank account." in page.words
+    wall.session.expire_all()
+    assert (row.status, row.invoice.wish) == (PayInStatus.EXPIRED, InvoiceWish.PAID_ELSEWHERE)
