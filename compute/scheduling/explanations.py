@@ -1,7 +1,7 @@
 """Why a job waits, derived when somebody asks: the rules are asked again for its kind, so the answer is true at that moment.
 
 Where a job has several lanes to choose from, the one that it came furthest in speaks: the obstacle that is last in the order of
-the reasons, and of equals the one with most left.
+the reasons, of equals the one with most left, and of those the one that opens first.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.scheduling.estimates import Name
+from compute.scheduling.events import NEVER
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Place, Waiting
 from compute.scheduling.model import Decision, Instant, PoolState, Reason
@@ -45,10 +46,9 @@ def explain(question: Question) -> Decision:
     able = [place.bucket.lane for place, obstacle in refusals if obstacle is None]
     if able:
         return _no_room(question, able)
-    obstacles = [(place, obstacle) for place, obstacle in refusals if obstacle is not None]
-    place, obstacle = max(obstacles, key=lambda found: _how_far(found[1]))
-    about = place.bucket.lane if obstacle.reason in _ABOUT_A_LANE else None
-    return _decision(question, obstacle.reason, about, **_of_use(question, place, obstacle))
+    obstacles = [(place.bucket.lane, each.reason, _of_use(question, place, each)) for place, each in refusals if each is not None]
+    lane, reason, facts = max(obstacles, key=lambda found: _how_far(found[1], found[2]))
+    return _decision(question, reason, lane if reason in _ABOUT_A_LANE else None, **facts)
 
 
 def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str, Any]:
@@ -61,8 +61,8 @@ def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str
     return obstacle.facts
 
 
-def _how_far(obstacle: Obstacle) -> tuple[int, int]:
-    return _ORDER[obstacle.reason], obstacle.facts.get("ticks_available") or obstacle.facts.get("closes_at") or 0
+def _how_far(reason: Reason, facts: Mapping[str, Any]) -> tuple[int, int, int]:
+    return _ORDER[reason], facts.get("ticks_available") or facts.get("closes_at") or 0, -(facts.get("opens_at") or NEVER)
 
 
 def _no_lane(question: Question) -> Decision:

@@ -111,3 +111,15 @@ def test_an_offer_that_opens_is_named_only_if_the_pool_lasts_as_long_as_the_job_
 
     assert (wait.opens_at, other.opens_at) == (None, NOON + HOUR)
     assert wait.detail == "no offer it may use in pool berlin has any H100 time for it"
+
+
+def test_of_the_pools_it_may_use_the_one_whose_offer_opens_first_is_named() -> None:
+    given = snapshot(
+        job("a", offers=["late", "soon"]),
+        pools=(pool("athens"), pool("berlin")),
+        offers=(offer("late", 9, pool="athens", opens=NOON + 2 * HOUR), offer("soon", 9, pool="berlin", opens=NOON + HOUR)),
+    )
+
+    (wait,) = plan(given).waiting
+
+    assert wait.detail == "the next offer it may use in pool berlin opens at 13:00 UTC"
