@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from core.errors import DomainError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,7 +35,17 @@ NEAR = Fraction(1, 50)
 EXACT_ON_EVERY_SLICE = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 120)
 """Denominators that divide 120: conversions with them need no rounding on any slice (policies/accounting.py)."""
 
-SLACK = 1e-9
+LEAST, MOST = Fraction(1, 1000), Fraction(1000)
+"""No rate is beyond these: no two kinds of accelerators are that far apart, but a benchmark that measures something else is."""
+
+SLACKS = (1e-9, 1e-7, 1e-6)
+"""By so much, relative to what all GPUs are worth, prices may miss to clear: the least that the solver (1e-7) copes with."""
+
+
+class PricesNotFound(DomainError):
+    """The solver found no prices for what was measured."""
+
+    code = "prices_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,9 @@ def prices(benchmarks: Sequence[Benchmark], gpus: Mapping[str, Fraction], refere
     """Solve the program and the range of its prices with HiGHS.
 
     There are two flavors or more; every benchmark ran on the reference flavor, and one of them on each flavor of `gpus`.
+
+    Raises:
+        PricesNotFound: the speeds are too far apart for the solver.
     """
     # Heavy, and nothing else of the platform needs them.
     import numpy as np
@@ -94,10 +109,13 @@ def prices(benchmarks: Sequence[Benchmark], gpus: Mapping[str, Fraction], refere
     s = np.array(speeds(benchmarks, flavors, reference))
     n = np.array([float(gpus[name]) for name in flavors])
     weights = np.array([float(bench.weight) for bench in benchmarks])
-    a = (s @ n) * weights / weights.sum()
-    fair = _fair_sharing(s, n, a)
+    w = weights / weights.sum()
+    # Every row adds up to 1, whatever the speeds and the numbers of GPUs: the solver's tolerances are absolute.
+    u = s * n / (s @ n)[:, np.newaxis]
+    fair = _fair_sharing(u, w)
     at = flavors.index(reference)
-    corners = np.array([_corner(s, n, a, fair, at, direction) for direction in _directions(len(flavors), at)])
+    worth = _corners(u, w, fair, at)
+    corners = worth / n * n[at]
     middle, low, high = corners.mean(axis=0), corners.min(axis=0), corners.max(axis=0)
     found = {name: Price(float(middle[at]), float(low[at]), float(high[at])) for at, name in enumerate(flavors)}
     return Prices(reference, found, fair)
@@ -112,36 +130,53 @@ def rounded(rate: float) -> Fraction:
     return Fraction(rate).limit_denominator(10_000)
 
 
-def _fair_sharing(s: "Matrix", n: "Matrix", a: "Matrix") -> float:
-    """The program itself: variables x[m,f] row by row, then t."""
+def _fair_sharing(u: "Matrix", w: "Matrix") -> float:
+    """The program itself, in parts of each flavor: variables x[m,f] / (w[m] n[f]) row by row, then t.
+
+    u: (benchmarks, flavors), the part of its equal-share work that a benchmark would do on each flavor. w: their weights.
+    """
     import numpy as np
 
-    rows, columns = s.shape
+    rows, columns = u.shape
     cost = np.zeros(rows * columns + 1)
     cost[-1] = -1
     work = np.zeros((rows, rows * columns + 1))
     for number in range(rows):
-        work[number, number * columns : (number + 1) * columns] = -s[number]
-    work[:, -1] = a
-    supply = np.hstack([np.tile(np.eye(columns), rows), np.zeros((columns, 1))])
-    solved = _solve(cost, a_ub=np.vstack([work, supply]), b_ub=np.concatenate([np.zeros(rows), n]))
+        work[number, number * columns : (number + 1) * columns] = -u[number]
+    work[:, -1] = 1
+    supply = np.hstack([np.kron(w, np.eye(columns)), np.zeros((columns, 1))])
+    solved = _solve(cost, a_ub=np.vstack([work, supply]), b_ub=np.concatenate([np.zeros(rows), np.ones(columns)]))
     return float(solved[-1])
 
 
-def _corner(s: "Matrix", n: "Matrix", a: "Matrix", fair: float, reference: int, direction: "Matrix") -> "Matrix":
-    """The prices furthest in a direction among those that clear: variables p[f], then what each benchmark pays per work, y[m].
+def _corners(u: "Matrix", w: "Matrix", fair: float, reference: int) -> "Matrix":
+    """What the GPUs of each flavor are worth at each corner of the prices that clear: (corners, flavors)."""
+    import numpy as np
 
-    p[f] >= y[m] s[m,f]; what all GPUs are worth is at most what the fair work costs (weak duality: never less); p[reference] = 1.
+    directions = _directions(u.shape[1], reference)
+    for slack in SLACKS[:-1]:
+        try:
+            return np.array([_corner(u, w, fair * (1 + slack), reference, direction) for direction in directions])
+        except PricesNotFound:
+            continue
+    return np.array([_corner(u, w, fair * (1 + SLACKS[-1]), reference, direction) for direction in directions])
+
+
+def _corner(u: "Matrix", w: "Matrix", fair: float, reference: int, direction: "Matrix") -> "Matrix":
+    """What all GPUs of each flavor are worth, at the prices furthest in a direction among those that clear.
+
+    Variables: q[f] = p[f] n[f], then what each benchmark pays for its equal-share work, v[m]. q[f] >= v[m] u[m,f]; all q together
+    are at most what the fair work costs, t times w v (weak duality: never less, so t has a slack); q[reference] = 1.
     """
     import numpy as np
 
-    rows, columns = s.shape
+    rows, columns = u.shape
     dear = np.zeros((rows * columns, columns + rows))
     for number in range(rows):
         for kind in range(columns):
             dear[number * columns + kind, kind] = -1
-            dear[number * columns + kind, columns + number] = s[number, kind]
-    clears = np.concatenate([n, -fair * (1 + SLACK) * a])
+            dear[number * columns + kind, columns + number] = u[number, kind]
+    clears = np.concatenate([np.ones(columns), -fair * w])
     unit = np.zeros((1, columns + rows))
     unit[0, reference] = 1
     solved = _solve(
@@ -166,7 +201,11 @@ def _solve(cost: "Matrix", **constraints: Any) -> "Matrix":
 
     names = {"a_ub": "A_ub", "a_eq": "A_eq"}
     found = linprog(cost, method="highs", **{names.get(name, name): value for name, value in constraints.items()})
-    # All data are positive, so both programs have an optimum; anything else is a bug here.
-    assert found.status == 0, found.message
+    # All data are positive, so both programs have an optimum; what is left is what the solver cannot tell from zero.
+    if found.status != 0:
+        raise PricesNotFound(
+            "The speeds measured by these benchmarks are too far apart to find rates from them. Run those again that are far "
+            "quicker or slower on one kind of accelerator than on all others."
+        )
     solved: Matrix = found.x
     return solved

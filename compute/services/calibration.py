@@ -28,6 +28,12 @@ class NothingMeasured(DomainError):
     code = "nothing_measured"
 
 
+class RateOutOfRange(DomainError):
+    """What the benchmarks say of a flavor is no rate that anybody could mean."""
+
+    code = "rate_out_of_range"
+
+
 class OwnProposal(DomainError):
     """Whoever made a proposal of rates does not decide it."""
 
@@ -75,6 +81,7 @@ def calibrate(session: Session, *, now: datetime) -> Calibration:
 
     Raises:
         NothingMeasured: there are no two flavors in open pools on which one benchmark ran often enough.
+        PricesNotFound, RateOutOfRange: what was measured gives no rates, or none that make sense.
     """
     there, present = benchmarks.gpus(session), budget.rates_at(session, now)
     found = benchmarks.measured(session, now=now)
@@ -101,6 +108,7 @@ def calibrate(session: Session, *, now: datetime) -> Calibration:
     suggestions = []
     for flavor in sorted(flavors.values(), key=lambda flavor: flavor.name):
         price = _scaled(solved.flavors[flavor.slug], base)
+        _require_possible(price, flavor, reference)
         rate = base if flavor.id == reference.id else calibration.rounded(price.middle)
         suggestions.append(Suggestion(flavor, present.get(flavor.id), rate, price))
     return Calibration(reference, suggestions, usable, gpus, weights, solved.fair)
@@ -110,7 +118,7 @@ def propose(session: Session, *, author: Person, now: datetime) -> RateProposal:
     """Keep the rates that benchmarks suggest now, with their evidence, for somebody else to decide.
 
     Raises:
-        NothingMeasured: as for `calibrate`.
+        NothingMeasured, PricesNotFound, RateOutOfRange: as for `calibrate`.
     """
     found = calibrate(session, now=now)
     proposal = RateProposal(
@@ -205,6 +213,16 @@ def _reference(
 
 def _scaled(price: Price, base: Fraction) -> Price:
     return Price(price.middle * float(base), price.low * float(base), price.high * float(base))
+
+
+def _require_possible(price: Price, flavor: Flavor, reference: Flavor) -> None:
+    least, most = calibration.LEAST, calibration.MOST
+    if flavor != reference and not least <= price.middle <= most:
+        raise RateOutOfRange(
+            f"By these benchmarks {flavor.name} would have a rate of {price.middle:.3g} beside {reference.name}; rates go from "
+            f"{least} to {most}. Look for a benchmark that does something else on one of them, and run it again.",
+            flavor=flavor.slug,
+        )
 
 
 def _evidence(found: Calibration) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from compute.forms import NoteForm, ProposalForm
 from compute.models import RateProposal
 from compute.queries import benchmarks, overview
 from compute.services import calibration
-from compute.services.calibration import NothingMeasured
 from compute.views import bp
 from core import audit
 from core.clock import utc_now
@@ -29,7 +28,7 @@ def show_calibration() -> ResponseReturnValue:
     found, nothing = None, None
     try:
         found = calibration.calibrate(session, now=now)
-    except NothingMeasured as error:
+    except DomainError as error:
         nothing = error.message
     return render_template(
         "compute/calibration.html",

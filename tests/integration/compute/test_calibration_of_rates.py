@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from compute.models import ExchangeRate, Flavor, JobKind, ProposalStatus, SourceKind
 from compute.queries import benchmarks, budget
 from compute.services import calibration, catalogue
-from compute.services.calibration import NothingMeasured, OwnProposal, RatesMoved
+from compute.services.calibration import NothingMeasured, OwnProposal, RateOutOfRange, RatesMoved
 from core.db import new_id
 from core.errors import IllegalTransition, InvalidInput
 from core.identity.models import Membership, Person, Project, Role
@@ -46,9 +47,18 @@ def vllm(world: World, a100: Flavor) -> Project:
     return made
 
 
-def ran(world: World, project: Project, flavor: str, minutes: int, *, times: int = 3, kind: JobKind = JobKind.BENCHMARK) -> None:
+def ran(
+    world: World,
+    project: Project,
+    flavor: str,
+    minutes: float,
+    *,
+    times: int = 3,
+    kind: JobKind = JobKind.BENCHMARK,
+    command: str = "bench serve",
+) -> None:
     for _ in range(times):
-        job = world.job(project, flavor=flavor, kind=kind, command="bench serve", name="serving", gpus=2, wall_seconds=4 * 3600)
+        job = world.job(project, flavor=flavor, kind=kind, command=command, name="serving", gpus=2, wall_seconds=4 * 3600)
         world.past(job, lasted=timedelta(minutes=minutes))
 
 
@@ -83,6 +93,37 @@ def test_old_runs_and_other_commands_are_not_compared(compared: World, vllm: Pro
     later = compared.now + timedelta(days=181)
     with pytest.raises(NothingMeasured):
         calibration.calibrate(compared.session, now=later)
+
+
+def test_a_price_beyond_all_reason_is_a_sentence_on_the_page_too(
+    world: World, vllm: Project, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(world, vllm, "h100", 200)
+    ran(world, vllm, "a100", 1 / 60)
+    with pytest.raises(RateOutOfRange, match=r"NVIDIA A100 would have a rate of 1\.2e\+04.* from 1/1000 to 1000"):
+        calibration.calibrate(world.session, now=world.now)
+    monkeypatch.setattr("compute.views.calibration.utc_now", lambda: world.now)
+    client.sign_in(officer(world, "Olga"))
+    assert "rates go from 1/1000 to 1000" in client.get("/admin/compute/calibration").words
+    assert client.post("/admin/compute/calibration").status == 409
+
+
+def test_prices_nobody_finds_are_a_sentence_on_the_page(compared: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: SimpleNamespace(status=2, message="infeasible"))
+    monkeypatch.setattr("compute.views.calibration.utc_now", lambda: compared.now)
+    client.sign_in(officer(compared, "Olga"))
+    assert "too far apart to find rates" in client.get("/admin/compute/calibration").words
+    assert client.post("/admin/compute/calibration").status == 409
+
+
+def test_a_project_counts_with_so_many_benchmarks_those_that_ran_last(
+    compared: World, vllm: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks, "PER_PROJECT_MAX", 1)
+    for flavor in ("h100", "a100"):
+        ran(compared, vllm, flavor, 30, command="bench train")
+    (each,) = benchmarks.measured(compared.session, now=compared.now)
+    assert set(each.runs[compared.flavor.id]) == {2 * 30 * 60}
 
 
 def rate(world: World, flavor: Flavor) -> Fraction:

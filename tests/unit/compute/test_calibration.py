@@ -1,14 +1,16 @@
 """Rates from benchmarks: the linear program, its prices, and what they promise."""
 
+import random
 from collections.abc import Sequence
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.policies import calibration
-from compute.policies.calibration import Benchmark, Prices
+from compute.policies.calibration import Benchmark, Prices, PricesNotFound
 
 ONE = Fraction(1)
 
@@ -77,6 +79,22 @@ def test_at_these_prices_the_fair_work_costs_what_all_gpus_are_worth(
     for name in names:
         measured = [100.0 / row[name] for row in rows]
         assert min(measured) * (1 - 1e-4) <= price[name] <= max(measured) * (1 + 1e-4), "no rate beyond what anybody measured"
+
+
+@pytest.mark.parametrize("seed", [1, 27, 232])
+def test_speeds_far_apart_have_prices_too(seed: int) -> None:
+    # A second beside a day, one GPU beside thousands: unscaled, the solver took 27 and 232 for infeasible.
+    rng = random.Random(seed)
+    gpus = {"h100": rng.choice([1, 64, 4000]), "a100": rng.choice([1, 64, 4000]), "t4": rng.choice([1, 64, 4000])}
+    rows = [{name: 10 ** rng.uniform(0, 7) for name in gpus} for _ in range(rng.choice([2, 5, 20]))]
+    found = solved(gpus, *rows).flavors
+    assert all(0 < price.low <= price.middle <= price.high for price in found.values())
+
+
+def test_what_the_solver_cannot_tell_is_a_sentence_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: SimpleNamespace(status=2, message="infeasible"))
+    with pytest.raises(PricesNotFound, match="too far apart"):
+        solved({"h100": 8, "a100": 8}, {"h100": 100, "a100": 200})
 
 
 @pytest.mark.parametrize(
