@@ -16,6 +16,7 @@ LIFECYCLE_SECONDS = 15
 LOOK_AHEAD_SECONDS = 30
 ACTIVITY_SECONDS = 60
 FORGET_AGAIN = timedelta(seconds=5)
+REPLAY_AGAIN = timedelta(seconds=10)
 CONNECT_AGAIN = timedelta(minutes=5)
 
 
@@ -86,4 +87,5 @@ def collect_results(task: CollectResults, run: tasks.Run) -> None:
 @tasks.handler(ReplayHistory)
 def replay_history(task: ReplayHistory, run: tasks.Run) -> None:
     """Answer a what-if question from our own history."""
-    what_if.reply(run.session, task.what_if_id)
+    if not what_if.reply(run.session, task.what_if_id):
+        raise tasks.Postpone(REPLAY_AGAIN)

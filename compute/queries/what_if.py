@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from compute.models import Flavor, Pool, PoolStatus, WhatIf
+from compute.models import Flavor, Pool, PoolStatus, WhatIf, WhatIfStatus
 from compute.simulation.what_if import ANSWER, Answer
 from core.errors import NotFound
 from core.identity.models import Project
@@ -16,6 +16,9 @@ from core.units import format_seconds
 
 SILENCE = timedelta(minutes=15)
 """Longer than a worker's lease, the replay's time and a second try together: nobody works on it any more."""
+
+REPLAY_MAX = timedelta(minutes=3)
+"""Longer than a replay may take: what runs since before has lost its worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,18 @@ def asked(session: Session, what_if_id: UUID, *, now: datetime) -> Asked:
     answer = ANSWER.validate_python(row.answer) if row.answer is not None else None
     slugs = [line.project for line in answer.projects] if answer else []
     names = {row.slug: row.name for row in session.execute(select(Project.slug, Project.name).where(Project.slug.in_(slugs)))}
-    return Asked(row, words(row), answer, names, silent=row.open and now - row.status_at > SILENCE)
+    # Behind others it may wait long, and is not forgotten.
+    behind = row.status is WhatIfStatus.WAITING and other_runs(session, row.id, now=now)
+    silent = row.open and now - row.status_at > SILENCE and not behind
+    return Asked(row, words(row), answer, names, silent=silent)
+
+
+def other_runs(session: Session, what_if_id: UUID, *, now: datetime) -> bool:
+    """Whether another question is being replayed."""
+    running = select(WhatIf.id).where(
+        WhatIf.id != what_if_id, WhatIf.status == WhatIfStatus.RUNNING, WhatIf.status_at > now - REPLAY_MAX
+    )
+    return session.scalars(running.limit(1)).first() is not None
 
 
 def newest(session: Session, *, limit: int = 20) -> Sequence[WhatIf]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from compute.models import Flavor, WhatIf, WhatIfStatus
@@ -20,11 +21,14 @@ from core.errors import DomainError, InvalidInput
 from core.identity import limits
 from core.identity.models import Person, Project
 
-JOBS_MAX = 20_000
-"""The newest so many runs of the days asked for."""
+JOBS_MAX = 5_000
+"""The newest so many runs of the days asked for: behind a long line 3,000 take half a minute, and 8,000 more than a whole one."""
 
 SECONDS_MAX = 120.0
 """How long both replays may take together."""
+
+TURN = 0x77686174  # "what"
+"""The advisory lock of whoever takes the turn to replay."""
 
 PER_PERSON = limits.Limit(count=10, per=timedelta(hours=1))
 
@@ -100,15 +104,22 @@ def ask(session: Session, flavor: Flavor, change: Change, *, days: int, asker: P
     return asked
 
 
-def reply(sessions: Callable[[], AbstractContextManager[Session]], what_if_id: UUID) -> None:
+def reply(sessions: Callable[[], AbstractContextManager[Session]], what_if_id: UUID) -> bool:
     """Answer a question: read the past and mark, replay with no transaction open, keep what came out.
 
-    Run again after a worker died, it begins anew; once there is an answer it finds nothing to do.
+    Run again after a worker died, it begins anew; once there is an answer it finds nothing to do. False if another replay has its
+    turn: one runs at a time on the whole platform, so that questions never take all threads of the workers, which launch jobs.
     """
     with sessions() as session:
+        # Held for this short transaction; from its end the row itself says that a replay runs. A lock for the replay's whole time
+        # would keep a connection, and a transaction, open for minutes.
+        if not session.scalar(select(func.pg_try_advisory_xact_lock(TURN))) or what_if.other_runs(
+            session, what_if_id, now=utc_now()
+        ):
+            return False
         question = _begin(session, what_if_id, now=utc_now())
     if question is None:
-        return
+        return True
     found: Answer | None = None
     failure = ""
     try:
@@ -117,6 +128,7 @@ def reply(sessions: Callable[[], AbstractContextManager[Session]], what_if_id: U
         failure = error.message
     with sessions() as session:
         _end(session, what_if_id, found, failure, now=utc_now())
+    return True
 
 
 def _require_sense(change: Change, devices: int, flavor: Flavor) -> None:

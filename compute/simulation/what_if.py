@@ -3,10 +3,13 @@
 The replay is about one flavor and keeps to what a trace knows: who asked for how many GPUs, when, and how long the job ran.
 Budgets, offers and pools that came and went are not in it, and nobody in it behaves otherwise because the change was made.
 
-Run as a module it reads a question as JSON and prints the answer: compute.simulation.apart does so in a process of its own.
+Run as a module, with the seconds it may take, it reads a question as JSON and prints the answer: compute.simulation.apart does
+so in a process of its own.
 """
 
 import os
+import resource
+import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +24,9 @@ from compute.simulation.outcome import percentile
 
 PERCENTS = (10, 25, 50, 75, 90, 95, 99, 100)
 """Of a hundred jobs, so many waited no longer."""
+
+MEMORY_BYTES_MAX = 2 * 1024**3
+"""Address space of a replay of its own; one of some thousand jobs takes a tenth."""
 
 GENTLY = 10
 """Behind everything else the machine does (nice)."""
@@ -199,5 +205,8 @@ ANSWER = TypeAdapter(Answer | None)
 
 
 if __name__ == "__main__":
+    # Who asked ends us after these seconds. If they were killed we end by ourselves: nobody else would.
+    signal.alarm(int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     os.nice(GENTLY)
     sys.stdout.buffer.write(ANSWER.dump_json(answer(QUESTION.validate_json(sys.stdin.buffer.read()))))

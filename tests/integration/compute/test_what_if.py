@@ -1,6 +1,7 @@
 """What-if questions: asked on the page, answered by a replay in a process apart, kept."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from compute.services import what_if as asking
 from compute.services.what_if import ReplayHistory
 from compute.simulation import apart
 from compute.simulation.what_if import Question
+from compute.tasks import replay_history
 from core import tasks
 from core.clock import utc_now
 from core.db import new_id
@@ -106,6 +108,34 @@ def test_a_second_worker_finds_an_answered_question_done(
     monkeypatch.setattr(apart, "replay", fails)
     asking.reply(past.sessions, row.id)
     assert past.session.get_one(WhatIf, row.id, populate_existing=True).answer == kept
+
+
+def test_one_replay_runs_at_a_time_and_the_next_is_postponed(past: World, officer: Person, client: Client) -> None:
+    client.sign_in(officer)
+    ask(client, gpus="8")
+    sent = ask(client, gpus="4")
+    first, second = past.session.scalars(select(WhatIf).order_by(WhatIf.asked_at, WhatIf.id)).all()
+    run = SimpleNamespace(session=past.sessions)
+    first.advance(WhatIfStatus.RUNNING, utc_now())
+    second.status_at = utc_now() - what_if.SILENCE - timedelta(minutes=1)
+    past.session.flush()
+    with pytest.raises(tasks.Postpone):
+        replay_history(ReplayHistory(second.id), run)
+    assert "It waits for a worker" in client.get(sent.location).words, "it is behind another, and not forgotten"
+    first.status_at = utc_now() - what_if.REPLAY_MAX
+    past.session.flush()
+    replay_history(ReplayHistory(second.id), run)
+    assert second.status is WhatIfStatus.ANSWERED, "what lost its worker keeps nobody"
+
+
+def test_the_page_says_when_earlier_runs_are_left_out(
+    past: World, officer: Person, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "JOBS_MAX", 1)
+    client.sign_in(officer)
+    sent = ask(client, gpus="8")
+    assert asking.reply(past.sessions, past.session.scalars(select(WhatIf.id)).one())
+    assert "a replay takes 1 at most, and earlier ones are left out" in client.get(sent.location).words
 
 
 def test_what_a_dead_worker_left_is_begun_again_and_named_on_the_page(past: World, officer: Person, client: Client) -> None:

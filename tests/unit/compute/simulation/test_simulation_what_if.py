@@ -1,8 +1,12 @@
 """A change beside the history as it was: small pasts whose waits can be counted by hand."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 from compute.simulation.what_if import PERCENTS, PastJob, Question, Rules, answer
+from core.config import ROOT
 
 NOW = 1_790_000_000
 AS_IT_WAS = Rules(gpus=8, wall_seconds_max=None, weights={})
@@ -55,3 +59,9 @@ def test_no_change_changes_no_wait() -> None:
     found = answer(Question(jobs, AS_IT_WAS, AS_IT_WAS))
     assert found is not None
     assert found.before == found.after
+
+
+def test_a_replay_whose_asker_was_killed_ends_by_itself() -> None:
+    command = [sys.executable, "-m", "compute.simulation.what_if", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as left:
+        assert left.wait(timeout=30) == -signal.SIGALRM, "it waits for its question, which never comes"
