@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 
 from compute.queries import history
 from compute.queries.history import Ran
+from core import audit
 from core.clock import utc_now
 from core.db import session_scope
 from core.errors import DomainError, InvalidInput, NotAllowed
 from core.identity import people
 from core.identity.models import Person
+from core.spreadsheet import harmless
 
 COLUMNS = (
     "job_id", "project", "user", "flavor", "submit_time_s", "gpus", "duration_s", "declared_walltime_s", "start_time_s",
@@ -51,10 +53,12 @@ def export_history(
     if end <= begin:
         raise InvalidInput(f"--to {end:%Y-%m-%d} is not after --from {begin:%Y-%m-%d}.", field="to")
     with session_scope() as session:
-        if emails:
-            _require_administrator(session, email)
+        administrator = _administrator(session, email) if emails else None
         rows = history.ran(session, since=begin, until=end, flavor=flavor)
-        users = _emails(session, rows) if emails else history.numbered(rows)
+        users = _emails(session, rows) if administrator else history.numbered(rows)
+        if administrator and rows:
+            days = f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}"
+            audit.record(session, "history.emails_exported", administrator, actor=administrator, at=utc_now(), days=days)
     if not rows:
         on = f" on {flavor}" if flavor else ""
         raise NoHistory(f"No job submitted from {begin:%Y-%m-%d} until {end:%Y-%m-%d %H:%M} UTC has run{on}; choose other days.")
@@ -73,18 +77,20 @@ def as_csv(rows: Sequence[Ran], users: Mapping[UUID, str]) -> str:
     lines = csv.writer(out, lineterminator="\n")
     lines.writerow(COLUMNS)
     for row in rows:
-        user = users[row.submitter_id] if row.submitter_id else ""
+        user = harmless(users[row.submitter_id]) if row.submitter_id else ""
         lines.writerow(
             [row.id, row.project, user, row.flavor, row.submitted_at, row.gpus, row.run_seconds, row.wall_seconds, row.started_at]
         )
     return out.getvalue()
 
 
-def _require_administrator(session: Session, email: str | None) -> None:
+def _administrator(session: Session, email: str | None) -> Person:
     if email is None:
         raise InvalidInput("Name yourself with --as EMAIL: submitters' addresses are for administrators.", field="emails")
-    if not people.acting_person(session, email).is_admin:
+    person = people.acting_person(session, email)
+    if not person.is_admin:
         raise NotAllowed(f"{email} is no administrator; without --emails, submitters are numbers.")
+    return person
 
 
 def _emails(session: Session, rows: Sequence[Ran]) -> dict[UUID, str]:

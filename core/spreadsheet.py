@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -9,7 +10,10 @@ from decimal import Decimal
 def harmless(text: str) -> str:
     """A cell no spreadsheet takes for a formula: a name such as `=cmd(…)` is shown, never run (OWASP, CSV injection)."""
     one_line = " ".join(text.split())
-    return f"'{one_line}" if one_line.startswith(("=", "+", "-", "@")) else one_line
+    # What a program drops or reads as its plain twin when it opens the file: NUL, a BOM, a zero-width space, a full-width sign.
+    plain = unicodedata.normalize("NFKC", one_line)
+    seen = "".join(sign for sign in plain if unicodedata.category(sign) not in {"Cc", "Cf"}).lstrip()
+    return f"'{one_line}" if seen.startswith(("=", "+", "-", "@")) else one_line
 
 
 def as_csv(rows: Iterable[Iterable[str | int | Decimal]]) -> bytes:

@@ -14,6 +14,7 @@ from compute.executors.base import AttemptState
 from compute.history_cli import export_history
 from compute.queries import history
 from compute.simulation import PEERS, read_trace, simulate
+from core import audit
 from core.cli import Commands
 from core.identity.models import Project
 from core.units import TICKS_PER_GPU_HOUR
@@ -99,6 +100,9 @@ def test_submitters_are_numbers_unless_an_administrator_asks(world: World, proje
     assert run("--emails").exit_code == 2
     person.is_admin = True
     assert [row["user"] for row in rows(run("--emails", "--as", person.email))] == [person.email]
+    assert [event.verb for event in audit.history(world.session, person)] == ["history.emails_exported"]
+    person.email = "=1+1@example.org"
+    assert [row["user"] for row in rows(run("--emails", "--as", person.email))] == ["'=1+1@example.org"]
 
 
 def test_days_without_jobs_say_so(world: World, run: Run) -> None:
