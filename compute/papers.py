@@ -83,7 +83,7 @@ def draw_statement(found: Statement, form: PaperForm) -> bytes:
 
 def draw_entries(found: Statement) -> bytes:
     """Every ledger entry of the month on the donor's offers as CSV: exact ticks of 1/840 GPU-second, and its public address."""
-    kinds = ("given", "held", "used", "returned", "lost", "written_off")
+    kinds = ("given", "held", "used", "returned", "lost", "written_off", "other")
     heading: Row = ("at", "offer", "flavor", "what", *(f"{kind}_ticks" for kind in kinds), "memo", "entry")
     rows = [
         (

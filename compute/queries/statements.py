@@ -64,7 +64,7 @@ class OfferLine:
     def proved(self) -> bool:
         """Whether the ledger says what the metered usage says, and every hold has its one ending."""
         entries = self.ledger
-        return (entries.used, entries.lost) == (self.used, self.lost) and (
+        return (entries.used, entries.lost, entries.other) == (self.used, self.lost, 0) and (
             self.in_flight_before + entries.held == self.used + self.lost + entries.returned + self.in_flight
         )
 

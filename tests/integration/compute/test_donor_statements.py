@@ -2,7 +2,9 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -13,6 +15,7 @@ from compute.models import ComputeOffer
 from compute.queries import statements
 from compute.queries.statements import OfferLine, Statement
 from compute.services import lifecycle, offers
+from core import ledger
 from core.identity.models import Organisation, Project
 from core.paper import PaperForm
 from core.units import TICKS_PER_GPU_HOUR
@@ -133,6 +136,21 @@ def test_a_line_the_ledger_does_not_say_is_seen(world: World, aws: Organisation,
     attempt.draws[0].used_ticks -= 1
     world.session.flush()
     assert not month(world, aws).proved
+
+
+def test_an_entry_of_an_unknown_kind_is_a_column_and_proves_nothing(
+    world: World, aws: Organisation, vllm: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touching = ledger.touching
+
+    def renamed(*args: Any, **kwargs: Any) -> list[ledger.Touch]:
+        return [replace(touch, kind="gpu.correction") for touch in touching(*args, **kwargs)]
+
+    monkeypatch.setattr(ledger, "touching", renamed)
+    found = month(world, aws)
+    assert not found.proved
+    (entry,) = rows(papers.draw_entries(found))
+    assert (entry["what"], int(entry["other_ticks"])) == ("correction", found.offers[0].offer.given_ticks)
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
