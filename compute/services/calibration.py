@@ -159,6 +159,8 @@ def accept(session: Session, proposal_id: UUID, *, note: str, decided_by: Person
         IllegalTransition: it is decided already.
     """
     proposal = _for_decision(session, proposal_id, decided_by)
+    # As in `set_rate`: a rate that somebody sets meanwhile is seen here, and not overwritten.
+    catalogue.lock_flavors(session, [line.flavor_id for line in proposal.lines])
     present = budget.rates_at(session, now)
     for line in proposal.lines:
         if present.get(line.flavor_id) != line.current:
@@ -172,7 +174,9 @@ def accept(session: Session, proposal_id: UUID, *, note: str, decided_by: Person
     for line in proposal.lines:
         if line.rate != line.current:
             source = f"Calibration from {counted} benchmarks, made {proposal.made_at:%Y-%m-%d} (proposal {proposal.id})"
-            catalogue.set_rate(session, line.flavor, line.rate, valid_from=now, source=source, author=decided_by, now=now)
+            catalogue.set_rate(
+                session, line.flavor, line.rate, valid_from=now, source=source, author=decided_by, now=now, proposal=proposal
+            )
     audit.record(session, "rate_proposal.accepted", proposal, actor=decided_by, at=now, reason=proposal.note)
     return proposal
 

@@ -1,12 +1,14 @@
 """Flavors, their dated rates, and pools: the data that jobs and grants are counted with."""
 
+from collections.abc import Collection
 from datetime import datetime
 from fractions import Fraction
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from compute.models import ExchangeRate, Flavor, Pool, PoolStatus, SourceKind
+from compute.models import ExchangeRate, Flavor, Pool, PoolStatus, ProposalStatus, RateProposal, RateProposalLine, SourceKind
 from core import audit
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
@@ -19,6 +21,12 @@ class RateInThePast(DomainError):
     """A rate may not change what was already held or settled with the rate of its day."""
 
     code = "rate_in_the_past"
+
+
+class OwnRateProposed(DomainError):
+    """Whoever proposed a rate from benchmarks does not enter it alone."""
+
+    code = "own_rate_proposed"
 
 
 class NameTaken(DomainError):
@@ -66,10 +74,14 @@ def set_rate(
     source: str,
     author: Person | None,
     now: datetime,
+    proposal: RateProposal | None = None,
 ) -> ExchangeRate:
     """From a moment on, an hour of a flavor is worth `rate` reference GPU-hours. Attempts keep the rate they were held at.
 
+    With the `proposal` that was accepted, two people agreed on the rate.
+
     Raises:
+        OwnRateProposed: the author's own proposal of this rate is open, or somebody declined it.
         RateInThePast: the moment is over, or the flavor has a rate from that very moment.
         InvalidInput: zero, negative, absurdly fine, or without a source.
     """
@@ -77,6 +89,9 @@ def set_rate(
         raise InvalidInput("A rate is a positive fraction such as 2, 0.35 or 1/7.", field="rate")
     if not source.strip():
         raise InvalidInput("Say where the rate comes from: a price list, a benchmark, a decision.", field="source")
+    lock_flavors(session, [flavor.id])
+    if author is not None and proposal is None:
+        _require_no_own_proposal(session, flavor, rate, author)
     known = session.scalars(
         select(ExchangeRate).where(ExchangeRate.flavor_id == flavor.id).order_by(ExchangeRate.valid_from.desc())
     ).first()
@@ -102,6 +117,12 @@ def set_rate(
     session.flush()
     audit.record(session, "exchange_rate.set", row, actor=author, at=now, flavor=flavor.slug, rate=str(rate))
     return row
+
+
+def lock_flavors(session: Session, flavor_ids: Collection[UUID]) -> None:
+    """Until the end of the transaction nobody else sets a rate of these flavors; jobs may still come for them."""
+    query = select(Flavor.id).where(Flavor.id.in_(flavor_ids)).order_by(Flavor.id)
+    session.execute(query.with_for_update(of=Flavor, key_share=True)).all()
 
 
 def add_pool(
@@ -154,3 +175,24 @@ def set_pool_status(session: Session, pool: Pool, status: PoolStatus, *, actor: 
     if pool.status is not status:
         pool.status = status
         audit.record(session, f"pool.{status}", pool, actor=actor, at=now)
+
+
+def _require_no_own_proposal(session: Session, flavor: Flavor, rate: Fraction, author: Person) -> None:
+    own = session.scalars(
+        select(RateProposal)
+        .join(RateProposalLine)
+        .where(
+            RateProposal.made_by_id == author.id,
+            RateProposal.status != ProposalStatus.ACCEPTED,
+            RateProposalLine.flavor_id == flavor.id,
+            RateProposalLine.numerator == rate.numerator,
+            RateProposalLine.denominator == rate.denominator,
+        )
+        .order_by(RateProposal.made_at.desc())
+    ).first()
+    if own is not None:
+        became = "waits for another person" if own.status is ProposalStatus.OPEN else "was declined"
+        raise OwnRateProposed(
+            f"You proposed {rate} for {flavor.name} on {own.made_at:%Y-%m-%d}, and that {became}; somebody else has to enter it.",
+            field="rate",
+        )

@@ -12,6 +12,7 @@ from compute.models import ExchangeRate, Flavor, JobKind, ProposalStatus, Source
 from compute.queries import benchmarks, budget
 from compute.services import calibration, catalogue
 from compute.services.calibration import NothingMeasured, OwnProposal, RateOutOfRange, RatesMoved
+from compute.services.catalogue import OwnRateProposed
 from core.db import new_id
 from core.errors import IllegalTransition, InvalidInput
 from core.identity.models import Membership, Person, Project, Role
@@ -159,6 +160,33 @@ def test_a_proposal_is_stale_once_a_rate_moved(compared: World, a100: Flavor) ->
     with pytest.raises(RatesMoved):
         calibration.accept(compared.session, made.id, note="", decided_by=compared.person("Petra"), now=compared.now)
     assert rate(compared, a100) == Fraction(3, 5)
+
+
+@pytest.mark.parametrize("declined", [False, True], ids=["open", "declined"])
+def test_nobody_enters_alone_what_they_proposed(compared: World, a100: Flavor, declined: bool) -> None:
+    olga, petra = compared.person("Olga"), compared.person("Petra")
+    made = calibration.propose(compared.session, author=olga, now=compared.now)
+    if declined:
+        calibration.decline(compared.session, made.id, note="No.", decided_by=petra, now=compared.now)
+
+    def enter(rate: Fraction, author: Person) -> None:
+        compared.now += HOUR
+        catalogue.set_rate(
+            compared.session, a100, rate, valid_from=compared.now, source="a list", author=author, now=compared.now
+        )
+
+    with pytest.raises(OwnRateProposed, match="was declined" if declined else "waits for another person"):
+        enter(Fraction(4, 5), olga)
+    enter(Fraction(3, 4), olga)
+    enter(Fraction(4, 5), petra)
+
+
+def test_who_proposed_the_same_may_accept_anothers_proposal(compared: World, a100: Flavor) -> None:
+    olga, petra = compared.person("Olga"), compared.person("Petra")
+    calibration.propose(compared.session, author=petra, now=compared.now)
+    made = calibration.propose(compared.session, author=olga, now=compared.now)
+    calibration.accept(compared.session, made.id, note="", decided_by=petra, now=compared.now)
+    assert rate(compared, a100) == Fraction(4, 5)
 
 
 def test_declining_needs_a_reason_and_leaves_the_rates(compared: World, a100: Flavor) -> None:

@@ -12,18 +12,31 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from compute.models import ComputeGrant, ComputeOffer, GrantStatus, OfferKind, OfferStatus, Pool, SourceKind
+from compute.models import (
+    ComputeGrant,
+    ComputeOffer,
+    GrantStatus,
+    OfferKind,
+    OfferStatus,
+    Pool,
+    RateProposal,
+    RateProposalLine,
+    SourceKind,
+)
 from compute.queries import overview
-from compute.services import catalogue, compute_grants, lifecycle, offers
+from compute.services import calibration, catalogue, compute_grants, lifecycle, offers
+from compute.services.calibration import RatesMoved
 from compute.services.offers import NewOffer
 from core import ledger
 from core.clock import utc_now
+from core.db import new_id
 from core.errors import DomainError, IllegalTransition
 from core.identity.models import Person
 from core.units import TICKS_PER_GPU_HOUR
 from tests.integration.compute.conftest import HOUR, World
 
 NOW = utc_now()
+MINUTE = timedelta(minutes=1)
 OPENS_AT, LATER, CLOSES_AT = NOW + HOUR, NOW + 2 * HOUR, NOW + 48 * HOUR
 
 
@@ -161,3 +174,32 @@ def test_an_offer_withdrawn_while_the_clock_opens_it_gives_its_gift_back(desk: D
         donor.refresh(offer)
         assert offer.status is OfferStatus.CLOSED
         assert ledger.balance(donor, offer.ledger_account).posted == 0
+
+
+def test_a_rate_set_while_a_proposal_is_accepted_is_not_overwritten(desk: Desk) -> None:
+    with Session(desk.engine) as session, session.begin():
+        flavor = session.get_one(Pool, desk.pool).flavor
+        line = RateProposalLine(
+            id=new_id(), flavor_id=flavor.id, current_numerator=1, current_denominator=1, numerator=4, denominator=5,
+            low="0.8", high="0.8",
+        )  # fmt: skip
+        made = RateProposal(
+            id=new_id(), reference_id=flavor.id, evidence={"benchmarks": []}, status_at=NOW, made_by_id=desk.officers[0],
+            made_at=NOW, lines=[line],
+        )  # fmt: skip
+        session.add(made)
+        proposal_id = made.id
+
+    def accept() -> None:
+        with Session(desk.engine) as session, session.begin():
+            calibration.accept(session, proposal_id, note="", decided_by=desk.officer(session, 1), now=NOW + 2 * MINUTE)
+
+    with ThreadPoolExecutor(1) as thread, Session(desk.engine) as session:
+        flavor = session.get_one(Pool, desk.pool).flavor
+        catalogue.set_rate(session, flavor, Fraction(3, 5), valid_from=NOW + MINUTE, source="test", author=None, now=NOW + MINUTE)
+        accepting = thread.submit(accept)
+        with pytest.raises(TimeoutError):
+            accepting.result(timeout=1.5)  # it waits for the flavor
+        session.commit()
+        with pytest.raises(RatesMoved):
+            accepting.result(timeout=20)
