@@ -20,7 +20,7 @@ def test_a_job_waits_where_enough_is_free_but_not_on_one_host_and_is_told_so():
     decision = core.decision(3)
     assert decision.reason is Reason.WAITING_FOR_CAPACITY
     assert decision.detail == "needs 2 × , 2 free in pool , but not together: 1 at most on one host; number 2 in line"
-    assert remedy(decision) == "2 ×  are free together in pool , after 1 job ahead of it had their turn"
+    assert remedy(decision) == "2 ×  are free together in pool , once those ahead of it had their turn (1 job)"
     assert core.decision(2).reason is Reason.RESERVED_NEXT
     assert core.decision(2).expected_start_at == 100
     assert _names(core.apply(60, [Ended(0)])) == [2, 3]
