@@ -129,9 +129,10 @@ class GitHubSponsorsRail:
         DestinationField("login", "GitHub username", "Of a person or organisation with a public GitHub Sponsors profile"),
     )
 
-    def __init__(self, sponsor: str, token: str, *, address: Callable[[], str]) -> None:
+    def __init__(self, sponsor: str, token: str, *, address: Callable[[], str], call: timedelta = timedelta(seconds=15)) -> None:
         self.sponsor = sponsor
         self._address = address
+        self._call_seconds = call.total_seconds()  # how long one question may take
         self._http = requests.Session()
         self._http.auth = _Bearer(token)  # as `auth`, so that no .netrc takes its place
 
@@ -258,7 +259,9 @@ class GitHubSponsorsRail:
             raise Refused(f"GitHub shows this token no organisation “{self.sponsor}”.")
         return found
 
-    def _ask(self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float = 15) -> Mapping[str, Any]:
+    def _ask(
+        self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
         """One query's `data`. Partial data counts as none: a sum that is missing must not read as zero."""
         response, body = self._post(operation, document, variables, timeout=timeout)
         errors = body.get("errors") if isinstance(body, dict) else None
@@ -278,13 +281,13 @@ class GitHubSponsorsRail:
         return data
 
     def _post(
-        self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float
+        self, operation: str, document: str, variables: Mapping[str, Any], *, timeout: float | None = None
     ) -> tuple[requests.Response, Any]:
         try:
             response = self._http.post(
                 self._address(),
                 json={"query": document, "operationName": operation, "variables": variables},
-                timeout=timeout,
+                timeout=self._call_seconds if timeout is None else timeout,
                 allow_redirects=False,
             )
             return response, response.json()

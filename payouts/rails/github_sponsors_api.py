@@ -24,8 +24,8 @@ from payouts.rails.base import Instruction, NotNow, NotYet, OutcomeUnknown, Rail
 from payouts.rails.github_sponsors import GitHubSponsorsRail, limited, month_after, month_of, retry_after
 
 DOLLARS_MAX = 12_000
-CALL_SECONDS = 12.0
-"""GitHub ends a request after 10 s."""
+CALLS = 6
+"""Of a send at most: two questions before, the payment, and its total and activities after."""
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(hours=1)
 TO_BE_CHARGED = timedelta(minutes=10)
@@ -48,11 +48,20 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
         needs_person=False,
         in_files=False,
         one_at_a_time=True,
-        timeout=timedelta(seconds=6 * CALL_SECONDS),  # two questions before, the payment, and its total and activities after
     )
 
-    def __init__(self, sponsor: str, token: str, *, address: Callable[[], str], clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(sponsor, token, address=address)
+    def __init__(
+        self,
+        sponsor: str,
+        token: str,
+        *,
+        address: Callable[[], str],
+        clock: Callable[[], datetime] = utc_now,
+        timeout: timedelta = timedelta(seconds=72),  # GitHub ends a request after 10 s
+    ) -> None:
+        # Nobody may ask GitHub what became of a payment before its call has ended: all calls of a send fit into `timeout`.
+        super().__init__(sponsor, token, address=address, call=timeout / CALLS)
+        self.capabilities = replace(self.capabilities, timeout=timeout)
         self._clock = clock
 
     def send(self, instruction: Instruction) -> Receipt:
@@ -147,7 +156,7 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
             "sponsorships": [{"sponsorableLogin": login, "amount": dollars}],
             "recurring": False,
         }
-        response, body = self._post("SponsorOnce", SPONSOR, {"input": asked}, timeout=CALL_SECONDS)
+        response, body = self._post("SponsorOnce", SPONSOR, {"input": asked})
         data, errors = (body.get("data"), body.get("errors")) if isinstance(body, dict) else (None, None)
         made: Any = (data or {}).get("createSponsorships") if isinstance(data, dict | None) else None
         if response.status_code == HTTPStatus.UNAUTHORIZED:

@@ -11,6 +11,8 @@ from payouts.rails.base import KeyConflict, NotNow, OutcomeUnknown, RailError, R
 
 CLEAR_NO = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 """Stripe answers with these before it moves anything, or instead of it."""
+STILL_RUNNING = "idempotency_key_in_use"
+"""Our own request under this key has not ended there. In v2 the library raises the same error for it as for a key's misuse."""
 ABOUT_US = (stripe.FeatureNotEnabledError, stripe.FinancialAccountNotOpenError)
 """Refusals that the next payment would get, too."""
 
@@ -19,7 +21,7 @@ def meaning(error: stripe.StripeError, key: str) -> RailError:
     """The rail's word for an error, to be raised."""
     said = words(error, key)
     match error:
-        case stripe.IdempotencyError():
+        case stripe.IdempotencyError() if stripe_api.blames(error) != STILL_RUNNING:
             return KeyConflict(f"Stripe knows this reference with other parameters. {said}")
         case stripe.PermissionError() if stripe_api.blames(error) == "account_invalid":
             # Stripe's way to say that this account is not ours, or not at all: about the payee, not about our key.

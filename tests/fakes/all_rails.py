@@ -36,7 +36,7 @@ class GitHubApiRail(GitHubSponsorsApiRail):
     """GitHub by its API beside GitHub by files, and in a hurry; an installation has one of the two."""
 
     name = "github_api"
-    capabilities = replace(GitHubSponsorsApiRail.capabilities, timeout=timedelta(seconds=4.8), visibility=VISIBILITY)
+    capabilities = replace(GitHubSponsorsApiRail.capabilities, visibility=VISIBILITY)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Addresses:
             StripeConnectRail(STRIPE_KEY, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
             GlobalPayoutsRail(STRIPE_KEY, FINANCIAL_ACCOUNT, api_base=self.stripe, timeout=longer, visibility=VISIBILITY),
             GitHubSponsorsRail("acme", github.TOKEN, address=lambda: self.github),
-            GitHubApiRail("acme", github.TOKEN, address=lambda: self.github),
+            GitHubApiRail("acme", github.TOKEN, address=lambda: self.github, timeout=longer),
             BankFileRail(),
             ManualRail(),
         ]

@@ -219,6 +219,16 @@ def test_a_key_repeats_success_completes_failure_and_refuses_other_parameters(
         rail.send(replace(other, money=Money(1, "USD")))
 
 
+def test_a_request_that_still_runs_there_is_no_misuse_of_its_key(rail: GlobalPayoutsRail, server: StripeServer) -> None:
+    """The library raises the same error for both in version 2; only a misuse is an alarm."""
+    server.faults = [Fault("slow", times=1, seconds=2)]
+    hasty = GlobalPayoutsRail(KEY, FINANCIAL_ACCOUNT, api_base=server.url, timeout=timedelta(seconds=1.5))
+    with pytest.raises(OutcomeUnknown):
+        hasty.send(ONE)
+    with pytest.raises(OutcomeUnknown, match="idempotency_key_in_use"):
+        rail.send(ONE)
+
+
 # ------------------------------------------------------------------------------------------------ onboarding
 
 

@@ -169,6 +169,18 @@ def test_limits_are_not_now(github: GitHubSponsors, pay: Callable[..., Payout], 
     assert len(github.payments) == 1
 
 
+def test_a_question_that_takes_too_long_leaves_no_time_for_the_payment(
+    github: GitHubSponsors, rails: dict[str, Rail], pay: Callable[..., Payout], clock: world.Clock
+) -> None:
+    """A payment that began when its lease was nearly over could be made after people had looked for it in vain."""
+    hurried = timedelta(seconds=1.8)
+    rails["github_sponsors"] = GitHubSponsorsApiRail("acme", TOKEN, address=lambda: github.url, clock=clock, timeout=hurried)
+    github.misbehave(Behaviour([GraphqlFault("slow", operation="Totals", times=1, seconds=1.5)]))
+    payout = pay("ada", 12_300)
+    assert (payout.attempts[0].state, payout.attempts[0].declined) == (AttemptState.SENDING, 1)
+    assert not github.payments
+
+
 @pytest.mark.parametrize(("begun", "sent"), [("11-30T10:00", "12-05T10:00"), ("11-28T10:00", "11-30T23:55")])
 def test_what_began_in_another_month_is_refused_before_anything(
     github: GitHubSponsors, pay: Callable[..., Payout], engine_of_payouts: Engine, clock: world.Clock, session: Session,
