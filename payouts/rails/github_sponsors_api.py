@@ -73,7 +73,12 @@ class GitHubSponsorsApiRail(GitHubSponsorsRail):
         sponsored = self._sponsor(login, dollars)
         if login not in sponsored:
             raise SaidNo(f"GitHub left @{login} out; {instruction.money} may be below the minimum, which it tells nobody.")
-        found = self.find(instruction)
+        try:
+            found = self.find(instruction)
+        except NotYet:
+            raise
+        except RailError as error:  # of a question after the payment; as an answer to the payment it would say that none was made
+            raise OutcomeUnknown(f"GitHub took it for @{login}. {error}") from error
         if not found:
             raise OutcomeUnknown(f"GitHub took it for @{login}, and its totals do not show it yet.")
         return found[0]

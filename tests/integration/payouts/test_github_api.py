@@ -181,6 +181,17 @@ def test_a_question_that_takes_too_long_leaves_no_time_for_the_payment(
     assert not github.payments
 
 
+@pytest.mark.parametrize("kind", ["429", "401", "cut_before"])
+def test_a_question_that_fails_after_the_payment_says_nothing_against_it(
+    session: Session, github: GitHubSponsors, pay: Callable[..., Payout], drive: Callable[[Payout], Payout], kind: str
+) -> None:
+    github.misbehave(Behaviour([GraphqlFault(kind, operation="Activities", times=1)]))
+    payout = pay("ada", 12_300)
+    assert (payout.attempts[0].state, payout.attempts[0].declined) == (AttemptState.UNKNOWN, 0)
+    assert drive(payout).status is PayoutStatus.PAID
+    assert (len(github.payments), session.scalars(select(RailSwitch).where(RailSwitch.stopped)).all()) == (1, [])
+
+
 @pytest.mark.parametrize(("begun", "sent"), [("11-30T10:00", "12-05T10:00"), ("11-28T10:00", "11-30T23:55")])
 def test_what_began_in_another_month_is_refused_before_anything(
     github: GitHubSponsors, pay: Callable[..., Payout], engine_of_payouts: Engine, clock: world.Clock, session: Session,
