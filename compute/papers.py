@@ -206,7 +206,8 @@ def _sums(found: Statement) -> str:
         sums.setdefault(line.offer.flavor.name, Moved()).add(line.moved)
     return " ".join(
         f"{flavor}: held {_hours(moved.held)}, used {_hours(moved.used)}, given back {_hours(moved.returned)}, "
-        f"lost {_hours(moved.lost)}, written off {_hours(moved.written_off)}, new gifts {_hours(moved.given)} GPU-hours."
+        f"lost {_hours(moved.lost)}, written off {_hours(moved.written_off)}, new gifts {_hours(moved.given)}"
+        f"{f', other {_hours(moved.other)} by entries of a kind that no statement explains' if moved.other else ''} GPU-hours."
         for flavor, moved in sorted(sums.items())
     )
 

@@ -1,5 +1,7 @@
 """Open to everybody: donors, pools, the queue, statements."""
 
+from datetime import date, datetime
+
 from flask import Response, render_template
 from flask.typing import ResponseReturnValue
 
@@ -9,72 +11,115 @@ from compute.queries import budget, forecast, overview, statements
 from compute.views import bp
 from compute.views.outlook import outlook
 from core.clock import utc_now
+from core.errors import NotFound
 from core.files import as_download
+from core.identity.models import Organisation
 from core.paper import MEDIA_TYPES, PaperForm
 from core.web import db
+from core.web.costly import costly
+from core.web.public_pages import LAG_SECONDS, Drawn, draw
 
 
 @bp.get("/compute")
 def index() -> ResponseReturnValue:
     """Donors, pools, what runs and what waits."""
-    session, now = db(), utc_now()
-    donors = overview.donors(session)
-    offers = [offer for line in donors for offer in line.offers]
-    return render_template(
-        "compute/index.html",
-        donors=donors,
-        left=budget.of_offers(session, offers),
-        pools=overview.pool_use(session, now=now),
-        waiting=overview.waiting(session),
-        waiting_count=overview.count(session, JobStatus.QUEUED),
-        running=overview.running(session),
-        running_count=overview.count(session, JobStatus.HELD, JobStatus.STARTING, JobStatus.RUNNING),
-        used=overview.reference_used(session),
-        rates=overview.current_rates(session, now=now),
-    )
+
+    def drawn() -> Drawn:
+        session, now = db(), utc_now()
+        donors = overview.donors(session)
+        offers = [offer for line in donors for offer in line.offers]
+        return draw(
+            "Compute",
+            "compute/_index.html",
+            donors=donors,
+            left=budget.of_offers(session, offers),
+            pools=overview.pool_use(session, now=now),
+            waiting=overview.waiting(session),
+            waiting_count=overview.count(session, JobStatus.QUEUED),
+            running=overview.running(session),
+            running_count=overview.count(session, JobStatus.HELD, JobStatus.STARTING, JobStatus.RUNNING),
+            used=overview.reference_used(session),
+            rates=overview.current_rates(session, now=now),
+        )
+
+    # What waits and runs is looked at while it changes.
+    return render_template("web/public_page.html", page=costly(("compute",), drawn, seconds=LAG_SECONDS))
 
 
 @bp.get("/compute/donors/<slug>")
 def donor(slug: str) -> ResponseReturnValue:
     """What one donor offers, and its statements."""
-    session, now = db(), utc_now()
+    session = db()
     found = statements.donor_named(session, slug)
-    offers = overview.offers(session, donor_ids=[found.id])
-    forecasts = forecast.of_offers(session, now=now)
-    return render_template(
-        "compute/donor.html",
-        donor=found,
-        offers=offers,
-        left=budget.of_offers(session, offers),
-        months=statements.months(session, found, now=now),
-        policy_words={offer.id: overview.policy_words(session, offer) for offer in offers},
-        outlooks=[(offer, outlook(forecasts[offer.id], offer.remind_days, now=now)) for offer in offers if offer.id in forecasts],
-        warnings=forecast.warnings(session, offer_ids=[offer.id for offer in offers]),
-    )
+
+    def drawn() -> Drawn:
+        now = utc_now()
+        offers = overview.offers(session, donor_ids=[found.id])
+        forecasts = forecast.of_offers(session, now=now)
+        return draw(
+            f"GPU time from {found.name}",
+            "compute/_donor.html",
+            donor=found,
+            offers=offers,
+            left=budget.of_offers(session, offers),
+            months=statements.months(session, found, now=now),
+            policy_words={offer.id: overview.policy_words(session, offer) for offer in offers},
+            outlooks=[
+                (offer, outlook(forecasts[offer.id], offer.remind_days, now=now)) for offer in offers if offer.id in forecasts
+            ],
+            warnings=forecast.warnings(session, offer_ids=[offer.id for offer in offers]),
+        )
+
+    return render_template("web/public_page.html", page=costly(("donor", slug), drawn))
 
 
 @bp.get("/compute/donors/<slug>/statements/<month>")
 def statement(slug: str, month: str) -> ResponseReturnValue:
     """A donor's month."""
-    session, now = db(), utc_now()
-    found = statements.statement(session, statements.donor_named(session, slug), statements.parse_month(month), now=now)
-    months = statements.months(session, found.donor, now=now)
-    return render_template("compute/statement.html", statement=found, months=months, over=found.until < now)
+    now = utc_now()
+    donor, months, first = _month(slug, month, now)
+
+    def drawn() -> Drawn:
+        found = statements.statement(db(), donor, first, now=now)
+        title = f"{donor.name}, {found.title}"
+        return draw(title, "compute/_statement.html", statement=found, months=months, over=found.until < now)
+
+    return render_template("web/public_page.html", page=costly(("statement", slug, month), drawn))
 
 
 @bp.get("/compute/donors/<slug>/statements/<month>.<any(csv, pdf):form>")
 def statement_file(slug: str, month: str, form: str) -> ResponseReturnValue:
     """The same to take away."""
-    found = statements.statement(db(), statements.donor_named(db(), slug), statements.parse_month(month), now=utc_now())
-    wanted = PaperForm(form)
-    return _file(papers.draw_statement(found, wanted), f"{found.donor.slug}-{found.month}.{wanted}", wanted)
+    now, wanted = utc_now(), PaperForm(form)
+    donor, _, first = _month(slug, month, now)
+
+    def drawn() -> bytes:
+        return papers.draw_statement(statements.statement(db(), donor, first, now=now), wanted)
+
+    return _file(costly(("statement", slug, month, form), drawn), f"{slug}-{month}.{wanted}", wanted)
 
 
 @bp.get("/compute/donors/<slug>/statements/<month>/entries.csv")
 def statement_entries(slug: str, month: str) -> ResponseReturnValue:
     """The ledger's entries behind a statement."""
-    found = statements.statement(db(), statements.donor_named(db(), slug), statements.parse_month(month), now=utc_now())
-    return _file(papers.draw_entries(found), f"{found.donor.slug}-{found.month}-entries.csv", PaperForm.CSV)
+    now = utc_now()
+    donor, _, first = _month(slug, month, now)
+
+    def drawn() -> bytes:
+        return papers.draw_entries(statements.statement(db(), donor, first, now=now))
+
+    return _file(costly(("entries", slug, month), drawn), f"{slug}-{month}-entries.csv", PaperForm.CSV)
+
+
+def _month(slug: str, month: str, now: datetime) -> tuple[Organisation, list[date], date]:
+    """A donor, the months it has statements of, and the one asked for."""
+    donor = statements.donor_named(db(), slug)
+    months, first = statements.months(db(), donor, now=now), statements.parse_month(month)
+    if first not in months:
+        raise NotFound(
+            f"There is no statement of {donor.name} for {month}: no offer of it was open yet, or the month is to come."
+        )
+    return donor, months, first
 
 
 def _file(content: bytes, name: str, form: PaperForm) -> Response:

@@ -15,6 +15,8 @@ from core.clock import utc_now
 from core.errors import InvalidInput
 from core.units import format_seconds
 from core.web import db
+from core.web.costly import costly
+from core.web.public_pages import Drawn, draw
 
 SPANS = (7, 30, 90)
 SHOWN = 12
@@ -24,36 +26,42 @@ SHOWN = 12
 @bp.get("/compute/utilisation")
 def utilisation() -> ResponseReturnValue:
     """Every pool by day."""
-    session, now = db(), utc_now()
-    days = use.days_until(now, _days())
-    lines = use.pools_by_day(session, days, now=now)
-    return render_template(
-        "compute/utilisation.html",
-        days=days,
-        lines=[(line, _busy(line, days)) for line in lines],
-        spans=SPANS,
-        chosen=len(days),
-    )
+    chosen = _days()
+
+    def drawn() -> Drawn:
+        now = utc_now()
+        days = use.days_until(now, chosen)
+        lines = [(line, _busy(line, days)) for line in use.pools_by_day(db(), days, now=now)]
+        return draw("Utilisation", "compute/_utilisation.html", days=days, lines=lines, spans=SPANS, chosen=chosen, as_of=now)
+
+    return render_template("web/public_page.html", page=costly(("utilisation", chosen), drawn))
 
 
 @bp.get("/compute/fairness")
 def fairness() -> ResponseReturnValue:
     """One flavor: use beside fair share, waits by week, and what jobs waited for."""
-    session, days = db(), _days()
-    flavors = use.used_flavors(session)
-    slug = request.args.get("flavor") or None
-    flavor = submit.flavor_named(session, slug) if slug else next(iter(flavors), None)
-    found = use.fairness(session, flavor, days=days, now=utc_now()) if flavor is not None else None
-    return render_template(
-        "compute/fairness.html",
-        found=found,
-        flavors=flavors,
-        waits=_waits(found.weeks) if found and len(found.weeks) > 1 else None,
-        spans=SPANS,
-        chosen=days,
-        shown=SHOWN,
-        runs_max=use.RUNS_MAX,
-    )
+    days, slug = _days(), request.args.get("flavor") or None
+    named = submit.flavor_named(db(), slug) if slug else None
+
+    def drawn() -> Drawn:
+        session, now = db(), utc_now()
+        flavors = use.used_flavors(session)
+        flavor = named or next(iter(flavors), None)
+        found = use.fairness(session, flavor, days=days, now=now) if flavor is not None else None
+        return draw(
+            "Fairness",
+            "compute/_fairness.html",
+            found=found,
+            flavors=flavors,
+            waits=_waits(found.weeks) if found and len(found.weeks) > 1 else None,
+            spans=SPANS,
+            chosen=days,
+            shown=SHOWN,
+            runs_max=use.RUNS_MAX,
+            as_of=now,
+        )
+
+    return render_template("web/public_page.html", page=costly(("fairness", slug, days), drawn))
 
 
 def _days() -> int:

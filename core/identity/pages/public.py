@@ -43,7 +43,7 @@ def project(slug: str) -> ResponseReturnValue:
         sections = sections_of(hooks.project_section, found)
         return draw(found.name, "identity/_project.html", project=found, parent=parent, sections=sections, manages=manages)
 
-    return render_template("identity/public_page.html", page=kept(("project", slug, manages), drawn))
+    return render_template("web/public_page.html", page=kept(("project", slug, manages), drawn))
 
 
 @bp.get("/organisations/<slug>")
@@ -67,7 +67,7 @@ def organisation(slug: str) -> ResponseReturnValue:
             changes=changes,
         )
 
-    return render_template("identity/public_page.html", page=kept(("organisation", slug, manages, changes), drawn))
+    return render_template("web/public_page.html", page=kept(("organisation", slug, manages, changes), drawn))
 
 
 def _manages(scope: Callable[[], Scope]) -> bool:

@@ -139,8 +139,10 @@ def test_a_line_the_ledger_does_not_say_is_seen(world: World, aws: Organisation,
 
 
 def test_an_entry_of_an_unknown_kind_is_a_column_and_proves_nothing(
-    world: World, aws: Organisation, vllm: Project, monkeypatch: pytest.MonkeyPatch
+    world: World, aws: Organisation, vllm: Project, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    address = "/compute/donors/aws/statements/2026-11"
+    assert "no statement explains" not in client.get(address).words + text_of(month(world, aws))
     touching = ledger.touching
 
     def renamed(*args: Any, **kwargs: Any) -> list[ledger.Touch]:
@@ -151,10 +153,20 @@ def test_an_entry_of_an_unknown_kind_is_a_column_and_proves_nothing(
     assert not found.proved
     (entry,) = rows(papers.draw_entries(found))
     assert (entry["what"], int(entry["other_ticks"])) == ("correction", found.offers[0].offer.given_ticks)
+    assert "other 300.00 by entries of a kind that no statement explains" in text_of(found)
+    shown = client.get(address).words
+    assert "does not agree with every line" in shown
+    assert "Other: moved by entries of a kind that no statement explains" in shown
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def text_of(found: Statement) -> str:
+    """The words of its PDF."""
+    pages = PdfReader(io.BytesIO(papers.draw_statement(found, PaperForm.PDF))).pages
+    return " ".join("".join(page.extract_text() for page in pages).split())
 
 
 def test_the_files_say_what_the_page_says(world: World, aws: Organisation, vllm: Project, client: Client) -> None:
@@ -170,7 +182,7 @@ def test_the_files_say_what_the_page_says(world: World, aws: Organisation, vllm:
     entries = rows(papers.draw_entries(found))
     assert [entry["what"] for entry in entries] == ["gift", "hold", "settle"]
     assert sum(int(entry["used_ticks"]) for entry in entries) == 2 * G
-    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(papers.draw_statement(found, PaperForm.PDF))).pages)
+    text = text_of(found)
     for part in ("GPU time given by Aws, November 2026", "7,200.000", "Vllm", "agrees with every line", "entries.csv"):
         assert part in text
     assert papers.draw_statement(found, PaperForm.PDF) == papers.draw_statement(month(world, aws), PaperForm.PDF)

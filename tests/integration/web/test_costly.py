@@ -1,0 +1,146 @@
+"""Public pages that read a whole history: however often and by however many they are asked for, the database works once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from fractions import Fraction
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import Session
+
+from compute.api import bp as jobs_api
+from compute.models import OfferKind, SourceKind
+from compute.services import catalogue, lifecycle, offers
+from compute.services.offers import NewOffer
+from compute.views import bp as compute
+from core.clock import utc_now
+from core.db import new_id
+from core.identity import people
+from core.identity.models import Organisation
+from core.identity.pages import bp as identity
+from core.ledger.views import bp as books
+from core.units import TICKS_PER_GPU_HOUR
+from core.web import build_app, costly, public_pages
+from core.web.views import bp as work
+
+HISTORY = ("job_attempt", "usage_record", "attempt_draw", "job_wait", "ledger_transfer")
+"""Tables that grow with every job."""
+
+
+@pytest.fixture
+def engine(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    made = create_engine(fresh_database)
+    monkeypatch.setattr("core.web.context.engine", lambda: made)
+    monkeypatch.setattr(costly, "PATIENCE_SECONDS", 0.0)
+    costly._kept.clear()
+    now = utc_now()
+    with Session(made) as session, session.begin():
+        people.create(session, email="root@example.org", name="Root", password="correct horse battery", actor=None, now=now)
+        donor = Organisation(id=new_id(), slug="aws", name="AWS", created_at=now)
+        session.add(donor)
+        session.flush()
+        flavor = catalogue.add_flavor(session, slug="cpu", name="CPU slot", vendor="Anybody", author=None, now=now)
+        catalogue.set_rate(session, flavor, Fraction(1), valid_from=now, source="A test", author=None, now=now)
+        pool = catalogue.add_pool(
+            session, slug="here", name="Here", flavor=flavor, executor="local", devices=2, runs=[SourceKind.COMMAND], author=None,
+            now=now,
+        )  # fmt: skip
+        new = NewOffer(
+            name="Two slots", kind=OfferKind.MACHINE, flavor=flavor, devices=2, opens_at=now,
+            closes_at=now + timedelta(days=20), given_ticks=100 * TICKS_PER_GPU_HOUR,
+        )  # fmt: skip
+        offer = offers.propose(session, donor, new, actor=None, now=now)
+        offers.accept(session, offer, pool, actor=None, now=now)
+        lifecycle.pass_offers(session, now=now)
+    yield made
+    costly._kept.clear()
+    made.dispose()
+
+
+@pytest.fixture
+def visitor(engine: Engine) -> FlaskClient:
+    return build_app(pages=[identity, work, compute, books], apis=[jobs_api]).test_client()
+
+
+@contextmanager
+def statements_of(engine: Engine) -> Iterator[list[str]]:
+    """Every SQL statement that reads a history meanwhile."""
+    seen: list[str] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if any(table in statement for table in HISTORY):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", keep)
+    yield seen
+    event.remove(engine, "before_cursor_execute", keep)
+
+
+MONTH = f"{utc_now():%Y-%m}"
+ADDRESSES = [
+    "/compute/fairness?flavor=cpu",
+    "/compute/fairness?flavor=cpu&days=90",
+    "/compute/utilisation",
+    "/compute/donors/aws",
+    f"/compute/donors/aws/statements/{MONTH}",
+    f"/compute/donors/aws/statements/{MONTH}.csv",
+    f"/compute/donors/aws/statements/{MONTH}.pdf",
+    f"/compute/donors/aws/statements/{MONTH}/entries.csv",
+]
+
+
+def test_asked_for_again_no_history_is_read_whatever_the_request_says(engine: Engine, visitor: FlaskClient) -> None:
+    first = {}
+    for address in ADDRESSES:
+        with statements_of(engine) as read:
+            first[address] = visitor.get(address)
+        assert first[address].status_code == 200, address
+        assert read, address
+    visitor.set_cookie(public_pages.CHANGED, "1")
+    for address in ADDRESSES:
+        with statements_of(engine) as read:
+            again = visitor.get(address + ("&" if "?" in address else "?") + "anything=1")
+        assert again.status_code == 200, address
+        assert not read, address
+        if address.endswith(("csv", "pdf")):
+            assert again.get_data() == first[address].get_data()
+
+
+def test_it_is_drawn_again_later(engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor.get("/compute/donors/aws")
+    monkeypatch.setattr("time.monotonic", lambda: 10**9)
+    with statements_of(engine) as read:
+        visitor.get("/compute/donors/aws")
+    assert read
+
+
+def test_two_are_never_drawn_at_once_and_the_other_is_told_when_to_come_again(engine: Engine, visitor: FlaskClient) -> None:
+    visitor.get(ADDRESSES[0])
+    with costly._drawing, statements_of(engine) as read:
+        assert visitor.get(ADDRESSES[0]).status_code == 200  # this one is kept
+        for address in ADDRESSES[1:]:
+            refused = visitor.get(address)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5"), address
+    assert not read
+    assert visitor.get(ADDRESSES[1]).status_code == 200
+
+
+def test_months_without_a_statement_cost_nothing(engine: Engine, visitor: FlaskClient) -> None:
+    with statements_of(engine) as read:
+        for month in ("2001-01", "2099-12"):
+            answer = visitor.get(f"/compute/donors/aws/statements/{month}")
+            assert answer.status_code == 404
+            assert f"There is no statement of AWS for {month}" in answer.get_data(as_text=True)
+    assert not read
+
+
+def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costly, "KEPT_CHARACTERS_MAX", 100)
+    costly._kept.clear()
+    for number in range(5):
+        costly._keep((number,), b"x" * 40)
+    assert list(costly._kept) == [(3,), (4,)]
+    costly._keep((5,), b"x" * 101)
+    assert not costly._kept
