@@ -90,7 +90,9 @@ def job() -> None:
 
 @job.command("submit", context_settings={"ignore_unknown_options": False})
 @click.option("--project", required=True, help="The project's slug.")
-@click.option("--flavor", required=True, help="Kind of accelerator, such as h100.")
+@click.option(
+    "--flavor", "flavors", required=True, multiple=True, help="Kind of accelerator, such as h100; repeat for others, best first."
+)
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or slices where the flavor is cut.")
 @click.option("--wall", "wall_seconds", type=_Duration(), required=True, help="Longest run time, such as 20m or 3h20m.")
 @click.option("--kind", type=click.Choice([kind.value for kind in JobKind]), default="ci", show_default=True)
@@ -112,6 +114,7 @@ def submit_command(
     email: str | None,
     url: str | None,
     token: str | None,
+    flavors: tuple[str, ...],
     variables: tuple[str, ...],
     grant_id: UUID | None,
     *,
@@ -126,6 +129,7 @@ def submit_command(
     asked["command"] = command[0] if len(command) == 1 else shlex.join(command)
     asked["environment"] = dict(_variable(text) for text in variables)
     asked["artefacts"] = list(asked["artefacts"])
+    asked["flavor"], *asked["alternatives"] = flavors
     try:
         made = jobs.submit(schemas.JobIn(**asked, grant=grant_id))
     except ValidationError as error:
@@ -255,12 +259,12 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
         click.echo(f"Expected start: {found['expected']['in_words'] if found['expected'] else UNKNOWN_START}.")
     click.echo(f"This reason has held since {found['since'][:19].replace('T', ' ')} UTC.")
     click.echo(
-        f"It may use {found['needed_reference_gpu_hours']} reference GPU-hours; its grant has "
+        f"It may use {_needed(found['needed'])}; its grant has "
         f"{found['grant_left_gpu_hours']} left and {found['grant_held_gpu_hours']} held for other jobs.\n"
     )
     print_table(
         [{**row, "fits": _yes(row["fits"])} for row in found["pools"]],
-        {"pool": "POOL", "status": "STATE", "devices": "DEVICES", "free": "FREE", "fits": "FITS"},
+        {"pool": "POOL", "flavor": "FLAVOR", "status": "STATE", "devices": "DEVICES", "free": "FREE", "fits": "FITS"},
         empty="No pool has this flavor.",
     )
     click.echo()
@@ -349,7 +353,8 @@ def _exit(found: Document) -> None:
 def _print_job(found: Document) -> None:
     click.echo(f"Job        {found['id']}  {found['name']}")
     click.echo(f"Project    {found['project']} ({found['kind']})")
-    click.echo(f"Asks for   {found['gpus']} × {found['flavor']} for {format_seconds(found['wall_seconds'])} at most")
+    flavors = " or ".join([found["flavor"], *found["alternatives"]])
+    click.echo(f"Asks for   {found['gpus']} × {flavors} for {format_seconds(found['wall_seconds'])} at most")
     click.echo(f"Runs       {found['command']}")
     if found["repository"]:
         click.echo(f"Source     {found['repository']} at {found['commit']}")
@@ -365,9 +370,18 @@ def _print_job(found: Document) -> None:
         code = f", exit code {attempt['exit_code']}" if attempt["exit_code"] is not None else ""
         blame = f" ({attempt['cause']})" if attempt["cause"] else ""
         click.echo(f"Attempt {attempt['number']}  {_words(attempt['status'])}{blame} in pool {attempt['pool']}{code}")
+        if attempt["chosen_because"]:
+            click.echo(f"           On {attempt['flavor']}: {attempt['chosen_because']}")
         if attempt["reason"]:
             click.echo(f"           {attempt['reason']}")
     click.echo(f"Cost       {found['used_reference_gpu_hours']} reference GPU-hours")
+
+
+def _needed(needed: list[Document]) -> str:
+    """`2.000000 reference GPU-hours`, for several flavors one after the other."""
+    if len(needed) == 1:
+        return f"{needed[0]['reference_gpu_hours']} reference GPU-hours"
+    return ", ".join(f"{each['reference_gpu_hours']} on {each['flavor']}" for each in needed) + " reference GPU-hours"
 
 
 def _words(status: str) -> str:

@@ -53,6 +53,7 @@ class Work:
     flavor: str
     gpus: int
     wall_minutes: int
+    alternatives: tuple[str, ...] = ()
 
 
 PAST_WORK = (
@@ -64,6 +65,13 @@ PAST_WORK = (
     Work("deepspeed", "unit tests, world size 2", "pytest tests/unit -m 'not sequential'", JobKind.CI, "h100", 2, 60),
     Work("deepspeed", "unit tests, world size 4", "pytest tests/unit -m 'not sequential'", JobKind.CI, "h100", 4, 60),
 )
+
+
+ON_EITHER = (
+    Work("vllm", "distributed, 4 GPUs", "pytest tests/distributed", JobKind.CI, "h100", 4, 120),
+    Work("vllm", "quantization, on either", "pytest tests/quantization", JobKind.CI, "h100", 1, 60, alternatives=("h200-7th",)),
+)
+"""The second prefers what the first has taken, and starts on the other."""
 
 
 def load(session: Session, *, now: datetime, people: Mapping[str, Person]) -> None:
@@ -317,6 +325,8 @@ class _History:
             for work in self._rng.sample(PAST_WORK, 1):
                 self._at(day + timedelta(minutes=self._rng.randrange(240)), partial(self._submit, work))
             day += timedelta(days=1)
+        for minutes, work in enumerate(ON_EITHER):
+            self._at(now - timedelta(hours=6) + timedelta(minutes=minutes), partial(self._submit, work))
         while self._events:
             moment, _, act = heapq.heappop(self._events)
             act(moment)
@@ -337,6 +347,7 @@ class _History:
                 source=SourceKind.COMMAND,
                 command=work.command,
                 flavor=work.flavor,
+                alternatives=work.alternatives,
                 gpus=work.gpus,
                 wall_seconds=work.wall_minutes * 60,
                 is_demo=True,

@@ -1,5 +1,6 @@
 """What people fill in: jobs, offers, requests for GPU time, rates and pools."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -61,6 +62,8 @@ class JobForm(Form):
     image = TextField("Image", length_max=252)
     command = TextAreaField("Command", [required("Say what to run, such as make test.")])
     flavor = SelectField("Kind of accelerator", [required("Choose a kind of accelerator.")])
+    alternatives = SelectField("Or else")
+    third = SelectField("Or else, third choice")
     gpus = IntegerField("How many", [required("Say how many."), NumberRange(1, 4096, "Between 1 and 4,096.")], default=1)
     wall_time = TextField("Longest run time", [required("Say how long it may run.")], default="30m", length_max=20)
     memory = IntegerField(
@@ -74,6 +77,16 @@ class JobForm(Form):
             policies.parse_duration(field.data or "")
         except InvalidInput as error:
             raise ValidationError(error.message) from None
+
+    def offer_flavors(self, flavors: Iterable[Flavor]) -> None:
+        """Which kinds of accelerators there are to choose from."""
+        self.flavor.choices = [(flavor.slug, flavor.name) for flavor in flavors]
+        self.alternatives.choices = self.third.choices = [("", "no other"), *self.flavor.choices]
+
+    @property
+    def other_flavors(self) -> list[str]:
+        """What it accepts instead, the one it likes best first."""
+        return [slug for slug in (self.alternatives.data, self.third.data) if slug]
 
     def to_new_job(self) -> NewJob:
         """As the service takes it. Fields of the other kinds of source are left out: what is hidden is not sent.
@@ -89,6 +102,7 @@ class JobForm(Form):
             source=source,
             command=(self.command.data or "").replace("\r\n", "\n").strip(),
             flavor=self.flavor.data,
+            alternatives=tuple(self.other_flavors),
             gpus=self.gpus.data,
             wall_seconds=policies.parse_duration(self.wall_time.data),
             repository=self.repository.data if from_repository else None,
@@ -109,6 +123,8 @@ class QuoteForm(Form):
 
     project = TextField()
     flavor = TextField()
+    alternatives = TextField()
+    third = TextField()
     gpus = IntegerField(validators=[Optional(), NumberRange(1, 4096)])
     wall_time = TextField()
 

@@ -17,6 +17,7 @@ from core.units import TICKS_PER_GPU_HOUR
 
 WALL_SECONDS_MAX = 31 * 24 * 3600
 GPUS_MAX = 4096
+FLAVORS_MAX = 8
 MIB = 2**20
 
 Plain = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
@@ -37,7 +38,12 @@ class JobIn(BaseModel):
     commit: Plain | None = Field(default=None, description="The exact commit, 40 hexadecimal digits.")
     ref: Plain | None = Field(default=None, description="The branch or tag it is on, such as refs/heads/main.")
     image: Plain | None = Field(default=None, description="A container image, for pools that run images.")
-    flavor: Plain = Field(description="Kind of accelerator.", examples=["h100"])
+    flavor: Plain = Field(description="Kind of accelerator, the preferred one if it accepts others.", examples=["h100"])
+    alternatives: list[Plain] = Field(
+        default_factory=list,
+        max_length=FLAVORS_MAX - 1,
+        description="Other kinds it may start on, the best liked first; not for benchmarks. Charged is the one it starts on.",
+    )
     gpus: int = Field(default=1, ge=1, le=GPUS_MAX, description="GPUs, or slices where the flavor is cut; all at once.")
     wall_seconds: int = Field(ge=1, le=WALL_SECONDS_MAX, description="How long it may run at most; this much is held.")
     memory_mib: int = Field(default=MEMORY_BYTES_DEFAULT // MIB, ge=16, le=4_194_304)
@@ -60,6 +66,7 @@ class JobIn(BaseModel):
             source=self.source,
             command=self.command,
             flavor=self.flavor,
+            alternatives=tuple(self.alternatives),
             gpus=self.gpus,
             wall_seconds=self.wall_seconds,
             repository=self.repository or None,
@@ -132,6 +139,8 @@ class AttemptOut(BaseModel):
     id: UUID
     number: int
     pool: str
+    flavor: str = Field(description="What it got: one of those that its job accepts.")
+    chosen_because: str | None = Field(description="Why none that the job likes better; none if there is no better.")
     status: AttemptStatus
     cause: FailureCause | None
     reason: str | None
@@ -156,6 +165,8 @@ class AttemptOut(BaseModel):
             id=attempt.id,
             number=attempt.number,
             pool=attempt.pool.slug,
+            flavor=attempt.flavor.slug,
+            chosen_because=attempt.chosen_because,
             status=attempt.status,
             cause=attempt.cause,
             reason=attempt.reason,
@@ -211,6 +222,7 @@ class JobOut(BaseModel):
     ref: str | None
     image: str | None
     flavor: str
+    alternatives: list[str]
     gpus: int
     wall_seconds: int
     memory_mib: int
@@ -246,6 +258,7 @@ class JobOut(BaseModel):
             "ref": job.ref,
             "image": job.image,
             "flavor": job.flavor.slug,
+            "alternatives": [flavor.slug for flavor in job.accepts[1:]],
             "gpus": job.gpus,
             "wall_seconds": job.wall_seconds,
             "memory_mib": job.memory_bytes // MIB,
@@ -313,10 +326,18 @@ class LogOut(BaseModel):
         )
 
 
+class NeedOut(BaseModel):
+    """What a job may use on one of the flavors it accepts."""
+
+    flavor: str
+    reference_gpu_hours: Decimal
+
+
 class PoolOut(BaseModel):
     """A pool as the job meets it."""
 
     pool: str
+    flavor: str
     status: str
     devices: int
     free: int
@@ -348,7 +369,7 @@ class ExplanationOut(BaseModel):
     remedy: str | None = Field(description="What would have to happen for this reason to hold no more.")
     expected: ExpectedOut | None = Field(description="As of now; none if it waits for somebody to act.")
     would_start_now: bool
-    needed_reference_gpu_hours: Decimal
+    needed: list[NeedOut] = Field(description="For each flavor it accepts, the preferred one first; empty if it does not wait.")
     grant_left_gpu_hours: Decimal
     grant_held_gpu_hours: Decimal
     pools: list[PoolOut]
@@ -366,11 +387,18 @@ class ExplanationOut(BaseModel):
             remedy=found.remedy,
             expected=ExpectedOut.of(found.expected) if found.expected else None,
             would_start_now=found.would_start_now,
-            needed_reference_gpu_hours=hours(found.needed_reference),
+            needed=[NeedOut(flavor=flavor.slug, reference_gpu_hours=hours(ticks)) for flavor, ticks in found.needed],
             grant_left_gpu_hours=hours(found.grant.left),
             grant_held_gpu_hours=hours(found.grant.held),
             pools=[
-                PoolOut(pool=fact.pool.slug, status=fact.pool.status, devices=fact.pool.devices, free=fact.free, fits=fact.fits)
+                PoolOut(
+                    pool=fact.pool.slug,
+                    flavor=fact.pool.flavor.slug,
+                    status=fact.pool.status,
+                    devices=fact.pool.devices,
+                    free=fact.free,
+                    fits=fact.fits,
+                )
                 for fact in found.pools
             ],
             offers=[

@@ -5,9 +5,9 @@ from datetime import datetime
 from fractions import Fraction
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Integer, Uuid, or_
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 from sqlalchemy.types import Text
 
 from compute.executors.base import Stop
@@ -94,6 +94,9 @@ class Job(Base):
         CheckConstraint("(source = 'repository') = (commit_sha IS NOT NULL AND repository IS NOT NULL)", name="repository"),
         CheckConstraint("(source = 'image') = (image IS NOT NULL)", name="image"),
         CheckConstraint("commit_sha ~ '^[0-9a-f]{40}$'", name="exact_commit"),
+        # Figures of different accelerators can't be compared.
+        CheckConstraint("kind <> 'benchmark' OR alternative_ids = '{}'", name="benchmark_on_one_flavor"),
+        CheckConstraint("flavor_id <> ALL (alternative_ids)", name="alternatives"),
         # No queued job without a current reason.
         CheckConstraint(
             "status <> 'queued' "
@@ -128,8 +131,11 @@ class Job(Base):
     environment: Mapped[JsonObject] = mapped_column(default=dict)
     artefact_globs: Mapped[list[str]] = mapped_column(ARRAY(Text()), default=list)
     flavor_id: Mapped[UUID] = mapped_column(ForeignKey("flavor.id"))
+    """The flavor it prefers; an attempt's own is that of its pool."""
+    alternative_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default=list, server_default="{}")
+    """Other flavors it accepts, the one it likes best first. Flavors are never deleted."""
     gpus: Mapped[int]
-    """Schedulable devices: GPUs, or slices where the flavor is cut. All start together or none."""
+    """Schedulable devices: GPUs, or slices where the flavor is cut. All of one flavor, and all start together or none."""
     wall_seconds: Mapped[int]
     memory_bytes: Mapped[int]
     status: Mapped[JobStatus] = mapped_column(default=JobStatus.SUBMITTED)
@@ -164,6 +170,20 @@ class Job(Base):
     @property
     def finished(self) -> bool:
         return self.finished_at is not None
+
+    @property
+    def accepts(self) -> list[Flavor]:
+        """The flavors it may start on, the one it likes best first."""
+        if not self.alternative_ids:
+            return [self.flavor]
+        session = object_session(self)
+        assert session is not None
+        return [self.flavor, *(session.get_one(Flavor, flavor_id) for flavor_id in self.alternative_ids)]
+
+    @classmethod
+    def may_start_on(cls, flavor: Flavor) -> ColumnElement[bool]:
+        """In a query: whether a job accepts this flavor."""
+        return or_(cls.flavor_id == flavor.id, cls.alternative_ids.contains([flavor.id]))
 
     def advance(self, to: JobStatus, at: datetime) -> None:
         if to not in JOB_NEXT[self.status]:
@@ -255,6 +275,8 @@ class JobAttempt(Base):
     stop: Mapped[Stop | None]
     """Set once its end was asked for: by a person (its use is charged) or by the platform (credited back)."""
     stop_reason: Mapped[str | None]
+    chosen_because: Mapped[str | None]
+    """Why it did not start on a flavor that its job likes better, as a clause; none if there is no better."""
     test_summary: Mapped[dict[str, object] | None] = mapped_column(JSONB())
     """Counts and failures read from JUnit XML artefacts."""
 
@@ -263,6 +285,11 @@ class JobAttempt(Base):
     draws: Mapped[list["AttemptDraw"]] = relationship(back_populates="attempt", order_by="AttemptDraw.position")
     usage: Mapped["UsageRecord | None"] = relationship(back_populates="attempt")
     artefacts: Mapped[list["Artefact"]] = relationship(back_populates="attempt", order_by="Artefact.name")
+
+    @property
+    def flavor(self) -> Flavor:
+        """What it runs on: one of those that its job accepts."""
+        return self.pool.flavor
 
     @property
     def rate(self) -> Fraction:

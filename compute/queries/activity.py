@@ -79,4 +79,4 @@ def shown(attempt: JobAttempt, row: AttemptActivity | None) -> Shown:
 def idle_sentence(attempt: JobAttempt, since: datetime, until: datetime, looks: int) -> str:
     """That an attempt holds devices and does nothing."""
     lasted = format_seconds((until - since).total_seconds())
-    return f"It holds {attempt.gpus} × {attempt.job.flavor.name}, which have done nothing for {lasted} ({looks} looks in a row)."
+    return f"It holds {attempt.gpus} × {attempt.flavor.name}, which have done nothing for {lasted} ({looks} looks in a row)."

@@ -121,11 +121,11 @@ def effects(session: Session, rates: Mapping[UUID, Fraction], *, now: datetime) 
     """
     present = budget.rates_at(session, now)
     rows = session.execute(
-        select(UsageRecord.grant_id, Job.flavor_id, func.sum(UsageRecord.ticks))
+        select(UsageRecord.grant_id, Pool.flavor_id, func.sum(UsageRecord.ticks))
         .join(JobAttempt, JobAttempt.id == UsageRecord.attempt_id)
-        .join(Job, Job.id == JobAttempt.job_id)
+        .join(Pool, Pool.id == JobAttempt.pool_id)
         .where(UsageRecord.at > now - timedelta(days=EFFECT_DAYS), UsageRecord.reference_ticks > 0)
-        .group_by(UsageRecord.grant_id, Job.flavor_id)
+        .group_by(UsageRecord.grant_id, Pool.flavor_id)
     )
     used: dict[UUID, list[tuple[UUID, int]]] = {}
     for grant_id, flavor_id, ticks in rows:

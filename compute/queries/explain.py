@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from compute import scheduling
-from compute.models import ComputeOffer, Job, JobStatus, Pool
+from compute.models import ComputeOffer, Flavor, Job, JobStatus, Pool
 from compute.policies import OfferPolicy, Request
 from compute.queries import attempts, budget, expected, overview, snapshot
 from compute.queries.budget import Budget
@@ -50,7 +50,8 @@ class Explanation:
     expected: scheduling.Expected | None
     """When it probably starts, as of now; none if it waits for somebody to act."""
     would_start_now: bool
-    needed_reference: int
+    needed: Sequence[tuple[Flavor, int]]
+    """What it may use on each flavor it accepts, in reference ticks; the flavor it prefers first."""
     grant: Budget
     pools: Sequence[PoolFact]
     offers: Sequence[OfferFact]
@@ -84,12 +85,12 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         remedy=remedy,
         expected=expectation,
         would_start_now=would_start,
-        needed_reference=seen.cost_ticks if seen else 0,
+        needed=[(flavor, wish.cost_ticks) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
         grant=budget.of_grant(session, job.grant),
         pools=[
             PoolFact(pool, pool.devices - attempts.devices_in_use(session, pool), snapshot.fits(pool, job))
             for pool in overview.pools(session)
-            if pool.flavor_id == job.flavor_id
+            if pool.flavor in job.accepts
         ],
         offers=[
             OfferFact(
@@ -100,6 +101,6 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
                 offer.closes_at < ends_by,
             )
             for offer in offers
-            if offer.flavor_id == job.flavor_id
+            if offer.flavor in job.accepts
         ],
     )

@@ -17,6 +17,7 @@ from compute.models import (
     Job,
     JobAttempt,
     OfferStatus,
+    Pool,
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request, forecast
@@ -116,7 +117,8 @@ def _use_of_flavor(
         .join(AttemptDraw, AttemptDraw.attempt_id == JobAttempt.id)
         .join(Job, Job.id == JobAttempt.job_id)
         .join(Project, Project.id == Job.project_id)
-        .where(Job.flavor_id == flavor.id, *_lately(now))
+        .join(Pool, Pool.id == JobAttempt.pool_id)
+        .where(Pool.flavor_id == flavor.id, *_lately(now))
         .group_by(Job.project_id, Project.parent_id, Job.kind, Job.ref, "day")
     )
     policies = [(offer.id, OfferPolicy.from_json(offer.policy)) for offer in offers]

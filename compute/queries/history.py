@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from compute.models import Flavor, Job, JobAttempt, UsageRecord
+from compute.models import Flavor, Job, JobAttempt, Pool, UsageRecord
 from core.identity.models import Project
 
 
@@ -55,7 +55,8 @@ def ran(session: Session, *, since: datetime, until: datetime, flavor: str | Non
         )
         .join(Job, Job.id == JobAttempt.job_id)
         .join(Project, Project.id == Job.project_id)
-        .join(Flavor, Flavor.id == Job.flavor_id)
+        .join(Pool, Pool.id == JobAttempt.pool_id)
+        .join(Flavor, Flavor.id == Pool.flavor_id)
         .where(Job.submitted_at >= since, Job.submitted_at < until)
         .subquery()
     )

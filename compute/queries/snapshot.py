@@ -1,8 +1,9 @@
 """The state of everything, as plain data for the scheduler."""
 
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from fractions import Fraction
 from uuid import UUID
 
 from sqlalchemy import Float, cast, func, literal, select
@@ -13,6 +14,7 @@ from compute.models import (
     ComputeGrant,
     ComputeOffer,
     FailureCause,
+    Flavor,
     Job,
     JobAttempt,
     OfferStatus,
@@ -99,21 +101,28 @@ def _queued(
     rules = [(offer, OfferPolicy.from_json(offer.policy)) for offer in offers]
     for job in queued:
         asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
-        ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
+        first, *others = (_cost(job, flavor, rates) for flavor in job.accepts)
         yield scheduling.Job(
             id=job.id,
             project_id=job.project_id,
             submitter_id=job.submitted_by_id,
             submitted_at=int(job.submitted_at.timestamp()),
-            flavor=job.flavor.slug,
+            flavor=first.flavor,
             gpus=job.gpus,
             wall_seconds=job.wall_seconds,
-            cost_ticks=policies.in_reference(ticks, rates[job.flavor_id]),
+            cost_ticks=first.cost_ticks,
             grant_id=job.grant_id,
-            offer_ticks=ticks,
+            offer_ticks=first.offer_ticks,
             offers=frozenset(offer.id for offer, policy in rules if policy.permits(asked)),
             pools=frozenset(pool.id for pool in pools if fits(pool, job)),
+            alternatives=tuple(others),
         )
+
+
+def _cost(job: Job, flavor: Flavor, rates: Mapping[UUID, Fraction]) -> scheduling.Alternative:
+    """What a job takes at most if it starts on this flavor."""
+    ticks = policies.device_ticks(job.gpus, flavor.slices_per_gpu, job.wall_seconds)
+    return scheduling.Alternative(flavor.slug, policies.in_reference(ticks, rates[flavor.id]), ticks)
 
 
 def ends_by(job: Job, now: datetime) -> datetime:
@@ -135,7 +144,7 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         project_id=attempt.job.project_id,
         submitter_id=attempt.job.submitted_by_id,
         pool_id=attempt.pool_id,
-        flavor=attempt.job.flavor.slug,
+        flavor=attempt.flavor.slug,
         gpus=attempt.gpus,
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
         ends_by=instant(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),

@@ -19,6 +19,7 @@ from compute.models import (
     Job,
     JobAttempt,
     OfferStatus,
+    Pool,
     UsageRecord,
 )
 from compute.queries.statement_entries import EntryLine, Moved, by_offer, entry_lines, in_flight
@@ -299,7 +300,7 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
     rows = session.execute(
         select(
             Job.project_id,
-            Job.flavor_id,
+            Pool.flavor_id,
             func.sum(per_attempt.c.used),
             func.sum(per_attempt.c.lost),
             func.sum(per_attempt.c.held - per_attempt.c.used - per_attempt.c.lost),
@@ -314,8 +315,9 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
         .join(JobAttempt, JobAttempt.id == per_attempt.c.attempt_id)
         .join(UsageRecord, UsageRecord.attempt_id == JobAttempt.id)
         .join(Job, Job.id == JobAttempt.job_id)
+        .join(Pool, Pool.id == JobAttempt.pool_id)
         .where(UsageRecord.at >= begin, UsageRecord.at < end)
-        .group_by(Job.project_id, Job.flavor_id)
+        .group_by(Job.project_id, Pool.flavor_id)
     ).all()
     held = _held_by_project(session, donor, begin, end)
     settled = {(row[0], row[1]): tuple(int(value) for value in row[2:]) for row in rows}
@@ -329,12 +331,13 @@ def _project_lines(session: Session, donor: Organisation, begin: datetime, end: 
 
 def _held_by_project(session: Session, donor: Organisation, begin: datetime, end: datetime) -> dict[tuple[UUID, UUID], int]:
     rows = session.execute(
-        select(Job.project_id, Job.flavor_id, func.sum(AttemptDraw.held_ticks))
+        select(Job.project_id, Pool.flavor_id, func.sum(AttemptDraw.held_ticks))
         .join(JobAttempt, JobAttempt.job_id == Job.id)
+        .join(Pool, Pool.id == JobAttempt.pool_id)
         .join(AttemptDraw, AttemptDraw.attempt_id == JobAttempt.id)
         .join(ComputeOffer, ComputeOffer.id == AttemptDraw.offer_id)
         .where(ComputeOffer.donor_id == donor.id, JobAttempt.held_at >= begin, JobAttempt.held_at < end)
-        .group_by(Job.project_id, Job.flavor_id)
+        .group_by(Job.project_id, Pool.flavor_id)
     )
     return {(project_id, flavor_id): int(ticks) for project_id, flavor_id, ticks in rows}
 

@@ -104,7 +104,8 @@ def fairness(session: Session, flavor: Flavor, *, days: int, now: datetime) -> F
 
 def used_flavors(session: Session) -> Sequence[Flavor]:
     """Kinds of accelerators that jobs asked for, by name."""
-    return session.scalars(select(Flavor).where(Flavor.id.in_(select(Job.flavor_id))).order_by(Flavor.name)).all()
+    asked = select(Job.flavor_id).union(select(func.unnest(Job.alternative_ids)))
+    return session.scalars(select(Flavor).where(Flavor.id.in_(asked)).order_by(Flavor.name)).all()
 
 
 def _taken(session: Session, days: Sequence[date], *, now: datetime) -> dict[tuple[str, date], float]:
@@ -137,7 +138,7 @@ def _waited_for_gpus(session: Session, flavor: Flavor, since: datetime) -> dict[
     rows = session.execute(
         select(JobWait.job_id, func.coalesce(func.sum(JobWait.waited_ms).filter(JobWait.reason.in_(FOR_GPUS)), 0))
         .join(Job, Job.id == JobWait.job_id)
-        .where(Job.flavor_id == flavor.id, Job.submitted_at >= since)
+        .where(Job.may_start_on(flavor), Job.submitted_at >= since)
         .group_by(JobWait.job_id)
     )
     return {str(job_id): int(waited_ms) // 1000 for job_id, waited_ms in rows}
@@ -162,7 +163,7 @@ def _weeks(rows: Sequence[Ran]) -> list[Week]:
 
 def _reasons(session: Session, flavor: Flavor, since: datetime, now: datetime) -> list[ReasonLine]:
     """Ended waits, and those that still last, of jobs submitted since; the longest first, a second at least."""
-    asked = (Job.flavor_id == flavor.id, Job.submitted_at >= since)
+    asked = (Job.may_start_on(flavor), Job.submitted_at >= since)
     ended = select(JobWait.job_id, JobWait.reason, JobWait.waited_ms).join(Job, Job.id == JobWait.job_id).where(*asked)
     lasting = select(Job.id, Job.waiting_code, func.greatest(0, func.extract("epoch", now - Job.waiting_since) * 1000)).where(
         *asked, Job.waiting_code.is_not(None)

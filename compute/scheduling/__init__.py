@@ -7,6 +7,7 @@ from compute.scheduling.estimates import Estimates
 from compute.scheduling.forecast import forecast
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.model import (
+    Alternative,
     Decision,
     Draw,
     Expected,
@@ -30,6 +31,7 @@ from compute.scheduling.offers import draw
 from compute.scheduling.plan import plan
 
 __all__ = [
+    "Alternative",
     "Decision",
     "Draw",
     "Estimates",

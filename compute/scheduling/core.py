@@ -34,7 +34,7 @@ from compute.scheduling.events import (
     Submitted,
     in_order,
 )
-from compute.scheduling.explanations import Question, explain
+from compute.scheduling.explanations import Question, explain, passed_over
 from compute.scheduling.hosts import Held
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.lanes import Lane
@@ -285,10 +285,11 @@ class Core:
         del self._waiting[job]
         ends_by = self._ends_by(waiting.kind, now)
         backfilled = lane.promise is not None
+        passed = passed_over(place, now, self._refusal) if place.choice.order else ()
         held = self._begin(job, place, now, ends_by)
         self._turns.use(waiting.project, place.rate, now)
         draws = place.purse.draws(job) if place.purse is not None else ()
-        return Started(job, ends_by, backfilled, place.choice.lane, draws, held)
+        return Started(job, ends_by, backfilled, place.choice.lane, draws, held, passed)
 
     def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant) -> Held:
         """Its GPUs are in use, and what it may use at most is held. On which hosts."""

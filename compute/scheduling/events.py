@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.scheduling.estimates import Name
-from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, PoolState, Priority
+from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, Passed, PoolState, Priority
 from compute.scheduling.placement import Host
 
 NEVER: Instant = 1 << 62
@@ -215,6 +215,7 @@ class Started:
     lane: Name
     draws: tuple[Draw, ...] = ()  # what it takes of which offers, soonest expiry first; empty if not metered by offers
     held: tuple[tuple[str, int], ...] = ()  # on which hosts, and how many GPUs of each; empty if the lane knows no hosts
+    passed: tuple[Passed, ...] = ()  # flavors of its own order that come before, and what was in the way there
 
 
 @dataclass(frozen=True, slots=True)

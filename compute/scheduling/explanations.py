@@ -1,7 +1,7 @@
 """Why a job waits, derived when somebody asks: the rules are asked again for its kind, so the answer is true at that moment.
 
 Where a job has several lanes to choose from, the one that it came furthest in speaks: the obstacle that is last in the order of
-the reasons, of equals the one with most left, and of those the one that opens first.
+the reasons, of equals the one with most left, of those the one that opens first, and of those the one that needs least.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Place, Waiting
-from compute.scheduling.model import Decision, Instant, PoolState, Reason
+from compute.scheduling.model import Decision, Instant, Passed, PoolState, Reason
 from compute.scheduling.parking import Obstacle
 
 _ORDER = {reason: number for number, reason in enumerate(Reason)}
@@ -48,7 +48,26 @@ def explain(question: Question) -> Decision:
         return _no_room(question, able)
     obstacles = [(place.bucket.lane, each.reason, _of_use(question, place, each)) for place, each in refusals if each is not None]
     lane, reason, facts = max(obstacles, key=lambda found: _how_far(found[1], found[2]))
-    return _decision(question, reason, lane if reason in _ABOUT_A_LANE else None, **facts)
+    return _decision(question, reason, lane if reason in _ABOUT_A_LANE else None, flavor=lane.facts.flavor, **facts)
+
+
+def passed_over(place: Place, now: Instant, refusal: Callable[[Place, Instant], Obstacle | None]) -> tuple[Passed, ...]:
+    """Why a job that starts here starts on no flavor it likes better: of each, the reason of the lane it came furthest in."""
+    found: dict[str, Reason] = {}
+    for other in place.waiting.places:
+        if other.choice.order < place.choice.order:
+            flavor, reason = other.bucket.lane.facts.flavor, _in_its_way(other, now, refusal(other, now))
+            found[flavor] = max(found.get(flavor, reason), reason, key=_ORDER.__getitem__)
+    return tuple(found.items())
+
+
+def _in_its_way(place: Place, now: Instant, obstacle: Obstacle | None) -> Reason:
+    lane, gpus = place.bucket.lane, place.waiting.kind.gpus
+    if not lane.is_open(now) or gpus > lane.facts.gpus:
+        return Reason.WAITING_FOR_POOL
+    if obstacle is not None:
+        return obstacle.reason
+    return Reason.WAITING_FOR_FAIR_TURN if lane.fits(gpus) else Reason.WAITING_FOR_CAPACITY
 
 
 def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str, Any]:
@@ -61,8 +80,9 @@ def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str
     return obstacle.facts
 
 
-def _how_far(reason: Reason, facts: Mapping[str, Any]) -> tuple[int, int, int]:
-    return _ORDER[reason], facts.get("ticks_available") or facts.get("closes_at") or 0, -(facts.get("opens_at") or NEVER)
+def _how_far(reason: Reason, facts: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    left = facts.get("ticks_available") or facts.get("closes_at") or 0
+    return _ORDER[reason], left, -(facts.get("opens_at") or NEVER), -(facts.get("ticks_needed") or 0)
 
 
 def _no_lane(question: Question) -> Decision:
@@ -93,7 +113,7 @@ def _no_room(question: Question, lanes: list[Lane]) -> Decision:
     return _decision(question, Reason.WAITING_FOR_FAIR_TURN, lane, gpus_free=lane.free, kept_until=kept_until)
 
 
-def _decision(question: Question, reason: Reason, lane: Lane | None, **facts: Any) -> Decision:
+def _decision(question: Question, reason: Reason, lane: Lane | None, *, flavor: str = "", **facts: Any) -> Decision:
     kind = question.waiting.kind
     facts["gpus_free"] = None if facts.get("gpus_free") is None else max(0, facts["gpus_free"])
     lanes = [lane] if lane is not None else [place.bucket.lane for place in question.waiting.places]
@@ -102,7 +122,7 @@ def _decision(question: Question, reason: Reason, lane: Lane | None, **facts: An
         reason=reason,
         decided_at=question.now,
         place=question.turn,
-        flavor=lanes[0].facts.flavor if lanes else "",
+        flavor=flavor or (lanes[0].facts.flavor if lanes else ""),
         gpus_needed=kind.gpus,
         pool_id=lane.facts.pool_id if lane is not None else None,
         pool_name=lane.facts.pool_name if lane is not None else "",

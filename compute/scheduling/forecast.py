@@ -72,7 +72,7 @@ def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int,
     jobs = {job.id: job for job in snapshot.queued}
     future = _Future(snapshot, seconds, amounts=amounts)
     for start in decided.starts:
-        future.start(jobs[start.job_id], (start.pool_id, start.flavor), snapshot.now)
+        future.start(jobs[start.job_id].on(start.flavor), (start.pool_id, start.flavor), snapshot.now)
     starts = {}
     for decision in decided.waiting[:jobs_max]:
         if decision.reason in _IN_LINE or decision.opens_at is not None:
@@ -123,17 +123,18 @@ class _Future:
             self._offers.take(draws or ())
 
     def reserve(self, job: Job, not_before: Instant) -> Instant | None:
-        """The earliest start that delays none reserved before, in the first of the lanes that have it."""
-        best: tuple[Instant, _LaneName] | None = None
-        for lane in self._lanes:
-            if lane[1] == job.flavor and (job.pools is None or lane[0] in job.pools):
-                at = self._earliest(job, lane, not_before)
-                if at is not None and (best is None or at < best[0]):
-                    best = at, lane
+        """The earliest start that delays none reserved before, in the lane it likes best of those that have it."""
+        best: tuple[Instant, _LaneName, Job] | None = None
+        for wish in job.wishes:
+            for lane in self._lanes:
+                if lane[1] == wish.flavor and (job.pools is None or lane[0] in job.pools):
+                    at = self._earliest(wish, lane, not_before)
+                    if at is not None and (best is None or at < best[0]):
+                        best = at, lane, wish
         if best is None:
             return None
-        at, lane = best
-        self.start(job, lane, at)
+        at, lane, wish = best
+        self.start(wish, lane, at)
         return at
 
     def _earliest(self, job: Job, lane: _LaneName, not_before: Instant) -> Instant | None:

@@ -7,7 +7,7 @@ devices of a flavor; a slice is a flavor of its own, and slots of a machine with
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -108,6 +108,15 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another flavor that a job accepts, and what its whole wall time takes there."""
+
+    flavor: str
+    cost_ticks: int  # reference ticks: rates differ
+    offer_ticks: int = 0  # ticks of this flavor
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job that waits."""
 
@@ -115,8 +124,8 @@ class Job:
     project_id: UUID
     submitter_id: UUID | None
     submitted_at: Instant
-    flavor: str
-    gpus: int  # all at once or not at all
+    flavor: str  # the one it prefers
+    gpus: int  # all at once or not at all, of one flavor
     wall_seconds: int  # declared
     cost_ticks: int  # reference ticks for the whole wall time: what the grant must still have
     grant_id: UUID | None  # None: not metered by a grant
@@ -124,11 +133,26 @@ class Job:
     offers: frozenset[UUID] | None = None  # the offers whose policy permits this job; None: not metered by offers
     pools: frozenset[UUID] | None = None  # the pools it may run in; None: any with its flavor
     priority: Priority = ORDINARY
+    alternatives: tuple[Alternative, ...] = ()  # other flavors it accepts, the one it likes best first
 
     @property
     def rate(self) -> int:
         """Reference ticks per second while it runs."""
         return self.cost_ticks // self.wall_seconds
+
+    @property
+    def wishes(self) -> "tuple[Job, ...]":
+        """The job as if it asked for one flavor alone: each that it accepts, the one it likes best first."""
+        if not self.alternatives:
+            return (self,)
+        return tuple(
+            replace(self, flavor=each.flavor, cost_ticks=each.cost_ticks, offer_ticks=each.offer_ticks, alternatives=())
+            for each in (Alternative(self.flavor, self.cost_ticks, self.offer_ticks), *self.alternatives)
+        )
+
+    def on(self, flavor: str) -> "Job":
+        """The job as if it asked for this flavor alone."""
+        return next(wish for wish in self.wishes if wish.flavor == flavor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +205,14 @@ class Start:
     ends_by: Instant
     draws: tuple[Draw, ...]  # what to hold of which offers, soonest expiry first; empty if not metered by offers
     backfilled: bool  # it passed a job that is ahead of it in line, without delaying it
+    passed: "tuple[Passed, ...]" = ()  # flavors that it likes better
+
+    @property
+    def chosen_because(self) -> str | None:
+        """Why not a flavor that it likes better, in words; None: it likes none better."""
+        from compute.scheduling.sentences import choice
+
+        return choice(self)
 
 
 class Reason(enum.StrEnum):
@@ -196,6 +228,10 @@ class Reason(enum.StrEnum):
     RESERVED_NEXT = "reserved_next"  # next in line in its pool: the GPUs it needs are being kept for it
     WAITING_FOR_CAPACITY = "waiting_for_capacity"  # fewer GPUs are free than it needs
     WAITING_FOR_FAIR_TURN = "waiting_for_fair_turn"  # enough are free, but starting it would delay the next in line
+
+
+Passed = tuple[str, Reason]
+"""A flavor that a job likes better than the one it starts on, and what was in its way there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +261,7 @@ class Decision:
     expected_start_at: Instant | None = None  # RESERVED_NEXT: at the latest, if running jobs keep their declared times
     out_of_reach: str = ""  # WAITING_FOR_POOL: the name of a pool that would do if it were connected
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
+    or_else: tuple[str, ...] = ()  # other flavors that it accepts; the reason is about the one it came furthest on
 
     @property
     def detail(self) -> str:

@@ -33,7 +33,7 @@ def plan(snapshot: Snapshot) -> Plan:
     started = core.apply(snapshot.now, events(snapshot))
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
     starts = tuple(
-        Start(each.job, *_pool_and_flavor(each.lane), jobs[each.job].gpus, each.ends_by, each.draws, each.backfilled)
+        Start(each.job, *_pool_and_flavor(each.lane), jobs[each.job].gpus, each.ends_by, each.draws, each.backfilled, each.passed)
         for each in started
     )
     return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in core.decisions()))
@@ -82,9 +82,10 @@ def _runs(running: Running, now: int) -> Runs:
 
 def _kind(job: Job, pools: list[Pool]) -> Kind:
     choices = tuple(
-        Choice((pool.id, job.flavor), job.cost_ticks, job.offer_ticks)
+        Choice((pool.id, wish.flavor), wish.cost_ticks, wish.offer_ticks, order)
+        for order, wish in enumerate(job.wishes)
         for pool in pools
-        if job.flavor in pool.capacity and (job.pools is None or pool.id in job.pools)
+        if wish.flavor in pool.capacity and (job.pools is None or pool.id in job.pools)
     )
     return Kind(job.project_id, job.submitter_id, choices, job.gpus, job.wall_seconds, job.grant_id, job.offers, job.priority)
 
@@ -96,5 +97,8 @@ def _pool_and_flavor(lane: Name) -> tuple[Name, str]:
 
 
 def _named(decision: Decision, job: Job) -> Decision:
-    """No lane knows the flavor if no pool has it."""
-    return decision if decision.flavor else replace(decision, flavor=job.flavor)
+    """No lane knows the flavor if no pool has it, and none knows the others that a job accepts."""
+    if decision.flavor and not job.alternatives:
+        return decision
+    flavor = decision.flavor or job.flavor
+    return replace(decision, flavor=flavor, or_else=tuple(wish.flavor for wish in job.wishes if wish.flavor != flavor))

@@ -25,7 +25,7 @@ def _pool(d: Decision) -> str:
         return f"pool {d.pool_name} stays open for longer, or the job is submitted again with less time"
     if d.out_of_reach:
         return f"pool {d.out_of_reach} is connected again"
-    return f"a pool that it may use opens or grows to {d.gpus_needed} × {d.flavor}"
+    return f"a pool that it may use opens or grows to {d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
 
 
 def _grant(d: Decision) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from compute.scheduling.model import Decision, Instant, Reason
+from compute.scheduling.model import Decision, Instant, Reason, Start
 from core.units import TICKS_PER_GPU_HOUR, format_gpu_hours
 
 
@@ -11,8 +11,30 @@ def sentence(decision: Decision) -> str:
     return _WORDS[decision.reason](decision)
 
 
+def choice(start: Start) -> str | None:
+    """Why a job starts on a flavor that is not the one it likes best; None if it is."""
+    if not start.passed:
+        return None
+    return "; ".join(_IN_THE_WAY.get(reason, "{flavor} could not take it").format(flavor=each) for each, reason in start.passed)
+
+
+_IN_THE_WAY = {
+    Reason.WAITING_FOR_POOL: "no open pool had enough {flavor} for it",
+    Reason.WAITING_FOR_WINDOW: "{flavor} were to be taken away before it could end",
+    Reason.WAITING_FOR_BUDGET: "its grant had too little left for {flavor}",
+    Reason.WAITING_FOR_OFFER: "no offer of {flavor} could carry it",
+    Reason.WAITING_FOR_CAPACITY: "fewer {flavor} were free than it needs",
+    Reason.WAITING_FOR_FAIR_TURN: "the free {flavor} were kept for the next in line",
+}
+
+
+def _asked(d: Decision) -> str:
+    """`2 × h100`, or `2 × h100 or h200` if others will do as well."""
+    return f"{d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+
+
 def _pool(d: Decision) -> str:
-    needs = f"needs {d.gpus_needed} × {d.flavor}"
+    needs = f"needs {_asked(d)}"
     if d.closes_at is not None:
         return f"{needs}; pool {d.pool_name} closes at {moment(d.closes_at, d.decided_at)}, before this job could end"
     if d.opens_at is not None:
@@ -27,7 +49,7 @@ def _pool(d: Decision) -> str:
 def _window(d: Decision) -> str:
     assert d.closes_at is not None
     begins = moment(d.closes_at, d.decided_at)
-    return f"needs {d.gpus_needed} × {d.flavor}; from {begins} on pool {d.pool_name} has {d.gpus_free} left for it ({d.window})"
+    return f"needs {_asked(d)}; from {begins} on pool {d.pool_name} has {d.gpus_free} left for it ({d.window})"
 
 
 def _grant(d: Decision) -> str:
@@ -41,8 +63,9 @@ def _grant(d: Decision) -> str:
 
 def _budget(d: Decision) -> str:
     needed, available = amounts(d)
+    where = f" on {d.flavor}" if d.or_else else ""
     return (
-        f"may use {hours(needed)} reference GPU-hours; its compute grant has {hours(available)} left "
+        f"may use {hours(needed)} reference GPU-hours{where}; its compute grant has {hours(available)} left "
         f"that no other job holds, {hours(needed - available)} short"
     )
 
@@ -97,7 +120,7 @@ def _fair_turn(d: Decision) -> str:
 
 
 def _needs(d: Decision) -> str:
-    return f"needs {d.gpus_needed} × {d.flavor}, {d.gpus_free} free in pool {d.pool_name}"
+    return f"needs {_asked(d)}, {d.gpus_free} {f'{d.flavor} ' if d.or_else else ''}free in pool {d.pool_name}"
 
 
 _WORDS = {

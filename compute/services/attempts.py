@@ -103,7 +103,7 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
         command=("sh", "-c", job.command),
         environment=job.environment,
         gpus=attempt.gpus,
-        flavor=job.flavor.slug,
+        flavor=attempt.flavor.slug,
         wall_seconds=attempt.wall_seconds,
         memory_bytes=job.memory_bytes,
         output_bytes_max=policies.OUTPUT_BYTES_MAX,
@@ -178,7 +178,7 @@ def end(session: Session, attempt: JobAttempt, ending: Ending, *, now: datetime)
     assert attempt.settled_at is None
     infrastructure = ending.cause is FailureCause.INFRASTRUCTURE
     seconds = policies.charged_seconds(ending.started_at, ending.ended_at, attempt.wall_seconds)
-    ticks = policies.device_ticks(attempt.gpus, attempt.job.flavor.slices_per_gpu, seconds)
+    ticks = policies.device_ticks(attempt.gpus, attempt.flavor.slices_per_gpu, seconds)
     reference_ticks = 0 if infrastructure else policies.in_reference(ticks, attempt.rate)
     for draw, part in zip(attempt.draws, policies.soonest_first(ticks, [draw.held_ticks for draw in attempt.draws]), strict=True):
         if infrastructure:

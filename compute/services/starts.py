@@ -118,7 +118,7 @@ def _look(session: Session, starts: Iterable[scheduling.Start], *, now: datetime
         free={pool.id: pool.devices - attempts.devices_in_use(session, pool) for pool in pools},
         jobs={job.id: job for job in found},
         tries=Counter(session.scalars(select(JobAttempt.job_id).where(JobAttempt.job_id.in_(job_ids)))),
-        rates={flavor.id: budget.rate_at(session, flavor, now) for flavor in {job.flavor for job in found}},
+        rates={flavor.id: budget.rate_at(session, flavor, now) for flavor in {pool.flavor for pool in pools}},
         grants={grant.id: grant for grant in grants},
         offers=by_pool,
         left={offer_id: each.left for offer_id, each in budget.of_offers(session, offers).items()},
@@ -145,10 +145,10 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     pool, job = seen.pools.get(start.pool_id), seen.jobs.get(start.job_id)
     if pool is None or pool.status is not PoolStatus.OPEN or job is None or job.status is not JobStatus.QUEUED:
         return None
-    if job.id in seen.taken or job.gpus > seen.free[pool.id]:
+    if job.id in seen.taken or job.gpus > seen.free[pool.id] or pool.flavor not in job.accepts:
         return None
-    rate, grant, ends_by = seen.rates[job.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
-    ticks = policies.device_ticks(job.gpus, job.flavor.slices_per_gpu, job.wall_seconds)
+    rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
+    ticks = policies.device_ticks(job.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(seen, job, pool, ticks, now=now, ends_by=ends_by)
     if drawn is None or not grant.drawable or grant.expires_at < ends_by:
         return None
@@ -165,6 +165,7 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
         held_reference_ticks=policies.in_reference(ticks, rate),
         held_at=now,
         ends_before=min([grant.expires_at, *(offer.closes_at for offer, _ in drawn)]),
+        chosen_because=start.chosen_because,
     )
     seen.taken.add(job.id)
     seen.free[pool.id] -= job.gpus

@@ -59,8 +59,11 @@ class NewJob:
     source: SourceKind
     command: str
     flavor: str
+    """The one it prefers."""
     gpus: int
     wall_seconds: int
+    alternatives: Sequence[str] = ()
+    """Other flavors it accepts, the one it likes best first."""
     repository: str | None = None
     commit: str | None = None
     ref: str | None = None
@@ -76,14 +79,31 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
-    """What a job may cost at most, and what that leaves, in reference ticks."""
+class Cost:
+    """What a job may cost at most on one flavor."""
 
+    flavor: Flavor
     flavor_ticks: int
     rate: Fraction
     reference_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a job may cost at most, and what that leaves, in reference ticks. It is charged for the flavor it starts on."""
+
+    costs: Sequence[Cost]
+    """One for each flavor it accepts, the one it prefers first."""
     grant: ComputeGrant
     budget: budget.Budget
+
+    @property
+    def dearest(self) -> Cost:
+        return max(self.costs, key=lambda cost: cost.reference_ticks)
+
+    @property
+    def reference_ticks(self) -> int:
+        return self.dearest.reference_ticks
 
     @property
     def shortfall(self) -> int:
@@ -118,11 +138,11 @@ def submit(
         if known.project_id != project.id:
             raise InvalidInput("This id belongs to another job.", field="id")
         return known
-    flavor = flavor_named(session, new.flavor)
+    flavors = flavors_named(session, new.flavor, new.alternatives)
     _check_shape(new, local_roots)
-    pools = _pools_for(session, new, flavor)
-    _require_offer(session, new, project, flavor, pools)
-    offered = quote(session, project, flavor, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
+    for flavor in flavors:
+        _require_offer(session, new, project, flavor, _pools_for(session, new, flavor))
+    offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
     _require_budget(offered, new)
 
     job = Job(
@@ -142,8 +162,9 @@ def submit(
         ref=new.ref,
         environment=dict(new.environment),
         artefact_globs=list(new.artefacts),
-        flavor_id=flavor.id,
-        flavor=flavor,
+        flavor_id=flavors[0].id,
+        flavor=flavors[0],
+        alternative_ids=[flavor.id for flavor in flavors[1:]],
         gpus=new.gpus,
         wall_seconds=new.wall_seconds,
         memory_bytes=new.memory_bytes,
@@ -188,24 +209,23 @@ def queue(job: Job, code: str, reason: str, *, now: datetime) -> None:
 def quote(
     session: Session,
     project: Project,
-    flavor: Flavor,
+    flavors: Sequence[Flavor],
     *,
     gpus: int,
     wall_seconds: int,
     grant_id: UUID | None = None,
     now: datetime,
 ) -> Quote:
-    """What this many devices for this long may cost, and which grant would pay.
+    """What this many devices for this long may cost on each of these flavors, and which grant would pay.
 
-    Without `grant_id`: of the project's grants that stay open long enough, the one that ends first and can pay; if none
-    can, the one with most left, so that the shortfall named is the smallest.
+    Without `grant_id`: of the project's grants that stay open long enough, the one that ends first and can pay for whichever
+    it starts on; if none can, the one with most left, so that the shortfall named is the smallest.
 
     Raises:
         NoGrant: the project has none, the one named is not its own, or it ends too soon.
     """
-    rate = budget.rate_at(session, flavor, now)
-    flavor_ticks = policies.device_ticks(gpus, flavor.slices_per_gpu, wall_seconds)
-    needed = policies.in_reference(flavor_ticks, rate)
+    costs = [_cost(flavor, budget.rate_at(session, flavor, now), gpus, wall_seconds) for flavor in flavors]
+    needed = max(cost.reference_ticks for cost in costs)
     grants = jobs.drawable_grants(session, project.id, until=now + timedelta(seconds=wall_seconds) + policies.OVERHEAD)
     if grant_id is not None:
         grants = [grant for grant in grants if grant.id == grant_id]
@@ -220,7 +240,24 @@ def quote(
         (grant for grant in grants if budgets[grant.id].unsettled >= needed),
         max(grants, key=lambda grant: budgets[grant.id].unsettled),
     )
-    return Quote(flavor_ticks, rate, needed, payer, budgets[payer.id])
+    return Quote(costs, payer, budgets[payer.id])
+
+
+def _cost(flavor: Flavor, rate: Fraction, gpus: int, wall_seconds: int) -> Cost:
+    ticks = policies.device_ticks(gpus, flavor.slices_per_gpu, wall_seconds)
+    return Cost(flavor, ticks, rate, policies.in_reference(ticks, rate))
+
+
+def flavors_named(session: Session, preferred: str, alternatives: Sequence[str]) -> list[Flavor]:
+    """The flavors a job accepts by their slugs, the one it prefers first.
+
+    Raises:
+        InvalidInput: there is none of this name, or one is named twice.
+    """
+    flavors = [flavor_named(session, slug) for slug in (preferred, *alternatives)]
+    if len(set(flavors)) < len(flavors):
+        raise InvalidInput("Name each kind of accelerator once.", field="alternatives")
+    return flavors
 
 
 def flavor_named(session: Session, slug: str) -> Flavor:
@@ -258,6 +295,11 @@ def _check_shape(new: NewJob, local_roots: Sequence[Path]) -> None:
         ref=new.ref,
         local_roots=local_roots,
     )
+    if new.kind is JobKind.BENCHMARK and new.alternatives:
+        raise InvalidInput(
+            "A benchmark stays on one kind of accelerator, or its figures could not be compared: leave out the other kinds.",
+            field="alternatives",
+        )
     policies.check_environment(new.environment)
     policies.check_artefact_globs(new.artefacts)
     if new.gpus < 1:
@@ -316,7 +358,7 @@ def _require_budget(offered: Quote, new: NewJob) -> None:
     if offered.shortfall:
         have = offered.budget
         raise BudgetTooSmall(
-            f"This job may use {policies.say_gpu_time(offered.reference_ticks)} ({new.gpus} × {new.flavor} for "
+            f"This job may use {policies.say_gpu_time(offered.reference_ticks)} ({new.gpus} × {offered.dearest.flavor.slug} for "
             f"{format_seconds(new.wall_seconds)}, in reference GPU time). “{offered.grant.title}” has "
             f"{policies.say_gpu_time(have.unsettled)} of {policies.say_gpu_time(have.granted)} left: "
             f"{policies.say_gpu_time(offered.shortfall)} too few.",

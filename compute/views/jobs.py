@@ -65,7 +65,7 @@ def new_job() -> ResponseReturnValue:
     form = JobForm(project=request.args.get("project"))
     form.project.choices = [(project.slug, project.name) for project in projects]
     flavors = overview.flavors(session)
-    form.flavor.choices = [(flavor.slug, flavor.name) for flavor in flavors]
+    form.offer_flavors(flavors)
     if form.validate_on_submit() and "preview" not in request.form:
         try:
             project = submit.project_named(session, form.project.data)
@@ -78,7 +78,7 @@ def new_job() -> ResponseReturnValue:
     # On a fresh form the browser shows the first of each list as chosen.
     project_shown = form.project.data or next((project.slug for project in projects), None)
     flavor_shown = form.flavor.data or next((flavor.slug for flavor in flavors), None)
-    priced = _quote(project_shown, flavor_shown, form.gpus.data, form.wall_time.data)
+    priced = _quote(project_shown, [flavor_shown, *form.other_flavors], form.gpus.data, form.wall_time.data)
     return page("compute/new_job.html", form=form, projects=projects, priced=priced)
 
 
@@ -87,7 +87,8 @@ def new_job() -> ResponseReturnValue:
 def quote() -> ResponseReturnValue:
     """What the job being typed may cost, and what that leaves: a part of the form's page."""
     form = QuoteForm(request.args)
-    priced = _quote(form.project.data, form.flavor.data, form.gpus.data, form.wall_time.data)
+    flavors = [form.flavor.data, *(slug for slug in (form.alternatives.data, form.third.data) if slug)]
+    priced = _quote(form.project.data, flavors, form.gpus.data, form.wall_time.data)
     return render_template("compute/_quote.html", priced=priced)
 
 
@@ -228,16 +229,17 @@ def _own_projects() -> list[Project]:
     return sorted(own.values(), key=lambda project: project.name.lower())
 
 
-def _quote(project: str | None, flavor: str | None, gpus: int | None, wall_time: str | None) -> Quote | DomainError | None:
+def _quote(project: str | None, flavors: list[str | None], gpus: int | None, wall_time: str | None) -> Quote | DomainError | None:
     """The price of what was typed so far; a sentence if it can't be paid; none while something is missing."""
-    if not project or not flavor or not gpus or not wall_time:
+    chosen = [slug for slug in flavors if slug]
+    if not project or not chosen or not gpus or not wall_time:
         return None
     session = db()
     try:
         return submit.quote(
             session,
             submit.project_named(session, project),
-            submit.flavor_named(session, flavor),
+            submit.flavors_named(session, chosen[0], chosen[1:]),
             gpus=gpus,
             wall_seconds=min(policies.parse_duration(wall_time), int(timedelta(days=31).total_seconds())),
             now=utc_now(),

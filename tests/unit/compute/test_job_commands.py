@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from compute import cli
 from compute.policies import output
+from compute.schemas import JobIn
 
 PART_BYTES = 100
 JOB = str(uuid4())
@@ -67,6 +68,16 @@ def test_a_log_as_text_is_printed_to_its_end_from_where_it_is_asked() -> None:
     assert run("logs", JOB).stdout == "".join(LINES)
     for options in (["--offset", "270"], ["--offset", "270", "--follow"]):
         assert run("logs", JOB, *options).stdout == "".join(LINES)[270:]
+
+
+def test_flavors_are_named_in_the_order_in_which_they_are_liked(jobs: LoggingJobs) -> None:
+    told = run(
+        "submit", "--project", "vllm", "--flavor", "h200", "--flavor", "h100", "--flavor", "a100", "--wall", "1m", "--", "make"
+    )
+    assert told.exit_code == 0
+    (given,) = jobs.submitted
+    assert isinstance(given, JobIn)
+    assert (given.flavor, given.alternatives) == ("h200", ["h100", "a100"])
 
 
 def test_following_in_json_is_refused_before_anything_is_done(jobs: LoggingJobs) -> None:
