@@ -22,18 +22,19 @@ TONES: dict[str, str] = {
     # Word → tone. A domain's own words can be added with `tone()`; unknown words are neutral.
     **dict.fromkeys(("active", "accepted", "approved", "met", "paid", "settled", "completed", "succeeded", "done", "open",
                      "verified", "current", "healthy", "eligible", "published", "confirmed"), "good"),
-    **dict.fromkeys(("due", "due_soon", "awaiting_payment", "waiting", "queued", "held", "low", "overdue", "short", "unknown",
+    **dict.fromkeys(("due", "due_soon", "awaiting_payment", "waiting", "queued", "held", "low", "short", "unknown",
                      "human", "suspended", "parked", "paid_unsettled", "conditional", "disputed", "expiring"), "warn"),
-    **dict.fromkeys(("failed", "lapsed", "rejected", "declined", "returned", "reversed", "lost", "timed_out", "exhausted",
-                     "terminated", "refused", "evicted", "ineligible", "revoked"), "bad"),
+    **dict.fromkeys(("failed", "overdue", "lapsed", "rejected", "declined", "returned", "reversed", "lost", "timed_out",
+                     "exhausted", "terminated", "refused", "evicted", "ineligible", "revoked"), "bad"),
     **dict.fromkeys(("submitted", "screened", "in_review", "shortlisted", "offered", "processing", "sending", "reserved",
                      "running", "starting", "ready", "released", "in_payout", "checked", "applied", "paperwork"), "info"),
 }  # fmt: skip
 
 
 def tone(word: str, name: str) -> None:
-    """Say how a domain's own status word looks: good, warn, bad, info or neutral."""
+    """Say how a domain's own status word looks: good, warn, bad, info or neutral. A word looks the same on all pages."""
     assert name in {"good", "warn", "bad", "info", "neutral"}, name
+    assert TONES.get(word, name) == name, f"“{word}” looks {TONES[word]} elsewhere; give status_tag() a tone where it should not"
     TONES[word] = name
 
 

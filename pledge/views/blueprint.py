@@ -20,7 +20,7 @@ navigation.add("My companies", "/company", roles=(Role.PLEDGE_EDITOR,), order=20
 navigation.add("Pay-ins", "/finance/pay-ins", roles=(Role.FINANCE,), order=50)
 navigation.add("Pledge applications", "/pledges/applications", roles=(Role.PROGRAMME_OFFICER,), order=40)
 
-for word, tone in {"overdue": "bad", "withdrawn": "neutral", "counts": "good", "not_counted": "neutral"}.items():
+for word, tone in {"withdrawn": "neutral", "counts": "good", "not_counted": "neutral"}.items():
     filters.tone(word, tone)
 
 

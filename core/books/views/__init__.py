@@ -23,7 +23,6 @@ TABS = (
 navigation.add("Books", "/books", roles=(Role.FINANCE,), order=55)
 for word, tone in {
     "matched": "good",
-    "open": "warn",
     "confirmed": "good",
     "linked": "good",
     "set_aside": "warn",
