@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from compute import outlooks, schemas
+from compute.explanation_schemas import ExplanationOut
 from compute.models import Job, JobStatus
+from compute.queries import activity, jobs, overview
 from compute.queries import explain as explaining
-from compute.queries import jobs, overview
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from core.clock import utc_now
@@ -32,6 +33,7 @@ class JobQuery(Paging):
 
     project: str | None = Field(default=None, max_length=250, description="Only this project's jobs (its slug).")
     status: JobStatus | None = Field(default=None, description="Only jobs in this state.")
+    idle: bool = Field(default=False, description="Only running jobs that hold devices and do nothing.")
 
 
 class LogQuery(BaseModel):
@@ -82,6 +84,8 @@ def list_jobs(query_data: JobQuery) -> schemas.JobPage:
         statement = statement.where(Job.project_id == project.id)
     if query_data.status is not None:
         statement = statement.where(Job.status == query_data.status)
+    if query_data.idle:
+        statement = statement.where(Job.id.in_(activity.holding_jobs()))
     page = paginate(db(), statement, by=[Job.id], cursor=query_data.cursor, size=query_data.limit)
     return schemas.JobPage(jobs=[schemas.JobOut.of(job) for job in page.items], next_cursor=page.next_cursor)
 
@@ -90,8 +94,8 @@ def list_jobs(query_data: JobQuery) -> schemas.JobPage:
 @bp.output(schemas.JobDetail)
 @authenticated(READ)
 def show_job(job_id: UUID) -> schemas.JobDetail:
-    """Show a job with its attempts and what they cost."""
-    return schemas.JobDetail.of(_job(job_id))
+    """Show a job with its attempts, what it was seen doing, and what it cost."""
+    return schemas.JobDetail.shown(db(), _job(job_id))
 
 
 @bp.get("/jobs/<uuid:job_id>/log")
@@ -118,11 +122,11 @@ def create_cancellation(job_id: UUID, json_data: schemas.CancelIn) -> schemas.Jo
 
 
 @bp.get("/jobs/<uuid:job_id>/explanation")
-@bp.output(schemas.ExplanationOut)
+@bp.output(ExplanationOut)
 @authenticated(READ)
-def show_explanation(job_id: UUID) -> schemas.ExplanationOut:
+def show_explanation(job_id: UUID) -> ExplanationOut:
     """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
-    return schemas.ExplanationOut.of(explaining.explain(db(), _job(job_id), connected=executors(), now=utc_now()))
+    return ExplanationOut.of(explaining.explain(db(), _job(job_id), connected=executors(), now=utc_now()))
 
 
 @bp.get("/compute-grants/<uuid:grant_id>/forecast")

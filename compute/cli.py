@@ -18,7 +18,6 @@ from compute.history_cli import export_history
 from compute.models import JobKind, JobStatus
 from compute.simulation.command import simulate
 from compute.weight_commands import weigh_command, weights_command
-from compute.window_commands import WINDOW_COMMANDS
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
 from core.errors import InvalidInput
 from core.units import format_seconds
@@ -34,6 +33,7 @@ LIST_COLUMNS = {
     "status": "STATE",
     "gpus": "GPUS",
     "flavor": "FLAVOR",
+    "starts": "EXPECTED START",
     "waits": "WAITS BECAUSE",
 }
 OFFER_COLUMNS = {
@@ -148,19 +148,17 @@ def submit_command(
 @job.command("list")
 @click.option("--project", help="Only this project's jobs.")
 @click.option("--status", type=click.Choice([status.value for status in JobStatus]), help="Only jobs in this state.")
+@click.option("--idle", is_flag=True, help="Only running jobs that hold devices and do nothing.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @way_options
 @json_option
-def list_command(
-    project: str | None, status: str | None, limit: int, email: str | None, url: str | None, token: str | None, *, as_json: bool
-) -> None:
-    """List jobs, newest first, each waiting one with its reason."""
-    found = _jobs(email, url, token).list(project=project, status=status, limit=limit)
+def list_command(email: str | None, url: str | None, token: str | None, *, as_json: bool, **wanted: Any) -> None:
+    """List jobs, newest first, each waiting one with its reason and when it probably starts."""
+    found = _jobs(email, url, token).list(**wanted)
     if as_json:
         print_json(found)
         return
-    rows = [{**row, "waits": row["waiting"]["reason"] if row["waiting"] else ""} for row in found["jobs"]]
-    print_table(rows, LIST_COLUMNS, empty="There are no such jobs.")
+    print_table([{**row, **_waits(row["waiting"])} for row in found["jobs"]], LIST_COLUMNS, empty="There are no such jobs.")
 
 
 @job.command("show")
@@ -278,8 +276,6 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
-for command in WINDOW_COMMANDS:
-    compute.add_command(command)
 job.add_command(export_history)
 
 commands: list[click.Command] = [job, compute, simulate]
@@ -307,6 +303,14 @@ def _variable(text: str) -> tuple[str, str]:
     if not equals:
         raise click.BadParameter(f"“{text}” is not NAME=VALUE.", param_hint="--env")
     return name, value
+
+
+def _waits(waiting: Document | None) -> dict[str, str]:
+    """Two cells of the list; what somebody has to act on has no start."""
+    if waiting is None:
+        return {"starts": "", "waits": ""}
+    expected = waiting["expected"]
+    return {"starts": expected["in_short"] if expected else "not known", "waits": waiting["reason"]}
 
 
 def _print_log(jobs: Jobs, job_id: UUID, *, attempt: int | None, offset: int) -> Document:
@@ -369,6 +373,10 @@ def _print_job(found: Document) -> None:
             click.echo(f"Needs      {waiting['remedy']}")
         if waiting["expected"]:
             click.echo(f"Expected   {waiting['expected']['in_words']}")
+    if found["activity"]:
+        click.echo(f"Does       {found['activity']['in_words']}")
+        if found["activity"]["idle"]:
+            click.echo(f"           {found['activity']['advice']}")
     for attempt in found["attempts"]:
         code = f", exit code {attempt['exit_code']}" if attempt["exit_code"] is not None else ""
         blame = f" ({attempt['cause']})" if attempt["cause"] else ""

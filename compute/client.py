@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from compute import schemas
+from compute.explanation_schemas import ExplanationOut
 from compute.models import Job
+from compute.queries import activity
 from compute.queries import explain as explaining
 from compute.queries import jobs as job_queries
 from compute.runtime import executors, local_repositories
@@ -31,7 +33,7 @@ class Jobs(Protocol):
     """What the `job` commands need. Documents are those of /api/v1."""
 
     def submit(self, given: schemas.JobIn) -> Document: ...
-    def list(self, *, project: str | None, status: str | None, limit: int) -> Document: ...
+    def list(self, *, project: str | None, status: str | None, idle: bool, limit: int) -> Document: ...
     def show(self, job_id: UUID) -> Document: ...
     def log(self, job_id: UUID, *, attempt: int | None, offset: int) -> Document: ...
     def cancel(self, job_id: UUID, *, reason: str) -> Document: ...
@@ -63,19 +65,21 @@ class LocalJobs:
             )
             return _plain(schemas.JobOut.of(job))
 
-    def list(self, *, project: str | None, status: str | None, limit: int) -> Document:
+    def list(self, *, project: str | None, status: str | None, idle: bool, limit: int) -> Document:
         with session_scope() as session:
             query = select(Job).order_by(Job.id.desc()).limit(limit)
             if project is not None:
                 query = query.where(Job.project_id == submit.project_named(session, project).id)
             if status is not None:
                 query = query.where(Job.status == status)
+            if idle:
+                query = query.where(Job.id.in_(activity.holding_jobs()))
             found = [schemas.JobOut.of(job) for job in session.scalars(query)]
             return _plain(schemas.JobPage(jobs=found, next_cursor=None))
 
     def show(self, job_id: UUID) -> Document:
         with session_scope() as session:
-            return _plain(schemas.JobDetail.of(job_queries.get(session, job_id)))
+            return _plain(schemas.JobDetail.shown(session, job_queries.get(session, job_id)))
 
     def log(self, job_id: UUID, *, attempt: int | None, offset: int) -> Document:
         with session_scope() as session:
@@ -90,7 +94,7 @@ class LocalJobs:
     def explain(self, job_id: UUID) -> Document:
         with session_scope() as session:
             found = explaining.explain(session, job_queries.get(session, job_id), connected=executors(), now=utc_now())
-            return _plain(schemas.ExplanationOut.of(found))
+            return _plain(ExplanationOut.of(found))
 
     def _person(self, session: Any) -> Person:
         if self._email is None:
@@ -110,8 +114,8 @@ class RemoteJobs:
         # Submitting again after a lost answer must not submit twice: the key is made once per command.
         return self._post("api/v1/jobs", given.model_dump(mode="json", exclude_none=True))
 
-    def list(self, *, project: str | None, status: str | None, limit: int) -> Document:
-        return self._get("api/v1/jobs", {"project": project, "status": status, "limit": limit})
+    def list(self, *, project: str | None, status: str | None, idle: bool, limit: int) -> Document:
+        return self._get("api/v1/jobs", {"project": project, "status": status, "idle": idle or None, "limit": limit})
 
     def show(self, job_id: UUID) -> Document:
         return self._get(f"api/v1/jobs/{job_id}")

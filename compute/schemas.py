@@ -6,10 +6,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy.orm import Session
 
+from compute.activity_schemas import ActivityOut
 from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
-from compute.queries import expected
-from compute.queries.explain import Explanation
+from compute.queries import activity, expected
 from compute.scheduling import Expected
 from compute.services.results import JobLog
 from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
@@ -100,6 +101,7 @@ class ExpectedOut(BaseModel):
         description="If all run as long as declared and the line stays as it is; none if those ahead may use up what it needs."
     )
     in_words: str
+    in_short: str = Field(description="The likely start and the range, without what they assume.")
 
     @classmethod
     def of(cls, found: Expected) -> Self:
@@ -110,6 +112,7 @@ class ExpectedOut(BaseModel):
             late_at=datetime.fromtimestamp(found.late_at, UTC),
             latest_at=datetime.fromtimestamp(found.latest_at, UTC) if found.latest_at is not None else None,
             in_words=found.detail,
+            in_short=found.in_short,
         )
 
 
@@ -282,10 +285,11 @@ class JobDetail(JobOut):
     cause: FailureCause | None
     exit_code: int | None
     used_reference_gpu_hours: Decimal
+    activity: ActivityOut | None = Field(description="What it was seen doing; none while it does not run.")
     attempts: list[AttemptOut]
 
     @classmethod
-    def of(cls, job: Job) -> Self:
+    def shown(cls, session: Session, job: Job) -> Self:
         last = job.attempts[-1] if job.attempts else None
         used = sum(attempt.usage.reference_ticks for attempt in job.attempts if attempt.usage)
         return cls(
@@ -293,6 +297,7 @@ class JobDetail(JobOut):
             cause=last.cause if last else None,
             exit_code=last.exit_code if last else None,
             used_reference_gpu_hours=hours(used),
+            activity=ActivityOut.of(found) if (found := activity.of_attempt(session, last)) else None,
             attempts=[AttemptOut.of(attempt) for attempt in job.attempts],
         )
 
@@ -323,97 +328,6 @@ class LogOut(BaseModel):
             next_offset=log.window.next_offset,
             total_bytes=log.window.total_bytes,
             complete=log.complete,
-        )
-
-
-class NeedOut(BaseModel):
-    """What a job may use on one of the flavors it accepts."""
-
-    flavor: str
-    reference_gpu_hours: Decimal
-
-
-class PoolOut(BaseModel):
-    """A pool as the job meets it."""
-
-    pool: str
-    flavor: str
-    status: str
-    devices: int
-    free: int
-    fits: bool
-
-
-class OfferOut(BaseModel):
-    """An offer as the job meets it."""
-
-    offer: UUID
-    donor: str
-    name: str
-    left_gpu_hours: Decimal
-    permits: bool
-    opens_at: datetime
-    closes_at: datetime
-    closes_too_soon: bool
-
-
-class ExplanationOut(BaseModel):
-    """Why a job waits, and everything that decides it."""
-
-    id: UUID
-    status: JobStatus
-    code: str | None
-    reason: str | None
-    since: datetime | None
-    place: int | None
-    remedy: str | None = Field(description="What would have to happen for this reason to hold no more.")
-    expected: ExpectedOut | None = Field(description="As of now; none if it waits for somebody to act.")
-    would_start_now: bool
-    needed: list[NeedOut] = Field(description="For each flavor it accepts, the preferred one first; empty if it does not wait.")
-    grant_left_gpu_hours: Decimal
-    grant_held_gpu_hours: Decimal
-    pools: list[PoolOut]
-    offers: list[OfferOut]
-
-    @classmethod
-    def of(cls, found: Explanation) -> Self:
-        return cls(
-            id=found.job.id,
-            status=found.job.status,
-            code=found.code,
-            reason=found.reason,
-            since=found.since,
-            place=found.place,
-            remedy=found.remedy,
-            expected=ExpectedOut.of(found.expected) if found.expected else None,
-            would_start_now=found.would_start_now,
-            needed=[NeedOut(flavor=flavor.slug, reference_gpu_hours=hours(ticks)) for flavor, ticks in found.needed],
-            grant_left_gpu_hours=hours(found.grant.left),
-            grant_held_gpu_hours=hours(found.grant.held),
-            pools=[
-                PoolOut(
-                    pool=fact.pool.slug,
-                    flavor=fact.pool.flavor.slug,
-                    status=fact.pool.status,
-                    devices=fact.pool.devices,
-                    free=fact.free,
-                    fits=fact.fits,
-                )
-                for fact in found.pools
-            ],
-            offers=[
-                OfferOut(
-                    offer=fact.offer.id,
-                    donor=fact.offer.donor.slug,
-                    name=fact.offer.name,
-                    left_gpu_hours=hours(fact.left),
-                    permits=fact.permits,
-                    opens_at=fact.offer.opens_at,
-                    closes_at=fact.offer.closes_at,
-                    closes_too_soon=fact.closes_too_soon,
-                )
-                for fact in found.offers
-            ],
         )
 
 

@@ -23,7 +23,6 @@ from compute.models.jobs import (
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
-from compute.models.windows import PoolWindow, WindowKind, WindowStatus
 
 __all__ = [
     "WEIGHT_MAX",
@@ -49,7 +48,6 @@ __all__ = [
     "OfferStatus",
     "Pool",
     "PoolStatus",
-    "PoolWindow",
     "ProjectWeight",
     "ProposalStatus",
     "RateProposal",
@@ -59,6 +57,4 @@ __all__ = [
     "WarningKind",
     "WhatIf",
     "WhatIfStatus",
-    "WindowKind",
-    "WindowStatus",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
 from compute.models import AttemptActivity, AttemptStatus, Job, JobAttempt
@@ -22,6 +22,8 @@ class Shown:
     idle: bool
     """Whether it is idle holding."""
     advice: str
+    look: AttemptActivity | None = None
+    """The newest look; none: nobody looked yet, or nobody can."""
 
 
 def of_attempt(session: Session, attempt: JobAttempt | None) -> Shown | None:
@@ -47,6 +49,15 @@ def holding(session: Session, *, submitter_id: UUID | None = None) -> list[Shown
     return [shown(row.attempt, row) for row in session.scalars(query)]
 
 
+def holding_jobs() -> Select[UUID]:
+    """The ids of running jobs that hold devices and do nothing, to choose among jobs by."""
+    return (
+        select(JobAttempt.job_id)
+        .join(AttemptActivity, AttemptActivity.attempt_id == JobAttempt.id)
+        .where(AttemptActivity.noticed_at.is_not(None), JobAttempt.status == AttemptStatus.RUNNING)
+    )
+
+
 def newest(session: Session, attempts: Sequence[JobAttempt]) -> dict[UUID, AttemptActivity]:
     """The newest look at each of these attempts."""
     rows = session.scalars(select(AttemptActivity).where(AttemptActivity.attempt_id.in_([attempt.id for attempt in attempts])))
@@ -66,14 +77,14 @@ def shown(attempt: JobAttempt, row: AttemptActivity | None) -> Shown:
     cpu = None if row.cpu_millicores is None else row.cpu_millicores / 1000
     if row.noticed_at is not None and row.idle_since is not None:
         sentence = idle_sentence(attempt, row.idle_since, row.looked_at, row.idle_looks)
-        return Shown(attempt, sentence, True, idle.advice(has_gpus=row.has_gpus, cpu=cpu))
+        return Shown(attempt, sentence, True, idle.advice(has_gpus=row.has_gpus, cpu=cpu), row)
     when = f"at the last look, {row.looked_at:%H:%M} UTC."
     if not row.has_gpus:
         words = "What its processes do is not measured yet" if cpu is None else f"Its processes used {cpu:.2f} cores"
-        return Shown(attempt, f"{words} {when}", False, "")
+        return Shown(attempt, f"{words} {when}", False, "", row)
     words = "How busy its GPUs are is not measured here" if row.gpu_percent is None else f"Its GPUs: {row.gpu_percent} % busy"
     processes = "" if cpu is None else f"; its processes used {cpu:.2f} cores"
-    return Shown(attempt, f"{words}{processes} {when}", False, "")
+    return Shown(attempt, f"{words}{processes} {when}", False, "", row)
 
 
 def idle_sentence(attempt: JobAttempt, since: datetime, until: datetime, looks: int) -> str:

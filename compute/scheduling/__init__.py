@@ -26,7 +26,6 @@ from compute.scheduling.model import (
     Running,
     Snapshot,
     Start,
-    Window,
 )
 from compute.scheduling.offers import draw
 from compute.scheduling.plan import plan
@@ -53,7 +52,6 @@ __all__ = [
     "Running",
     "Snapshot",
     "Start",
-    "Window",
     "draw",
     "forecast",
     "plan",

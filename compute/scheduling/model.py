@@ -63,20 +63,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """GPUs of a flavor in a pool that are taken from one moment to another."""
-
-    id: UUID
-    pool_id: UUID
-    flavor: str
-    gpus: int
-    begins_at: Instant
-    ends_at: Instant
-    why: str
-    project_id: UUID | None = None  # reserved for its jobs, which may run there meanwhile; None: nobody may
-
-
-@dataclass(frozen=True, slots=True)
 class Limit:
     """The most that one project or one person may have running at a time; None: no limit."""
 
@@ -119,7 +105,6 @@ class Running:
     ends_by: Instant  # when its declared time, and what ending it takes, is over at the latest
     started_at: Instant | None = None  # None: a moment ago
     wall_seconds: int = 0  # declared; 0: what is left until `ends_by`
-    reservation_id: UUID | None = None  # the reservation it runs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +179,6 @@ class Snapshot:
     offers: tuple[Offer, ...] = ()
     grants: tuple[Grant, ...] = ()
     submitter_limits: Mapping[UUID, Limit] = field(default_factory=dict)
-    windows: tuple[Window, ...] = ()
     past: tuple[Ran, ...] = ()
     knobs: Knobs = DEFAULTS
 
@@ -222,7 +206,6 @@ class Start:
     draws: tuple[Draw, ...]  # what to hold of which offers, soonest expiry first; empty if not metered by offers
     backfilled: bool  # it passed a job that is ahead of it in line, without delaying it
     passed: "tuple[Passed, ...]" = ()  # flavors that it likes better
-    reservation_id: Any = None  # the reservation it runs in
 
     @property
     def chosen_because(self) -> str | None:
@@ -311,6 +294,13 @@ class Expected:
         from compute.scheduling.remedies import expectation
 
         return expectation(self)
+
+    @property
+    def in_short(self) -> str:
+        """The likely start and the range, for a list."""
+        from compute.scheduling.remedies import expectation_in_short
+
+        return expectation_in_short(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ TURN = 0x77686174  # "what"
 PER_PERSON = limits.Limit(count=10, per=timedelta(hours=1))
 
 
-class NoChange(DomainError):
+class NoChange(InvalidInput):
     """A what-if that changes nothing."""
 
     code = "no_change"
@@ -140,7 +140,7 @@ def _require_sense(change: Change, devices: int, flavor: Flavor) -> None:
         missing = "project" if change.project is None else "weight"
         raise InvalidInput("A changed weight takes both: whose, and how much.", field=missing)
     if not change.gpus and change.wall_seconds_max is None and change.weight is None:
-        raise NoChange("Change something: the number of GPUs, the longest declared time, or a project's weight.")
+        raise NoChange("Change something: the number of GPUs, the longest declared time, or a project’s weight.", field="gpus")
 
 
 def _begin(session: Session, what_if_id: UUID, *, now: datetime) -> Question | None:

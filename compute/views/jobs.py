@@ -48,6 +48,7 @@ def list_jobs() -> ResponseReturnValue:
     return render_template(
         "compute/jobs.html",
         page=paginate(session, statement, by=[Job.id], cursor=request.args.get("cursor")),
+        expected=expected.of_job,
         project=project,
         status=status,
         projects=session.scalars(select(Project).where(Project.id.in_(select(Job.project_id))).order_by(Project.name)).all(),

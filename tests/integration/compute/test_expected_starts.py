@@ -1,12 +1,14 @@
 """A waiting job is told what would have to happen and when it probably starts, on its page and in the API, while it waits."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from click.testing import CliRunner
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
-from compute import schemas
+from compute import cli, schemas
 from compute.executors.base import AttemptState
 from compute.models import Job, JobStatus, PoolStatus
 from compute.queries import expected
@@ -114,3 +116,46 @@ def test_page_and_explanation_say_it_in_words(
         assert "Expected start: probably at" in page
         assert "at the latest while the line stays as it is" in page
         assert "Expected start: probably at" in client.get(f"/jobs/{job.id}/explanation").words
+
+
+def test_lists_say_it_in_short_and_what_somebody_has_to_do_instead(
+    line: tuple[World, Job, Job], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, first, _ = line
+    monkeypatch.setattr("compute.client.session_scope", lambda: nullcontext(world.session))
+    told = expected.of_job(job_queries.get(world.session, first.id))
+    assert told is not None
+    assert told.in_short in client.get("/jobs").words
+    printed = CliRunner().invoke(cli.job, ["list"]).stdout
+    assert "EXPECTED START" in printed
+    assert told.in_short in printed
+
+    world.pool.status = PoolStatus.DRAINING
+    world.session.flush()
+    world.tick()
+    expectations.look_ahead(world.sessions, world.executors, now=world.now)
+    assert told.in_short not in client.get("/jobs").words
+    assert "Not known: when a pool that it may use opens or grows to 8 × h100" in client.get("/jobs").words
+    assert "not known" in CliRunner().invoke(cli.job, ["list"]).stdout
+
+
+def test_a_longer_list_takes_no_more_statements(line: tuple[World, Job, Job], client: Client) -> None:
+    world, *_ = line
+    short = statements_for(world, client)
+    for number in range(60):
+        project = world.project(f"project-{number}")
+        world.grant(project, ticks=G * 10)
+        world.job(project)
+    assert statements_for(world, client) == short
+    assert client.get("/jobs").text.count("<tr>") == 51, "fifty of sixty-three, and the heading"
+
+
+def statements_for(world: World, client: Client) -> int:
+    """How many SQL statements the list of jobs takes."""
+    world.session.expire_all()
+    seen: list[str] = []
+    keep = lambda *said: seen.append(said[2])  # noqa: E731 - removed by name below
+    event.listen(world.session.get_bind(), "before_cursor_execute", keep)
+    client.get("/jobs")
+    event.remove(world.session.get_bind(), "before_cursor_execute", keep)
+    return len(seen)

@@ -1,20 +1,26 @@
 """Jobs that hold devices and do nothing: noticed once, shown to who can act, stopped only by a pool's rule."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 
+from compute import cli
 from compute.executors.base import Activity, Stop
 from compute.models import IdleRule, Job, JobAttempt
 from compute.queries import activity as looks
 from compute.services import activity
 from core import audit
+from core.clock import utc_now
 from core.db import new_id
 from core.errors import InvalidInput
 from core.identity.models import Membership, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR
+from core.web.context import Application
 from tests.integration.compute.conftest import ScriptedExecutor, World
+from tests.integration.compute.test_jobs_api import Api, token
 from tests.web_client import Client
 
 G = TICKS_PER_GPU_HOUR
@@ -149,3 +155,28 @@ def test_submitter_and_desk_see_it_with_what_to_do(
     assert client.submit(form, "Set rule", minutes="30", rule="stop").status == 303
     world.session.refresh(world.pool)
     assert (world.pool.idle_minutes, world.pool.idle_rule) == (30, IdleRule.STOP)
+
+
+def test_api_and_command_line_say_it_and_choose_by_it(
+    world: World, attempt: JobAttempt, vllm: Project, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compute.client.session_scope", lambda: nullcontext(world.session))
+    show, chosen = ["show", str(attempt.job_id)], ["list", "--idle"]
+    assert "Does       What its devices do is not measured" in CliRunner().invoke(cli.job, show).stdout
+    look(world, 3)
+    assert "There are no such jobs." in CliRunner().invoke(cli.job, chosen).stdout
+    look(world, 13)
+    printed = CliRunner().invoke(cli.job, show).stdout
+    assert "which have done nothing for 15 min" in printed
+    assert "If it hangs, cancel it" in printed
+    assert str(attempt.job_id) in CliRunner().invoke(cli.job, chosen).stdout
+
+    world.now = utc_now()  # tokens live by the real clock
+    api = Api(app, token(world, world.maintainer(vllm)))
+    _, shown = api.get(f"/jobs/{attempt.job_id}")
+    assert (shown["activity"]["idle"], shown["activity"]["gpu_percent"]) == (True, 0)
+    assert shown["activity"]["advice"]
+    other = world.job(vllm)
+    assert [job["id"] for job in api.get("/jobs?idle=true")[1]["jobs"]] == [str(attempt.job_id)]
+    assert len(api.get("/jobs")[1]["jobs"]) == 2
+    assert api.get(f"/jobs/{other.id}")[1]["activity"] is None
