@@ -18,6 +18,7 @@ from compute.history_cli import export_history
 from compute.models import JobKind, JobStatus
 from compute.simulation.command import simulate
 from compute.weight_commands import weigh_command, weights_command
+from compute.window_commands import WINDOW_COMMANDS
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
 from core.errors import InvalidInput
 from core.units import format_seconds
@@ -276,6 +277,8 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
+for command in WINDOW_COMMANDS:
+    compute.add_command(command)
 job.add_command(export_history)
 
 commands: list[click.Command] = [job, compute, simulate]

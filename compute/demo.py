@@ -19,7 +19,7 @@ from functools import partial
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from compute import runtime, scheduling
+from compute import demo_rules, runtime, scheduling
 from compute.executors.base import AttemptState, AttemptStatus
 from compute.models import ComputeGrant, Flavor, JobAttempt, JobKind, OfferKind, Pool, SourceKind
 from compute.policies import OfferPolicy
@@ -120,6 +120,7 @@ def load(session: Session, *, now: datetime, people: Mapping[str, Person]) -> No
         reviewer=officer,
         now=now - timedelta(days=1),
     )
+    demo_rules.load(session, pools, vllm=vllm, officer=officer, now=now)
     submit.submit(session, own, live_job(), submitter=people["ci"], now=now, local_roots=runtime.local_repositories())
 
 

@@ -7,12 +7,14 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, SourceKind
+from compute.models import WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, WindowKind
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
 from compute.services.submit import NewJob
+from compute.services.windows import NewWindow
 from core.errors import InvalidInput
+from core.identity.models import Project
 from core.units import ticks_from_gpu_hours
 from core.web.forms import (
     DateField,
@@ -294,6 +296,38 @@ class PoolForm(Form):
     executor = SelectField("Executor", [required("Choose what starts the work.")])
     devices = IntegerField("Devices", [required("Say how many."), NumberRange(1, 100_000, "At least one.")], default=1)
     region = TextField("Region", length_max=60)
+
+
+class WindowForm(Form):
+    """Maintenance, a reservation or a drain of a pool."""
+
+    kind = RadioField(
+        "What it is",
+        choices=[
+            (WindowKind.MAINTENANCE.value, "Maintenance: nobody has these GPUs meanwhile"),
+            (WindowKind.RESERVATION.value, "A reservation: one project has them meanwhile"),
+            (WindowKind.DRAIN.value, "A drain: from then on the pool starts nothing, until somebody opens it again"),
+        ],
+        default=WindowKind.MAINTENANCE.value,
+    )
+    begins_at = DateTimeField("From (UTC)", [required("Say from when.")])
+    ends_at = DateTimeField("Until (UTC)")
+    gpus = IntegerField("GPUs or slices", [Optional(), NumberRange(1, 100_000, "At least one.")])
+    project = SelectField("Reserved for")
+    why = TextField("Because", [required("Say why: whoever waits because of it reads it.")], length_max=120)
+
+    def to_new_window(self, kind: WindowKind, pool: Pool, project: Project | None) -> NewWindow:
+        """As the service takes it. What a drain has no use for is left out; no number means all GPUs."""
+        is_drain = kind is WindowKind.DRAIN
+        assert self.begins_at.data is not None
+        return NewWindow(
+            kind=kind,
+            begins_at=self.begins_at.data,
+            why=self.why.data or "",
+            ends_at=None if is_drain else self.ends_at.data,
+            gpus=None if is_drain else self.gpus.data or pool.devices,
+            project=project if kind is WindowKind.RESERVATION else None,
+        )
 
 
 class WhatIfForm(Form):

@@ -23,6 +23,7 @@ from compute.models.jobs import (
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
+from compute.models.windows import PoolWindow, WindowKind, WindowStatus
 
 __all__ = [
     "WEIGHT_MAX",
@@ -48,6 +49,7 @@ __all__ = [
     "OfferStatus",
     "Pool",
     "PoolStatus",
+    "PoolWindow",
     "ProjectWeight",
     "ProposalStatus",
     "RateProposal",
@@ -57,4 +59,6 @@ __all__ = [
     "WarningKind",
     "WhatIf",
     "WhatIfStatus",
+    "WindowKind",
+    "WindowStatus",
 ]

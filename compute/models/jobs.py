@@ -250,6 +250,8 @@ class JobAttempt(Base):
     pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
     gpus: Mapped[int]
     wall_seconds: Mapped[int]
+    reservation_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool_window.id"))
+    """The reservation whose GPUs it has, if it runs in one."""
     rate_numerator: Mapped[int]
     rate_denominator: Mapped[int]
     """The exchange rate of the moment it was held: later rates don't touch it."""

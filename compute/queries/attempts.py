@@ -1,12 +1,13 @@
 """Attempts that hold devices, and those of one job."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from compute import policies
 from compute.models import AttemptDraw, AttemptStatus, ComputeOffer, Job, JobAttempt, Pool
 from core.errors import NotFound
 
@@ -55,6 +56,11 @@ def devices_in_use(session: Session, pool: Pool) -> int:
     """Devices of a pool that open attempts have or are about to get."""
     taken = session.scalar(select(func.coalesce(func.sum(JobAttempt.gpus), 0)).where(JobAttempt.pool_id == pool.id, OPEN))
     return int(taken or 0)
+
+
+def ends_by(attempt: JobAttempt, now: datetime) -> datetime:
+    """When an attempt gives its devices back at the latest; one that has not begun to run counts from now."""
+    return (attempt.started_at or now) + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD
 
 
 def past_their_window(session: Session, now: datetime) -> Sequence[JobAttempt]:

@@ -53,6 +53,18 @@ def pools(session: Session) -> Sequence[Pool]:
     return session.scalars(select(Pool).where(Pool.status != PoolStatus.CLOSED).order_by(Pool.name)).all()
 
 
+def pool_named(session: Session, slug: str) -> Pool:
+    """A pool by its slug, open or not.
+
+    Raises:
+        NotFound: there is none.
+    """
+    pool = session.scalars(select(Pool).where(Pool.slug == slug)).first()
+    if pool is None:
+        raise NotFound(f"There is no pool “{slug}”.")
+    return pool
+
+
 def pool_use(session: Session, *, now: datetime) -> list[PoolUse]:
     """How busy the pools are now and were over the last week."""
     week = timedelta(days=7)

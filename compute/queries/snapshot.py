@@ -20,10 +20,11 @@ from compute.models import (
     OfferStatus,
     Pool,
     PoolStatus,
+    PoolWindow,
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, jobs, shares
+from compute.queries import attempts, budget, jobs, shares, windows
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -52,16 +53,22 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
         select(ComputeOffer).where(ComputeOffer.status.in_(COMING), ComputeOffer.pool_id.is_not(None)).order_by(ComputeOffer.id)
     ).all()
     grants = {job.grant_id: job.grant for job in queued}
+    planned = windows.planned(session, pools, now=now)
+    drains = windows.drains(planned)
     return scheduling.Snapshot(
         now=instant(now),
         pools=tuple(
-            scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: pool.devices}, _state(pool, connected)) for pool in pools
+            scheduling.Pool(
+                pool.id, pool.name, {pool.flavor.slug: pool.devices}, _state(pool, connected), _seconds(drains.get(pool.id))
+            )
+            for pool in pools
         ),
         projects=_projects(session, {job.project_id for job in queued}, now=now),
         queued=tuple(_queued(session, queued, pools, offers, now=now)),
         running=tuple(_running(attempt, now) for attempt in running),
         offers=_offers(session, offers),
         grants=_grants(session, grants.values()),
+        windows=tuple(_window(row) for row in planned if row.gpus is not None),
         past=_past(session, now=now),
         knobs=KNOBS,
     )
@@ -71,6 +78,25 @@ def _state(pool: Pool, connected: Container[str] | None) -> scheduling.PoolState
     if pool.status is PoolStatus.OPEN and connected is not None and pool.executor not in connected:
         return scheduling.PoolState.OUT_OF_REACH
     return scheduling.PoolState(pool.status)
+
+
+def _window(row: PoolWindow) -> scheduling.Window:
+    assert row.gpus is not None
+    assert row.ends_at is not None
+    return scheduling.Window(
+        row.id,
+        row.pool_id,
+        row.pool.flavor.slug,
+        row.gpus,
+        int(row.begins_at.timestamp()),
+        int(row.ends_at.timestamp()),
+        row.why,
+        row.project_id,
+    )
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
 
 
 def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, int]:
@@ -147,9 +173,10 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         flavor=attempt.flavor.slug,
         gpus=attempt.gpus,
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
-        ends_by=instant(began + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD),
+        ends_by=instant(attempts.ends_by(attempt, now)),
         started_at=int(began.timestamp()),
         wall_seconds=attempt.wall_seconds,
+        reservation_id=attempt.reservation_id,
     )
 
 

@@ -26,6 +26,7 @@ from compute.scheduling.model import (
     Running,
     Snapshot,
     Start,
+    Window,
 )
 from compute.scheduling.offers import draw
 from compute.scheduling.plan import plan
@@ -52,6 +53,7 @@ __all__ = [
     "Running",
     "Snapshot",
     "Start",
+    "Window",
     "draw",
     "forecast",
     "plan",

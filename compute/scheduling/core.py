@@ -125,7 +125,7 @@ class Core:
                 if isinstance(event, ProjectSet):
                     self._turns.set(event, now)
                 elif isinstance(event, LaneSet):
-                    self._turns.ideal.gpus = sum(lane.facts.gpus for lane in self._rules.lanes.values())
+                    self._turns.ideal.gpus = self._rules.gpus()
 
     def _submit(self, event: Submitted, now: Instant) -> None:
         job, kind = event.job, event.kind

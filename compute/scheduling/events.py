@@ -107,6 +107,7 @@ class LaneSet:
     pool_id: Name = None  # these three are for the words of a decision only
     pool_name: str = ""
     flavor: str = ""
+    within: Name = None  # a reservation: the lane whose GPUs and offers it has
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,9 @@ def passed_over(place: Place, now: Instant, refusal: Callable[[Place, Instant], 
     """Why a job that starts here starts on no flavor it likes better: of each, the reason of the lane it came furthest in."""
     found: dict[str, Reason] = {}
     for other in place.waiting.places:
-        if other.choice.order < place.choice.order:
-            flavor, reason = other.bucket.lane.facts.flavor, _in_its_way(other, now, refusal(other, now))
+        flavor = other.bucket.lane.facts.flavor
+        if other.choice.order < place.choice.order and flavor != place.bucket.lane.facts.flavor:
+            reason = _in_its_way(other, now, refusal(other, now))
             found[flavor] = max(found.get(flavor, reason), reason, key=_ORDER.__getitem__)
     return tuple(found.items())
 

@@ -29,6 +29,7 @@ _IN_LINE = {
     Reason.RESERVED_NEXT,
     Reason.WAITING_FOR_CAPACITY,
     Reason.WAITING_FOR_FAIR_TURN,
+    Reason.WAITING_FOR_WINDOW,
     Reason.PROJECT_LIMIT,
     Reason.SUBMITTER_LIMIT,
 }
@@ -72,7 +73,7 @@ def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int,
     jobs = {job.id: job for job in snapshot.queued}
     future = _Future(snapshot, seconds, amounts=amounts)
     for start in decided.starts:
-        future.start(jobs[start.job_id].on(start.flavor), (start.pool_id, start.flavor), snapshot.now)
+        future.start(jobs[start.job_id].on(start.flavor), (start.pool_id, start.flavor, start.reservation_id), snapshot.now)
     starts = {}
     for decision in decided.waiting[:jobs_max]:
         if decision.reason in _IN_LINE or decision.opens_at is not None:
@@ -82,7 +83,8 @@ def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int,
     return starts
 
 
-_LaneName = tuple[UUID, str]
+_LaneName = tuple[UUID, str, UUID | None]
+"""A flavor in a pool, or a reservation there."""
 
 
 class _Future:
@@ -94,21 +96,29 @@ class _Future:
         self._seconds = seconds
         self._grants, self._offers = Grants(snapshot.grants), Offers(snapshot.offers)
         self._amounts = amounts
-        self._windows: dict[_LaneName, list[Offer]] = {}
+        self._windows: dict[tuple[UUID, str], list[Offer]] = {}
         for offer in snapshot.offers:
             self._windows.setdefault((offer.pool_id, offer.flavor), []).append(offer)
         pools = sorted((pool for pool in snapshot.pools if pool.state is PoolState.OPEN), key=lambda pool: (pool.name, pool.id))
         self._open_until = {pool.id: pool.open_until for pool in pools}
+        self._reserved = {window.id: window for window in snapshot.windows if window.project_id is not None}
         use: dict[object, list[tuple[Instant, int]]] = {}  # of lanes, projects and submitters: until when, how many GPUs
         for run in snapshot.running:
             until = snapshot.now + seconds(run.job_id, max(1, run.ends_by - snapshot.now))
-            for key in ((run.pool_id, run.flavor), run.project_id, run.submitter_id):
+            reservation_id = run.reservation_id if run.reservation_id in self._reserved else None
+            for key in ((run.pool_id, run.flavor, reservation_id), run.project_id, run.submitter_id):
                 use.setdefault(key, []).append((until, run.gpus))
-        self._lanes = {
-            (pool.id, flavor): self._counted(gpus, use.get((pool.id, flavor), []))
-            for pool in pools
-            for flavor, gpus in pool.capacity.items()
+        capacities: dict[_LaneName, int] = {
+            (window.pool_id, window.flavor, window.id): window.gpus
+            for window in self._reserved.values()
+            if window.pool_id in self._open_until
         }
+        capacities |= {(pool.id, flavor, None): gpus for pool in pools for flavor, gpus in pool.capacity.items()}
+        self._lanes = {lane: self._counted(gpus, use.get(lane, [])) for lane, gpus in capacities.items()}
+        for window in snapshot.windows:
+            if (lane := self._lanes.get((window.pool_id, window.flavor, None))) is not None:
+                begins = max(window.begins_at, self._now)
+                lane.take(begins, window.ends_at - begins, window.gpus)
         limits = {project.id: project.limit for project in snapshot.projects} | dict(snapshot.submitter_limits)
         self._limits = {key: list(self._of_limit(limit, use.get(key, []))) for key, limit in limits.items()}
 
@@ -127,7 +137,7 @@ class _Future:
         best: tuple[Instant, _LaneName, Job] | None = None
         for wish in job.wishes:
             for lane in self._lanes:
-                if lane[1] == wish.flavor and (job.pools is None or lane[0] in job.pools):
+                if lane[1] == wish.flavor and (job.pools is None or lane[0] in job.pools) and self._is_for(job, lane):
                     at = self._earliest(wish, lane, not_before)
                     if at is not None and (best is None or at < best[0]):
                         best = at, lane, wish
@@ -140,7 +150,8 @@ class _Future:
     def _earliest(self, job: Job, lane: _LaneName, not_before: Instant) -> Instant | None:
         seconds = self._seconds(job.id, job.wall_seconds + self._overhead)
         needs = list(self._needs(job, lane))
-        at, agreed = not_before, 0
+        reserved = self._reserved.get(lane[2]) if lane[2] is not None else None
+        at, agreed = not_before if reserved is None else max(not_before, reserved.begins_at), 0
         while agreed < len(needs):  # each in turn, until none moves the start any more
             for resource, amount in needs:
                 found = resource.earliest(amount, seconds, at)
@@ -155,6 +166,8 @@ class _Future:
         ends_by, open_until = self._ends_by(job, at), self._open_until[lane[0]]
         if open_until is not None and ends_by > open_until:
             return False
+        if lane[2] is not None and ends_by > self._reserved[lane[2]].ends_at:
+            return False
         short = self._grants.shortfall(job, starts_at=at, ends_by=ends_by)
         if short is not None and (self._amounts or short.is_window):
             return False
@@ -162,8 +175,11 @@ class _Future:
             return self._offers.draw(job, lane[0], starts_at=at, ends_by=ends_by) is not None
         return job.offers is None or any(
             offer.id in job.offers and offer.opens_at <= at and ends_by <= offer.closes_at
-            for offer in self._windows.get(lane, ())
+            for offer in self._windows.get(lane[:2], ())
         )
+
+    def _is_for(self, job: Job, lane: _LaneName) -> bool:
+        return lane[2] is None or self._reserved[lane[2]].project_id == job.project_id
 
     def _needs(self, job: Job, lane: _LaneName) -> Iterator[tuple[Counted, int]]:
         yield self._lanes[lane], job.gpus

@@ -63,6 +63,20 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """GPUs of a flavor in a pool that are taken from one moment to another."""
+
+    id: UUID
+    pool_id: UUID
+    flavor: str
+    gpus: int
+    begins_at: Instant
+    ends_at: Instant
+    why: str
+    project_id: UUID | None = None  # reserved for its jobs, which may run there meanwhile; None: nobody may
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """The most that one project or one person may have running at a time; None: no limit."""
 
@@ -105,6 +119,7 @@ class Running:
     ends_by: Instant  # when its declared time, and what ending it takes, is over at the latest
     started_at: Instant | None = None  # None: a moment ago
     wall_seconds: int = 0  # declared; 0: what is left until `ends_by`
+    reservation_id: UUID | None = None  # the reservation it runs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +194,7 @@ class Snapshot:
     offers: tuple[Offer, ...] = ()
     grants: tuple[Grant, ...] = ()
     submitter_limits: Mapping[UUID, Limit] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
     past: tuple[Ran, ...] = ()
     knobs: Knobs = DEFAULTS
 
@@ -206,6 +222,7 @@ class Start:
     draws: tuple[Draw, ...]  # what to hold of which offers, soonest expiry first; empty if not metered by offers
     backfilled: bool  # it passed a job that is ahead of it in line, without delaying it
     passed: "tuple[Passed, ...]" = ()  # flavors that it likes better
+    reservation_id: Any = None  # the reservation it runs in
 
     @property
     def chosen_because(self) -> str | None:

@@ -4,8 +4,9 @@ For callers that keep nothing between turns. It costs some microseconds for ever
 much as what changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from uuid import UUID
 
 from compute.scheduling.core import Core
 from compute.scheduling.estimates import Name
@@ -20,10 +21,12 @@ from compute.scheduling.events import (
     Past,
     ProjectSet,
     Runs,
+    Started,
     Submitted,
     SubmitterSet,
+    WindowSet,
 )
-from compute.scheduling.model import Decision, Job, Plan, Pool, Running, Snapshot, Start
+from compute.scheduling.model import Decision, Instant, Job, Plan, Pool, Running, Snapshot, Start, Window
 from core.units import TICKS_PER_GPU_SECOND
 
 
@@ -32,16 +35,14 @@ def plan(snapshot: Snapshot) -> Plan:
     core = Core({}, {}, snapshot.knobs)
     started = core.apply(snapshot.now, events(snapshot))
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
-    starts = tuple(
-        Start(each.job, *_pool_and_flavor(each.lane), jobs[each.job].gpus, each.ends_by, each.draws, each.backfilled, each.passed)
-        for each in started
-    )
+    starts = tuple(_start(each, jobs[each.job].gpus) for each in started)
     return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in core.decisions()))
 
 
 def events(snapshot: Snapshot) -> Iterator[Event]:
     """Everything that is so, as if it had happened just now."""
     pools = sorted(snapshot.pools, key=lambda pool: (pool.name, pool.id))
+    reserved: dict[UUID | None, Window] = {window.id: window for window in snapshot.windows if window.project_id is not None}
     for pool in pools:
         for flavor, gpus in pool.capacity.items():
             yield LaneSet(
@@ -53,6 +54,8 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
                 flavor=flavor,
                 open_until=NEVER if pool.open_until is None else pool.open_until,
             )
+    for window in snapshot.windows:
+        yield from _window(window, next(pool for pool in pools if pool.id == window.pool_id))
     for grant in snapshot.grants:
         yield GrantSet(grant.id, grant.available_ticks, grant.opens_at, grant.closes_at)
     for offer in snapshot.offers:
@@ -66,34 +69,68 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
     for run in snapshot.past:
         yield Past(run.project_id, run.submitter_id, run.wall_seconds, run.gpus, run.jobs, run.ran_seconds)
     for running in snapshot.running:
-        yield _runs(running, snapshot.now)
+        yield _runs(running, reserved.get(running.reservation_id), snapshot.now)
     for job in snapshot.queued:
-        yield Submitted(job.id, _kind(job, pools), job.submitted_at)
+        yield Submitted(job.id, _kind(job, pools, reserved.values()), job.submitted_at)
 
 
-def _runs(running: Running, now: int) -> Runs:
+def _window(window: Window, pool: Pool) -> Iterator[Event]:
+    """GPUs are taken from everybody; those of a reservation are a lane of its own as long."""
+    lane = (window.pool_id, window.flavor)
+    yield WindowSet(window.id, lane, window.gpus, window.begins_at, window.ends_at, window.why)
+    if window.project_id is not None:
+        yield LaneSet(
+            (*lane, window.id),
+            window.gpus,
+            pool.state,
+            window.begins_at,
+            window.ends_at if pool.open_until is None else min(window.ends_at, pool.open_until),
+            pool_id=pool.id,
+            pool_name=f"{pool.name} (reserved: {window.why})",
+            flavor=window.flavor,
+            within=lane,
+        )
+
+
+def _runs(running: Running, reservation: Window | None, now: Instant) -> Runs:
     """What it holds is gone from the figures of grants and offers, so that it is metered by none."""
     begun = now if running.started_at is None else running.started_at
     wall = max(1, running.wall_seconds or running.ends_by - begun)
-    choice = Choice((running.pool_id, running.flavor), running.rate * wall)
+    lane = (running.pool_id, running.flavor)
+    choice = Choice(lane if reservation is None else (*lane, reservation.id), running.rate * wall)
     kind = Kind(running.project_id, running.submitter_id, (choice,), running.gpus, wall)
     return Runs(running.job_id, kind, begun, running.ends_by)
 
 
-def _kind(job: Job, pools: list[Pool]) -> Kind:
-    choices = tuple(
-        Choice((pool.id, wish.flavor), wish.cost_ticks, wish.offer_ticks, order)
-        for order, wish in enumerate(job.wishes)
-        for pool in pools
-        if wish.flavor in pool.capacity and (job.pools is None or pool.id in job.pools)
+def _kind(job: Job, pools: list[Pool], reserved: Iterable[Window]) -> Kind:
+    """Its choices. Of the lanes of a flavor what is reserved for its project comes first, so that others have the rest."""
+    fitting = [pool for pool in pools if job.pools is None or pool.id in job.pools]
+    choices = []
+    for order, wish in enumerate(job.wishes):
+        there = {pool.id for pool in fitting if wish.flavor in pool.capacity}
+        own = [each for each in reserved if each.project_id == job.project_id and each.flavor == wish.flavor]
+        lanes: list[tuple[Name, int]] = [((pool.id, wish.flavor), 2 * order) for pool in fitting if pool.id in there]
+        lanes += [((each.pool_id, each.flavor, each.id), 2 * order - 1) for each in own if each.pool_id in there]
+        choices += [Choice(lane, wish.cost_ticks, wish.offer_ticks, place) for lane, place in lanes]
+    return Kind(
+        job.project_id, job.submitter_id, tuple(choices), job.gpus, job.wall_seconds, job.grant_id, job.offers, job.priority
     )
-    return Kind(job.project_id, job.submitter_id, choices, job.gpus, job.wall_seconds, job.grant_id, job.offers, job.priority)
 
 
-def _pool_and_flavor(lane: Name) -> tuple[Name, str]:
-    assert isinstance(lane, tuple)
-    pool_id, flavor = lane
-    return pool_id, flavor
+def _start(started: Started, gpus: int) -> Start:
+    assert isinstance(started.lane, tuple)
+    pool_id, flavor, *reservation = started.lane
+    return Start(
+        started.job,
+        pool_id,
+        flavor,
+        gpus,
+        started.ends_by,
+        started.draws,
+        started.backfilled,
+        started.passed,
+        reservation[0] if reservation else None,
+    )
 
 
 def _named(decision: Decision, job: Job) -> Decision:

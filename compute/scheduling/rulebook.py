@@ -80,6 +80,10 @@ class Rulebook:
             self.lanes[name] = Lane(LaneSet(name, 0, PoolState.CLOSED), self.woken, self.moments)
         return self.lanes[name]
 
+    def gpus(self) -> int:
+        """All there are, in use or not; those of a reservation are its lane's."""
+        return sum(lane.facts.gpus for lane in self.lanes.values() if lane.facts.within is None)
+
     def open_lanes(self, now: Instant) -> list[Lane]:
         """Those that take new jobs."""
         return [lane for lane in self.lanes.values() if lane.is_open(now)]
@@ -97,7 +101,9 @@ class Rulebook:
             self._grants[name] = GrantBook(self.woken, self.moments)
         return self._grants[name]
 
-    def _offers_of(self, lane: Name) -> Offers:
+    def _offers_of(self, name: Name) -> Offers:
+        known = self.lanes.get(name)
+        lane = name if known is None or known.facts.within is None else known.facts.within
         if lane not in self._offers:
             self._offers[lane] = Offers(self.woken, self.moments)
         return self._offers[lane]

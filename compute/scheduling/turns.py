@@ -30,7 +30,7 @@ class Turns:
         self._weights = dict(weights)
         self._knobs = knobs
         self.estimates = Estimates()
-        self.ideal = Ideal(sum(lane.facts.gpus for lane in rules.lanes.values()), self._weights)
+        self.ideal = Ideal(rules.gpus(), self._weights)
         self._projects: dict[Name, Project] = {}
         self._kinds: dict[Kind, Waiting] = {}
         self._renewals: deque[tuple[Instant, Waiting]] = deque()  # kinds in line, by when they are looked at again

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from compute import policies, scheduling
 from compute.models import AttemptDraw, ComputeGrant, ComputeOffer, Job, JobAttempt, JobStatus, OfferStatus, Pool, PoolStatus
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, snapshot
+from compute.policies.windows import PoolTime, Run
+from compute.queries import attempts, budget, snapshot, windows
 from compute.services import books
 from compute.services.attempts import LaunchAttempt, ledger_refs
 from core import audit, tasks
@@ -76,6 +77,7 @@ class _Seen:
 
     pools: Mapping[UUID, Pool]
     free: dict[UUID, int]  # devices by pool
+    times: Mapping[UUID, PoolTime]  # the same over time, with windows, by pool
     jobs: Mapping[UUID, Job]
     tries: Counter[UUID]  # attempts so far, by job
     rates: Mapping[UUID, Fraction]  # by flavor
@@ -116,6 +118,7 @@ def _look(session: Session, starts: Iterable[scheduling.Start], *, now: datetime
     return _Seen(
         pools={pool.id: pool for pool in pools},
         free={pool.id: pool.devices - attempts.devices_in_use(session, pool) for pool in pools},
+        times=windows.pool_times(session, pools, runs_where_planned=True, now=now),
         jobs={job.id: job for job in found},
         tries=Counter(session.scalars(select(JobAttempt.job_id).where(JobAttempt.job_id.in_(job_ids)))),
         rates={flavor.id: budget.rate_at(session, flavor, now) for flavor in {pool.flavor for pool in pools}},
@@ -148,6 +151,8 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     if job.id in seen.taken or job.gpus > seen.free[pool.id] or pool.flavor not in job.accepts:
         return None
     rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
+    if job.gpus > _room(seen.times[pool.id], start, job, now=now, ends_by=ends_by):
+        return None
     ticks = policies.device_ticks(job.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(seen, job, pool, ticks, now=now, ends_by=ends_by)
     if drawn is None or not grant.drawable or grant.expires_at < ends_by:
@@ -159,6 +164,7 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
         pool_id=pool.id,
         gpus=job.gpus,
         wall_seconds=job.wall_seconds,
+        reservation_id=start.reservation_id,
         rate_numerator=rate.numerator,
         rate_denominator=rate.denominator,
         held_ticks=ticks,
@@ -169,9 +175,17 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     )
     seen.taken.add(job.id)
     seen.free[pool.id] -= job.gpus
+    seen.times[pool.id].runs.append(Run(job.gpus, ends_by, start.reservation_id))
     for offer, part in drawn:
         seen.left[offer.id] -= part
     return _Admitted(attempt, job, pool, grant, drawn)
+
+
+def _room(time: PoolTime, start: scheduling.Start, job: Job, *, now: datetime, ends_by: datetime) -> int:
+    """What windows leave, of which one may have been planned a moment ago."""
+    if start.reservation_id is not None:
+        return time.reserved_room(start.reservation_id, job.project_id, now, ends_by)
+    return time.room(now, ends_by)
 
 
 def _draw(

@@ -19,7 +19,7 @@ from compute.executors.base import Executor, ExecutorError, UnknownAttempt
 from compute.models import AttemptStatus, JobAttempt
 from compute.queries import attempts, jobs, snapshot
 from compute.services import attempts as attempt_services
-from compute.services import lifecycle, starts
+from compute.services import lifecycle, starts, windows
 from core.errors import DomainError
 
 Sessions = Callable[[], AbstractContextManager[Session]]
@@ -43,6 +43,8 @@ def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
         lifecycle.pass_grants(session, now=now)
     with sessions() as session:
         lifecycle.drain(session, now=now)
+    with sessions() as session:
+        windows.pass_windows(session, now=now)
 
 
 def schedule(sessions: Sessions, executors: Container[str], *, now: datetime) -> scheduling.Plan:
