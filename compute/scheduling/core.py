@@ -21,15 +21,20 @@ from collections.abc import Iterable, Mapping
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
+    Asked,
     Cancelled,
     Ended,
     Event,
+    Evicted,
+    GroupSet,
     Kind,
     LaneSet,
+    Leaving,
     Past,
     ProjectSet,
     Promise,
     Runs,
+    Spared,
     Started,
     Submitted,
     in_order,
@@ -41,6 +46,7 @@ from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
 from compute.scheduling.model import Decision, Instant
 from compute.scheduling.parking import Obstacle
+from compute.scheduling.preemption import Claim
 from compute.scheduling.rulebook import Rulebook
 from compute.scheduling.turns import Turns
 
@@ -56,6 +62,7 @@ class Core:
         self._waiting: dict[Name, Waiting] = {}
         self._running: dict[Name, Running] = {}
         self._promised: dict[Waiting, Place | None] = {}  # what did not fit, and where it is next in line, if anywhere
+        self._asks: list[Asked | Spared] = []
 
     def apply(self, now: Instant, events: Iterable[Event]) -> list[Started]:
         """What happened at one moment, and who starts because of it. Moments come in order."""
@@ -66,9 +73,17 @@ class Core:
             self._take_in(event, now)
         self._turns.renew(now)
         self._put_back()
-        if any(lane.changed for lane in self._rules.lanes.values()):
-            return self._fill(now)
-        return []
+        started = self._fill(now) if any(lane.changed for lane in self._rules.lanes.values()) else []
+        self._asks = self._ask_back(now)
+        return started
+
+    def asks(self) -> list[Asked | Spared]:
+        """Which running jobs were asked to leave at the last moment, and which of those asked before need not."""
+        return self._asks
+
+    def claims(self) -> list[Claim]:
+        """What quota groups are getting back for whom, in the order in which it was asked for in each."""
+        return [claim for group in self._rules.groups.values() for claim in group.claims]
 
     def next_moment(self) -> Instant | None:
         """When something may start though nothing happens until then; None: not before the next event."""
@@ -112,10 +127,14 @@ class Core:
                 self._submit(event, now)
             case Ended():
                 self._end(event.job, now)
+            case Evicted():
+                self._evict(event.job, now)
             case Cancelled():
                 self._cancel(event.job)
             case Runs():
                 self._runs(event, now)
+            case Leaving():
+                self._leaving(event)
             case Past():
                 estimates = self._turns.estimates
                 lineage = estimates.lineage(event.project, event.submitter, event.wall_seconds, event.gpus)
@@ -124,6 +143,8 @@ class Core:
                 self._rules.set(event, now)
                 if isinstance(event, ProjectSet):
                     self._turns.set(event, now)
+                elif isinstance(event, GroupSet):
+                    self._turns.reorder()
                 elif isinstance(event, LaneSet):
                     self._turns.ideal.gpus = self._rules.gpus()
 
@@ -157,6 +178,17 @@ class Core:
         self._turns.ideal.submitted(event.job, kind.project, kind.gpus, float(kind.wall_seconds), now)
         self._begin(event.job, place, event.started_at, event.ends_by)
         self._turns.use(place.waiting.project, place.rate, now)
+
+    def _evict(self, job: Name, now: Instant) -> None:
+        """What it held is free, all of it: it pays for nothing."""
+        running = self._running.pop(job)
+        place, waiting = running.place, running.place.waiting
+        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
+        for book in place.books:
+            book.ended(job, waiting.kind, place.choice, 0)
+        self._turns.estimates.stopped(waiting.lineage, running.started_at, now)
+        self._turns.ideal.cancelled(job)
+        self._turns.use(waiting.project, -place.rate, now)
 
     def _end(self, job: Name, now: Instant) -> None:
         running = self._running.pop(job)
@@ -300,6 +332,30 @@ class Core:
             book.started(job, waiting.kind, place.choice, at, ends_by)
         self._turns.estimates.started(waiting.lineage, at)
         return held
+
+    def _ask_back(self, now: Instant) -> list[Asked | Spared]:
+        """Quota groups get back what was borrowed, for those who wait for it."""
+        if not self._rules.groups:
+            return []
+        for place in (place for waiting in self._promised for place in waiting.places):
+            place.member.lacks_gpus(place.waiting.kind, place.choice)
+        free = {name: max(0, lane.free) for name, lane in self._rules.lanes.items()}
+        found: list[Asked | Spared] = [Spared(job) for job in self._rules.spared]
+        self._rules.spared.clear()
+        for group in self._rules.groups.values():
+            found += group.ask(self._oldest, now, free)
+        return found
+
+    def _oldest(self, kind: Kind) -> tuple[Instant, Name] | None:
+        jobs = self._turns.kind(kind).jobs
+        return jobs[0] if jobs else None
+
+    def _leaving(self, event: Leaving) -> None:
+        waiting = self._waiting.get(event.needed_for)
+        needs = waiting.kind if waiting is not None and waiting.jobs[0][1] == event.needed_for else None
+        for group in self._rules.groups.values():
+            if event.lane in group.lanes:
+                group.is_leaving(event, needs)
 
     # Promises ---------------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,14 @@ class Estimates:
             level.starts += at
 
     @staticmethod
+    def stopped(lineage: Lineage, started_at: Instant, at: Instant) -> None:
+        """It was stopped, and would have run for longer than it did."""
+        for level in lineage:
+            level.running -= 1
+            level.starts -= started_at
+            level.seconds += at - started_at
+
+    @staticmethod
     def ended(lineage: Lineage, started_at: Instant, at: Instant) -> None:
         """It ran so long."""
         for level in lineage:

@@ -4,13 +4,15 @@ Names are whatever the caller calls things by: ids in production, numbers in a s
 put in order; ties are broken by them, so that the order in which things of one moment are told means nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, Passed, PoolState, Priority
 from compute.scheduling.placement import Host
+from compute.scheduling.preemption import DEFAULT_TERMS, Terms
+from compute.scheduling.quota import Share
 
 NEVER: Instant = 1 << 62
 """Later than any moment, and more than any amount."""
@@ -68,6 +70,13 @@ class Cancelled:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A running job gave its GPUs back, early or at its declared end. What it held and did not use is free."""
+
+    job: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """A running job was stopped before its end, and all that it held is free. It waits again once it is submitted again."""
 
     job: Name
 
@@ -169,8 +178,35 @@ class SubmitterSet:
     limit: Limit
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSet:
+    """A quota group: what each member has of some lanes together, and how it is asked back.
+
+    Other projects own nothing in these lanes and may borrow there. A lane is in one group at most.
+    """
+
+    group: Name
+    lanes: frozenset[Name]
+    shares: Mapping[Name, Share]  # by project
+    terms: Terms = DEFAULT_TERMS
+    unassigned: int = 0  # GPUs of these lanes that are nobody's own
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A job was asked to leave before the scheduler came to know it. Telling what it knows already changes nothing."""
+
+    job: Name
+    lane: Name
+    at: Instant
+    needed_for: Name  # the job; where it waits no more, nobody needs the GPUs
+    asked_at: Instant
+    lost_gpu_seconds: int
+
+
 Event = (
     Ended
+    | Evicted
     | Cancelled
     | Runs
     | Past
@@ -181,7 +217,9 @@ Event = (
     | OfferSet
     | ProjectSet
     | SubmitterSet
+    | GroupSet
     | Submitted
+    | Leaving
 )
 
 _ORDER = {kind: place for place, kind in enumerate(Event.__args__)}
@@ -198,6 +236,8 @@ def _key(event: Event) -> tuple[int, Any, Any]:
     place = _ORDER[type(event)]
     if isinstance(event, Submitted):
         return place, event.at or 0, event.job
+    if isinstance(event, Leaving):
+        return place, event.asked_at, event.job
     if isinstance(event, Past):
         return place, 0, 0  # only sums are kept of them: any order gives the same
     return place, 0, getattr(event, event.__slots__[0])  # the name of what it is about
@@ -217,6 +257,23 @@ class Started:
     draws: tuple[Draw, ...] = ()  # what it takes of which offers, soonest expiry first; empty if not metered by offers
     held: tuple[tuple[str, int], ...] = ()  # on which hosts, and how many GPUs of each; empty if the lane knows no hosts
     passed: tuple[Passed, ...] = ()  # flavors of its own order that come before, and what was in the way there
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A running job is asked to be gone at `at`, unless it is over before. Then it is to be stopped, and submitted again."""
+
+    job: Name
+    at: Instant
+    needed_for: Name  # the waiting job that has a right to the GPUs
+    lost_gpu_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """A job that was asked to leave may stay."""
+
+    job: Name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from compute.scheduling.estimates import Lineage, Name
 from compute.scheduling.events import Choice, Kind
+from compute.scheduling.groups import Member
 from compute.scheduling.lanes import Lane
 from compute.scheduling.model import Instant
 from compute.scheduling.offers import Purse
@@ -140,6 +141,7 @@ class Place:
     choice: Choice
     bucket: Bucket
     books: tuple[Book, ...]  # that may refuse it, in the order of their reasons
+    member: Member  # its project in the lane's quota group
     purse: Purse | None  # the one of them that gives offers
     rate: int  # reference ticks per second while one of its jobs runs
     number: int  # of its own, for ties

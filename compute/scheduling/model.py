@@ -242,6 +242,7 @@ class Reason(enum.StrEnum):
     WAITING_FOR_OFFER = "waiting_for_offer"  # no permitted offer is open long enough, or none has enough left
     PROJECT_LIMIT = "project_limit"  # the project runs as much at once as it may
     SUBMITTER_LIMIT = "submitter_limit"  # the submitter runs as much at once as they may
+    WAITING_FOR_QUOTA = "waiting_for_quota"  # its project has no room in its quota group
     RESERVED_NEXT = "reserved_next"  # next in line in its pool: the GPUs it needs are being kept for it
     WAITING_FOR_CAPACITY = "waiting_for_capacity"  # fewer GPUs are free than it needs
     WAITING_FOR_FAIR_TURN = "waiting_for_fair_turn"  # enough are free, but starting it would delay the next in line
@@ -275,8 +276,15 @@ class Decision:
         None  # of a grant, an offer or a pool that closes, or a window that begins, before the job could end
     )
     window: str = ""  # WAITING_FOR_WINDOW: why GPUs are taken away then
-    expected_start_at: Instant | None = None  # RESERVED_NEXT: at the latest, if running jobs keep their declared times
+    expected_start_at: Instant | None = (
+        None  # RESERVED_NEXT, WAITING_FOR_QUOTA: at the latest, if running jobs keep their declared times
+    )
     out_of_reach: str = ""  # WAITING_FOR_POOL: the name of a pool that would do if it were connected
+    group: str = ""  # WAITING_FOR_QUOTA: this group, of whose GPUs `limit` are the project's own and it uses `in_use`; ...
+    group_quota: int | None = None  # ... the GPUs of all members, ...
+    group_in_use: int | None = None  # ... and how many of them all members use; ...
+    may_borrow: int | None = None  # ... the project may use so many more than its own, None: all that the others lend; ...
+    never_fits: bool = False  # ... the job is larger than all it could ever get
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
     or_else: tuple[str, ...] = ()  # other flavors that it accepts; the reason is about the one it came furthest on
 

@@ -29,6 +29,9 @@ class Terms:
     lost_gpu_seconds_max: int = 8 * 3600  # work that may be lost for one job
 
 
+DEFAULT_TERMS = Terms()
+
+
 @dataclass(frozen=True, slots=True)
 class Leave:
     """A running job is asked to be gone at `at`."""
@@ -66,30 +69,38 @@ Free = Mapping[Name, int]
 class Lending:
     """A group's book with what is being given back: who uses how much, who waits for room, who is leaving."""
 
-    def __init__(self, group: Group, terms: Terms = Terms()) -> None:
+    def __init__(self, group: Group, terms: Terms = DEFAULT_TERMS) -> None:
         self.group = group
         self._terms = terms
         self._claims: dict[Name, Claim] = {}  # in the order in which they were made
+        self._counts = group.counts.copy()  # what is used, and what is being given back for the claims
+        self._promised: dict[Name, int] = {}  # by member, for its claims
         self._leaving: dict[Name, Instant] = {}
 
     def take(self, use: Use) -> None:
         """A job runs from now on."""
-        self._claims.pop(use.job, None)
+        self.withdraw(use.job)
         self.group.take(use)
+        self._counts.add(use.member, use.gpus)
 
     def give_back(self, job: Name) -> None:
         """A job runs no more, whatever the cause."""
         self._leaving.pop(job, None)
+        use = self.group.use(job)
         self.group.give_back(job)
+        self._counts.add(use.member, -use.gpus)
 
-    def withdraw(self, job: Name) -> None:
-        """A waiting job waits no more."""
-        self._claims.pop(job, None)
+    def withdraw(self, job: Name) -> bool:
+        """A waiting job waits no more; whether anything was being done for it."""
+        claim = self._claims.pop(job, None)
+        if claim is not None:
+            self._promise(claim.wish, -1)
+        return claim is not None
 
     def obstacle(self, wish: Wish) -> Obstacle | None:
         """What keeps a job from its GPUs, if the group does. A claim holds against everybody who came after it."""
-        if not self._claims:
-            return self.group.obstacle(wish)
+        if wish.job not in self._claims:
+            return self.group.obstacle(wish, self._counts)
         counts = self.group.counts.copy()
         for job, claim in self._claims.items():
             if job == wish.job:
@@ -101,6 +112,11 @@ class Lending:
     def claims(self) -> list[Claim]:
         """What is being done for whom, in the order in which it was asked for."""
         return list(self._claims.values())
+
+    @property
+    def asked(self) -> list[Name]:
+        """Who was asked to leave and still runs."""
+        return list(self._leaving)
 
     def claim_of(self, job: Name) -> Claim | None:
         """What is being done for a waiting job."""
@@ -120,8 +136,9 @@ class Lending:
         Asking again while the room is being made asks nobody else; who was asked for it once is never asked for it again.
         """
         before = self._claims.get(wish.job)
-        others = [claim.wish for job, claim in self._claims.items() if job != wish.job]
-        trial = self._trial(wish, others, self._leaving, free)
+        if not self._is_inside(wish):
+            return before
+        trial = self._trial(wish, free)
         if before is not None and trial.enough:
             return before
         asked, spent = (before.leaves, before.lost_gpu_seconds) if before is not None else ((), 0)
@@ -132,8 +149,31 @@ class Lending:
         if lost > self._terms.lost_gpu_seconds_max:
             return TooDear(lost, self._terms.lost_gpu_seconds_max)
         self._leaving.update((leave.job, leave.at) for leave in found)
+        if before is None:
+            self._promise(wish, 1)
         claim = self._claims[wish.job] = Claim(wish, (*asked, *found), max(self._leaving.values(), default=now))
         return claim
+
+    def restore(self, leave: Leave, wish: Wish | None) -> None:
+        """Somebody was asked to leave before this book was opened; for a job that still waits, if there is a wish."""
+        if self.group.runs(leave.job):
+            self._leaving.setdefault(leave.job, leave.at)
+        if wish is None:
+            return
+        before = self._claims.get(wish.job)
+        if before is None:
+            self._promise(wish, 1)
+            self._claims[wish.job] = Claim(wish, (leave,), leave.at)
+        elif all(each.job != leave.job for each in before.leaves):
+            self._claims[wish.job] = Claim(wish, (*before.leaves, leave), max(before.at, leave.at))
+
+    def inherit(self, former: "Lending") -> None:
+        """Other figures hold for the same jobs: what is being given back goes on where the project still owns as much."""
+        self._leaving = {job: at for job, at in former._leaving.items() if self.group.runs(job)}
+        for job, claim in former._claims.items():
+            if claim.wish.gpus <= self.group.share(claim.wish.member).nominal:
+                self._claims[job] = claim
+                self._promise(claim.wish, 1)
 
     def spare(self, now: Instant, free: Free) -> list[Name]:
         """Those who need not leave any more, the one that would lose most first: every claim is met in time without them."""
@@ -152,22 +192,20 @@ class Lending:
 
         Only those count who leave by then: a large job asked for a later claim may do for both, but too late for the first.
         """
-        before: list[Wish] = []
+        wishes, counts = list[Wish](), self.group.counts.copy()
         for claim in self._claims.values():
+            wishes.append(claim.wish)
+            counts.add(claim.wish.member, claim.wish.gpus)
             gone = [job for job, at in self._leaving.items() if at <= claim.at]
-            if not self._trial(claim.wish, before, gone, free).enough:
+            if not self._without(gone, claim.wish, wishes, counts.copy(), free).enough:
                 return False
-            before.append(claim.wish)
         return True
 
     # Who is asked -----------------------------------------------------------------------------------------------------
 
     def _cheapest(self, trial: "_Trial", asked: set[Name], now: Instant, limit: int) -> list[Leave] | None:
         """By classes; whatever the classes if only that is within the limit."""
-        candidates = self._candidates(trial)
-        if candidates is None:
-            return None
-        candidates = [use for use in candidates if use.job not in asked]
+        candidates = [use for use in self._candidates(trial.wish) if use.job not in asked]
         best: list[Leave] | None = None
         for by_class in (True, False):
             for by_gpu in (False, True):
@@ -178,17 +216,18 @@ class Lending:
                 break
         return best
 
-    def _candidates(self, trial: "_Trial") -> list[Use] | None:
-        """The project's own jobs of lower classes, and what others run on borrowed GPUs. None: the job may not ask."""
-        group, wish = self.group, trial.wish
+    def _is_inside(self, wish: Wish) -> bool:
+        """Whether it fits into its project's quota beside what the project was promised, and runs of its class and above."""
+        promised = self._promised.get(wish.member, 0) - (wish.gpus if wish.job in self._claims else 0)
+        stays = (use for use in self.group.uses(wish.member) if use.rank >= wish.rank and use.job not in self._leaving)
+        return wish.gpus + promised + sum(use.gpus for use in stays) <= self.group.share(wish.member).nominal
+
+    def _candidates(self, wish: Wish) -> list[Use]:
+        """The project's own jobs of lower classes, and what others run on borrowed GPUs."""
+        group = self.group
         own = [use for use in group.uses(wish.member) if use.rank < wish.rank and use.job not in self._leaving]
-        if trial.taken - sum(use.gpus for use in own) > group.shares[wish.member].nominal:
-            return None
-        promised: dict[Name, int] = {}
-        for claim in self._claims.values():
-            promised[claim.wish.member] = promised.get(claim.wish.member, 0) + claim.wish.gpus
-        others = [member for member in group.shares if member != wish.member]
-        return own + [use for member in others for use in group.borrowed(member, self._leaving, promised.get(member, 0))]
+        others = [member for member in group.present if member != wish.member]
+        return own + [use for member in others for use in group.borrowed(member, self._leaving, self._promised.get(member, 0))]
 
     def _choose(
         self, trial: "_Trial", candidates: Iterable[Use], now: Instant, *, by_class: bool, by_gpu: bool
@@ -217,17 +256,25 @@ class Lending:
                 chosen.remove(use)
         return [Leave(use.job, at, lost[use.job]) for use in chosen]
 
-    def _trial(self, wish: Wish, others: Iterable[Wish], gone: Iterable[Name], free: Free) -> "_Trial":
-        """This wish and others granted, and some of those who leave gone."""
-        wishes = [*others, wish]
-        counts = self.group.counts.copy()
-        for each in wishes:
-            counts.add(each.member, each.gpus)
-        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(w.gpus for w in wishes if w.lane == wish.lane))
+    def _trial(self, wish: Wish, free: Free) -> "_Trial":
+        """All claims and this wish granted, and all who leave gone."""
+        wishes, counts = [claim.wish for claim in self._claims.values()], self._counts.copy()
+        if wish.job not in self._claims:
+            counts.add(wish.member, wish.gpus)
+            wishes.append(wish)
+        return self._without(self._leaving, wish, wishes, counts, free)
+
+    def _without(self, gone: Iterable[Name], wish: Wish, wishes: Iterable[Wish], counts: Counts, free: Free) -> "_Trial":
+        """Some wishes granted, this one among them and all in the counts, and some of those who leave gone."""
+        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(each.gpus for each in wishes if each.lane == wish.lane))
         for use in self._uses(gone):
             trial.leaves(use)
         trial.others = 0
         return trial
+
+    def _promise(self, wish: Wish, sign: int) -> None:
+        self._counts.add(wish.member, sign * wish.gpus)
+        self._promised[wish.member] = self._promised.get(wish.member, 0) + sign * wish.gpus
 
     def _uses(self, jobs: Iterable[Name]) -> list[Use]:
         return [self.group.use(job) for job in jobs]
@@ -251,7 +298,7 @@ class _Trial:
     @property
     def enough(self) -> bool:
         """Everything that is promised fits, and nobody else gave for what is more than the project's own."""
-        share = self.group.shares[self.wish.member]
+        share = self.group.share(self.wish.member)
         return (
             self.free >= 0
             and self.counts.shared_taken <= self.group.shared

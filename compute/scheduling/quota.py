@@ -29,6 +29,10 @@ class Share:
         return 0 if self.lends is None else max(0, self.nominal - self.lends)
 
 
+STRANGER = Share(0)
+"""A project that is no member owns nothing here, and may borrow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A job that has its GPUs."""
@@ -77,7 +81,7 @@ class Counts:
 
     def add(self, member: Name, gpus: int) -> None:
         """A member takes more, or gives some back if below zero."""
-        kept, before = self.shares[member].kept, self.taken.get(member, 0)
+        kept, before = self.shares.get(member, STRANGER).kept, self.taken.get(member, 0)
         self.taken[member] = before + gpus
         self.shared_taken += max(0, before + gpus - kept) - max(0, before - kept)
 
@@ -87,22 +91,22 @@ class Counts:
 
 
 class Group:
-    """The book of one group and flavor: who uses how much."""
+    """The book of one group and flavor: who uses how much. `unassigned` GPUs are nobody's own, and lent to whoever comes."""
 
-    def __init__(self, shares: Mapping[Name, Share]) -> None:
+    def __init__(self, shares: Mapping[Name, Share], unassigned: int = 0) -> None:
         self.shares = dict(shares)
-        self.quota = sum(share.nominal for share in shares.values())
-        self.shared = sum(share.nominal - share.kept for share in shares.values())
+        self.quota = unassigned + sum(share.nominal for share in shares.values())
+        self.shared = unassigned + sum(share.nominal - share.kept for share in shares.values())
         self.counts = Counts(self.shares)
         self.used = 0
-        self._uses: dict[Name, dict[Name, Use]] = {member: {} for member in shares}
+        self._uses: dict[Name, dict[Name, Use]] = {}
         self._members: dict[Name, Name] = {}
 
     def take(self, use: Use) -> None:
         """A job runs from now on."""
         assert use.job not in self._members, "a job takes its GPUs once"
         self._members[use.job] = use.member
-        self._uses[use.member][use.job] = use
+        self._uses.setdefault(use.member, {})[use.job] = use
         self.counts.add(use.member, use.gpus)
         self.used += use.gpus
 
@@ -118,24 +122,42 @@ class Group:
 
     def uses(self, member: Name) -> Iterable[Use]:
         """What a member runs."""
-        return self._uses[member].values()
+        return self._uses.get(member, {}).values()
+
+    def runs(self, job: Name) -> bool:
+        """Whether a job uses GPUs of the group."""
+        return job in self._members
+
+    @property
+    def present(self) -> Iterable[Name]:
+        """Who runs something, or did."""
+        return self._uses
+
+    def share(self, member: Name) -> Share:
+        """What the group gives to a project."""
+        return self.shares.get(member, STRANGER)
 
     def room(self, member: Name, counts: Counts | None = None) -> int:
         """How many more GPUs a member may take, in GPUs; what is promised to others is in `counts`."""
         counts = counts or self.counts
-        share, taken = self.shares[member], counts.taken.get(member, 0)
+        share, taken = self.share(member), counts.taken.get(member, 0)
         room = max(0, share.kept - taken) + max(0, self.shared - counts.shared_taken)
         if share.borrows is not None:
             room = min(room, share.nominal + share.borrows - taken)
         # The last holds where quotas shrank under what runs: then nobody's start may add to the excess.
         return max(0, min(room, self.quota - self.used))
 
+    def may_take(self, member: Name) -> int:
+        """How many more GPUs a member may take if others lend as many."""
+        share = self.share(member)
+        return self.quota if share.borrows is None else share.nominal + share.borrows - self.counts.taken.get(member, 0)
+
     def obstacle(self, wish: Wish, counts: Counts | None = None) -> Obstacle | None:
         """What keeps a job from its GPUs, if the group does."""
         room = self.room(wish.member, counts)
         if wish.gpus <= room:
             return None
-        share = self.shares[wish.member]
+        share = self.share(wish.member)
         return Obstacle(
             needed=wish.gpus,
             room=room,
@@ -149,7 +171,7 @@ class Group:
 
     def most(self, member: Name) -> int:
         """What a member can use if nobody else uses anything."""
-        share = self.shares[member]
+        share = self.share(member)
         lent = self.shared - (share.nominal - share.kept)
         return share.nominal + (lent if share.borrows is None else min(share.borrows, lent))
 
@@ -159,8 +181,8 @@ class Group:
         A member's own quota goes to what it was promised (in GPUs), then to its jobs of the highest class, the oldest of a class
         first, as long as they fit; the others are on borrowed GPUs. Without them a member is never over its nominal quota.
         """
-        left, gone, found = self.shares[member].nominal - promised, set(leaving), []
-        for use in sorted(self._uses[member].values(), key=lambda use: (-use.rank, use.started_at, str(use.job))):
+        left, gone, found = self.share(member).nominal - promised, set(leaving), []
+        for use in sorted(self.uses(member), key=lambda use: (-use.rank, use.started_at, str(use.job))):
             if use.job in gone:
                 continue
             if use.gpus <= left:

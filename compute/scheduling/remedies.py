@@ -78,6 +78,19 @@ def _limit(d: Decision, whose: str) -> str:
     return f"{whose} has {free} less running or promised, or the limit is raised by as much"
 
 
+def _quota(d: Decision) -> str:
+    assert d.limit is not None
+    assert d.in_use is not None
+    if d.never_fits:
+        return f"its project gets more of quota group {d.group}, or may borrow more there"
+    if d.expected_start_at is not None:
+        return f"nothing but time: its project's own GPUs in quota group {d.group} are being given back"
+    if d.may_borrow is not None and d.in_use + d.gpus_needed > d.limit + d.may_borrow:
+        too_many = d.in_use + d.gpus_needed - d.limit - d.may_borrow
+        return f"its project has {count(too_many, 'GPU')} less in use, or may borrow as many more in quota group {d.group}"
+    return f"members of quota group {d.group} use fewer GPUs, or asking back what they borrowed costs less work than its limit"
+
+
 def _reserved(d: Decision) -> str:
     assert d.expected_start_at is not None
     return f"nothing but time: {d.gpus_needed} × {d.flavor} are kept for it in pool {d.pool_name} as they get free"
@@ -110,6 +123,7 @@ _WORDS = {
     Reason.WAITING_FOR_OFFER: _offer,
     Reason.PROJECT_LIMIT: _project_limit,
     Reason.SUBMITTER_LIMIT: _submitter_limit,
+    Reason.WAITING_FOR_QUOTA: _quota,
     Reason.RESERVED_NEXT: _reserved,
     Reason.WAITING_FOR_CAPACITY: _capacity,
     Reason.WAITING_FOR_FAIR_TURN: _fair_turn,

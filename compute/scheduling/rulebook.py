@@ -8,6 +8,7 @@ from compute.scheduling.events import (
     Choice,
     Event,
     GrantSet,
+    GroupSet,
     Kind,
     LaneSet,
     OfferSet,
@@ -17,6 +18,7 @@ from compute.scheduling.events import (
     WindowSet,
 )
 from compute.scheduling.grants import GrantBook
+from compute.scheduling.groups import GroupBook, Member
 from compute.scheduling.lanes import Lane
 from compute.scheduling.limits import LimitBook
 from compute.scheduling.line import Place
@@ -37,6 +39,9 @@ class Rulebook:
         self._offers: dict[Name, Offers] = {}
         self._of_projects: dict[Name, LimitBook] = {}
         self._of_submitters: dict[Name, LimitBook] = {}
+        self.groups: dict[Name, GroupBook] = {}
+        self._members: dict[tuple[Name, Name], Member] = {}  # by project and lane
+        self.spared: list[Name] = []  # who need not leave, because the figures of their group changed
 
     def set(self, event: Event, now: Instant) -> None:
         """A new figure."""
@@ -51,6 +56,8 @@ class Rulebook:
             case SubmitterSet():
                 self.keeps = True
                 self._limit_of_submitter(event.submitter).set(event.limit)
+            case GroupSet():
+                self._set_group(event)
             case LaneSet():
                 self.lane(event.lane).set(event, now)
             case WindowSet():
@@ -68,7 +75,28 @@ class Rulebook:
         self.keeps = self.keeps or bool(books)
         books.append(self._limit_of_project(kind.project))
         books += [self._limit_of_submitter(kind.submitter)] if kind.submitter is not None else []
+        books.append(self.member(kind.project, choice.lane))
         return tuple(books)
+
+    def member(self, project: Name, lane: Name) -> Member:
+        """A project in a lane, in a quota group or not."""
+        if (project, lane) not in self._members:
+            member = self._members[project, lane] = Member(self.lane(lane))
+            member.group = self._group_of(lane)
+        return self._members[project, lane]
+
+    def _group_of(self, lane: Name) -> GroupBook | None:
+        return next((group for group in self.groups.values() if lane in group.lanes), None)
+
+    def _set_group(self, event: GroupSet) -> None:
+        self.keeps = True
+        if event.group not in self.groups:
+            self.groups[event.group] = GroupBook(event.group, self.woken)
+        inside = [member for (_, lane), member in self._members.items() if lane in event.lanes]
+        uses = [use for member in inside for use in member.uses.values()]
+        self.spared += self.groups[event.group].set(event, uses)
+        for (_, lane), member in self._members.items():
+            member.group = self._group_of(lane)
 
     def purse(self, kind: Kind, choice: Choice) -> Purse | None:
         """The offers that it may draw on in a lane, if it is metered by offers."""

@@ -99,6 +99,20 @@ def _limit(d: Decision) -> str:
     return f"may use {count(d.limit, 'GPU')} at a time: {in_use}"
 
 
+def _quota(d: Decision) -> str:
+    assert d.limit is not None
+    assert d.in_use is not None
+    own = f"its project uses {d.in_use} of its own {d.limit} in quota group {d.group}"
+    if d.never_fits:
+        return f"needs {d.gpus_needed} × {d.flavor}, more than its project can ever have in quota group {d.group}"
+    if d.expected_start_at is not None:
+        at = moment(d.expected_start_at, d.decided_at)
+        return f"needs {d.gpus_needed} × {d.flavor}; {own}, and gets back what others borrowed by {at}"
+    if d.may_borrow is not None and d.in_use + d.gpus_needed > d.limit + d.may_borrow:
+        return f"needs {d.gpus_needed} × {d.flavor}; {own} and may borrow {d.may_borrow}"
+    return f"needs {d.gpus_needed} × {d.flavor}; {own}, and all members together {d.group_in_use} of {d.group_quota}"
+
+
 def _reserved(d: Decision) -> str:
     assert d.expected_start_at is not None
     return f"{_needs(d)}; next in line, expected at {moment(d.expected_start_at, d.decided_at)} at the latest"
@@ -131,6 +145,7 @@ _WORDS = {
     Reason.WAITING_FOR_OFFER: _offer,
     Reason.PROJECT_LIMIT: _project_limit,
     Reason.SUBMITTER_LIMIT: _submitter_limit,
+    Reason.WAITING_FOR_QUOTA: _quota,
     Reason.RESERVED_NEXT: _reserved,
     Reason.WAITING_FOR_CAPACITY: _capacity,
     Reason.WAITING_FOR_FAIR_TURN: _fair_turn,

@@ -48,7 +48,12 @@ class Turns:
     def line(self) -> list[Waiting]:
         """The kinds that wait, in the order of their turns."""
         kinds = [waiting for waiting in self._kinds.values() if waiting.jobs]
-        return sorted(kinds, key=lambda each: (-each.kind.priority.rank, self._score(each), *each.jobs[0]))
+        return sorted(kinds, key=lambda each: (self._below(each), self._score(each), *each.jobs[0]))
+
+    @staticmethod
+    def _below(waiting: Waiting) -> int:
+        borrows = bool(waiting.places) and all(place.member.borrows(waiting.kind) for place in waiting.places)
+        return _BORROWS * borrows - waiting.kind.priority.rank
 
     def first(self, lane: Lane, begins: Instant) -> InLine | None:
         """The bucket whose turn it is in a lane, and its best kind; once it is promised, only of sizes of which some may pass."""
@@ -87,7 +92,8 @@ class Turns:
         if len(line) > CROWDED * len(self._projects) + CROWDED:
             line[:] = [entry for entry in line if entry[4] == entry[5].entry]
             heapq.heapify(line)
-        heapq.heappush(line, (bucket.below, self._score(best.waiting), at, job, bucket.entry, bucket, best))
+        below = bucket.below + _BORROWS * best.member.borrows(best.waiting.kind)
+        heapq.heappush(line, (below, self._score(best.waiting), at, job, bucket.entry, bucket, best))
 
     # What changes it --------------------------------------------------------------------------------------------------
 
@@ -143,6 +149,12 @@ class Turns:
                 if now - waiting.project.settled_at >= self._knobs.refresh_seconds:
                     self.use(waiting.project, 0, now)
 
+    def reorder(self) -> None:
+        """Whoever stands in line may stand elsewhere now."""
+        for project in self._projects.values():
+            for bucket in project.buckets.values():
+                bucket.fell()
+
     def set(self, event: ProjectSet, now: Instant) -> None:
         """A project's weight, and its past use if that is known better."""
         self._weights[event.project] = event.weight
@@ -174,8 +186,12 @@ class Turns:
         self._places += 1
         rate = choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.gpus * TICKS_PER_GPU_SECOND
         purse = self._rules.purse(kind, choice)
-        return Place(waiting, choice, bucket, self._rules.books(kind, choice), purse, rate, self._places)
+        member = self._rules.member(kind.project, choice.lane)
+        return Place(waiting, choice, bucket, self._rules.books(kind, choice), member, purse, rate, self._places)
 
+
+_BORROWS = 1 << 32
+"""Whoever would run on what a quota group lends comes after everybody who would not, whatever the ranks."""
 
 _TINY = 1e-6
 """More than what floating-point sums lose."""

@@ -1,7 +1,7 @@
 """Replaying a trace of jobs under a scheduling policy: who would have waited how long.
 
 Read engine.py first; trace.py reads the files, ours.py is our own policy, peers.py are those of others,
-quota_line.py is quota groups alone, outcome.py the figures.
+outcome.py the figures.
 """
 
 from compute.simulation.engine import Ask, Policy, Schedule, TraceJob, simulate

@@ -13,7 +13,9 @@ from compute.scheduling.events import (
     Choice,
     Ended,
     Event,
+    Evicted,
     GrantSet,
+    GroupSet,
     Kind,
     LaneSet,
     OfferSet,
@@ -28,6 +30,7 @@ from compute.scheduling.events import (
 from compute.scheduling.ideal import Ideal
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.model import Limit, PoolState
+from compute.scheduling.quota import STRANGER
 
 
 @dataclass
@@ -40,6 +43,7 @@ class SlowJob:
     choice: Choice | None = None
     ends_by: int = 0
     draws: dict[str, int] = field(default_factory=dict)
+    is_stopped: bool = False  # before its end, by the scheduler
 
 
 @dataclass
@@ -72,6 +76,11 @@ class Reference:
     offer_left: dict[str, int] = field(default_factory=dict)
     project_limits: dict[str, Limit] = field(default_factory=dict)
     submitter_limits: dict[str, Limit] = field(default_factory=dict)
+    groups: dict[str, GroupSet] = field(default_factory=dict)
+    claims: list[tuple[Kind, str]] = field(
+        default_factory=list
+    )  # kinds that GPUs are given back for, and where; told from outside
+    stopped: list[SlowJob] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     now: int = 0
     is_ruled: bool = False  # from when on something beside GPUs may have to be kept for the next in line
@@ -108,6 +117,8 @@ class Reference:
                 self.ideal.cancelled(job)
             case Ended(job):
                 self.end(self.jobs[job])
+            case Evicted(job):
+                self.evict(self.jobs.pop(job))
             case _:
                 self.set(event)
 
@@ -133,6 +144,9 @@ class Reference:
             case SubmitterSet():
                 self.is_ruled = True
                 self.submitter_limits[event.submitter] = event.limit
+            case GroupSet():
+                self.is_ruled = True
+                self.groups[event.group] = event
 
     def end(self, job: SlowJob) -> None:
         kind, choice = job.kind, job.choice
@@ -150,21 +164,37 @@ class Reference:
         if self.waiting(kind):
             self.expect(kind)
 
+    def evict(self, job: SlowJob) -> None:
+        """It gives back all that it held."""
+        self.settle(job.kind.project)
+        job.ended_at, job.is_stopped = self.now, True
+        self.stopped.append(job)
+        if job.kind.grant is not None:
+            self.grant_left[job.kind.grant] += job.choice.cost_ticks
+        for offer, ticks in job.draws.items():
+            self.offer_left[offer] += ticks
+        self.ideal.cancelled(job.name)
+        self.judge(job.kind.project)
+
     # Who starts -------------------------------------------------------------------------------------------------------
 
     def fill(self) -> Iterator[tuple[int, int, str, dict[str, int]]]:
         self.kept, done = [], set()
+        passed: set[tuple[Kind, str]] = set()  # their group had no room when it was their turn
         while True:
             able = [
                 (kind, choice)
                 for kind in {job.kind for job in self.waiting()} - done
                 for choice in kind.choices
-                if self.is_worth_a_look(kind, choice)
+                if (kind, choice.lane) not in passed and self.is_worth_a_look(kind, choice)
             ]
             if not able:
                 return
-            kinds = {kind for kind, _ in able}
-            kind = min((self.best_of(kind, able) for kind in kinds), key=self.turn)
+            fronts = [(self.best_of(kind, choice.lane, able), choice.lane) for kind, choice in able]
+            kind, lane = min(fronts, key=lambda front: self.turn(front[0], [front[1]]))
+            if self.lacks_room(kind, lane):
+                passed.add((kind, lane))
+                continue
             job = self.waiting(kind)[0]
             choice = next((each for each in self.preferred(kind) if self.can_start(kind, each)), None)
             if choice is not None:
@@ -177,7 +207,7 @@ class Reference:
         lane = self.lanes[choice.lane]
         if not self.is_open(lane) or kind.gpus > lane.gpus or (self.free(choice.lane, self.now) <= 0 and not self.is_ruled):
             return False
-        if self.refused(kind, choice, self.now):
+        if self.refused(kind, choice, self.now, room=False):
             return False
         promised = any(kept.choice.lane == choice.lane for kept in self.kept)
         return not promised or self.can_start(kind, choice)
@@ -233,7 +263,7 @@ class Reference:
 
     # The rules --------------------------------------------------------------------------------------------------------
 
-    def refused(self, kind: Kind, choice: Choice, at: int) -> bool:
+    def refused(self, kind: Kind, choice: Choice, at: int, *, room: bool = True) -> bool:
         ends = at + kind.wall_seconds + self.knobs.overhead_seconds
         return (
             ends > self.lanes[choice.lane].open_until
@@ -242,7 +272,67 @@ class Reference:
             or self.draws(kind, choice, at) is None
             or self.refused_by_limit(self.project_limits.get(kind.project), kind, ends, "project")
             or self.refused_by_limit(self.submitter_limits.get(kind.submitter), kind, ends, "submitter")
+            or self.may_not_borrow(kind, choice.lane)
+            or (room and self.lacks_room(kind, choice.lane))
         )
+
+    def group_of(self, lane: str) -> GroupSet | None:
+        return next((group for group in self.groups.values() if lane in group.lanes), None)
+
+    def taken(self, group: GroupSet) -> dict[str, int]:
+        """The GPUs of each project that runs something there."""
+        mine = [job for job in self.running() if job.choice.lane in group.lanes]
+        return {
+            project: sum(job.kind.gpus for job in mine if job.kind.project == project)
+            for project in {j.kind.project for j in mine}
+        }
+
+    def borrows(self, kind: Kind, lane: str) -> bool:
+        group = self.group_of(lane)
+        if group is None:
+            return False
+        return self.taken(group).get(kind.project, 0) + kind.gpus > group.shares.get(kind.project, STRANGER).nominal
+
+    def may_not_borrow(self, kind: Kind, lane: str) -> bool:
+        """It would be more than its project may ever borrow, whatever the others lend."""
+        group = self.group_of(lane)
+        if group is None:
+            return False
+        share, room = group.shares.get(kind.project, STRANGER), self.room(kind, group)
+        lent = group.unassigned + sum(each.nominal - each.kept for name, each in group.shares.items() if name != kind.project)
+        too_much = (
+            share.borrows is not None and self.taken(group).get(kind.project, 0) + kind.gpus > share.nominal + share.borrows
+        )
+        return kind.gpus > room and (
+            too_much or kind.gpus > share.nominal + min(lent, lent if share.borrows is None else share.borrows)
+        )
+
+    def lacks_room(self, kind: Kind, lane: str) -> bool:
+        """The group keeps from it what is free. Where too little is free, that is what it waits for, unless it owns it."""
+        group = self.group_of(lane)
+        if group is None or kind.gpus <= self.room(kind, group):
+            return False
+        return not (self.borrows(kind, lane) and kind.gpus > self.free(lane, self.now))
+
+    def room(self, kind: Kind, group: GroupSet) -> int:
+        """What its project may take now beside all that runs and what is being given back for those who asked before it."""
+        before, taken = [], self.taken(group)
+        for other, lane in self.claims:
+            if other == kind:
+                break
+            if lane in group.lanes:
+                before.append(other)
+        for other in before:
+            taken[other.project] = taken.get(other.project, 0) + other.gpus
+        shares = {name: group.shares.get(name, STRANGER) for name in {*group.shares, *taken, kind.project}}
+        mine, used = shares[kind.project], taken.get(kind.project, 0)
+        shared = group.unassigned + sum(share.nominal - share.kept for share in shares.values())
+        from_shared = sum(max(0, taken.get(name, 0) - share.kept) for name, share in shares.items())
+        room = max(0, mine.kept - used) + max(0, shared - from_shared)
+        if mine.borrows is not None:
+            room = min(room, mine.nominal + mine.borrows - used)
+        quota = group.unassigned + sum(share.nominal for share in shares.values())
+        return min(room, quota - sum(self.taken(group).values()))
 
     def refused_by_window(self, kind: Kind, choice: Choice, at: int, ends: int) -> bool:
         for window in self.windows_of(choice.lane):
@@ -323,14 +413,16 @@ class Reference:
 
     # Whose turn it is -------------------------------------------------------------------------------------------------
 
-    def turn(self, kind: Kind) -> tuple[int, float, int, int]:
-        return (-kind.priority.rank, self.score(kind), *self.front(kind))
+    def turn(self, kind: Kind, lanes: Iterable[str] = ()) -> tuple[bool, int, float, int, int]:
+        """In some lanes, or wherever it may run."""
+        where = [*lanes] or [choice.lane for choice in kind.choices]
+        borrows = bool(where) and all(self.borrows(kind, lane) for lane in where)
+        return (borrows, -kind.priority.rank, self.score(kind), *self.front(kind))
 
-    def best_of(self, kind: Kind, able: list[tuple[Kind, Choice]]) -> Kind:
+    def best_of(self, kind: Kind, lane: str, able: list[tuple[Kind, Choice]]) -> Kind:
         """The one of its project, size, rank and lane that is expected to be the shortest."""
-        lanes = {choice.lane for each, choice in able if each == kind}
         mine = (kind.project, kind.gpus, kind.priority.rank)
-        same = [k for k, choice in able if choice.lane in lanes and (k.project, k.gpus, k.priority.rank) == mine]
+        same = [k for k, choice in able if choice.lane == lane and (k.project, k.gpus, k.priority.rank) == mine]
         return min(same, key=lambda other: (self.work[other], *self.front(other)))
 
     def score(self, kind: Kind) -> float:
@@ -369,12 +461,12 @@ class Reference:
         for depth in range(5):
             alike = [
                 job
-                for job in self.jobs.values()
+                for job in [*self.jobs.values(), *self.stopped]
                 if (job.kind.project, job.kind.submitter, job.kind.wall_seconds, job.kind.gpus)[:depth] == own[:depth]
                 and job.started_at is not None
             ]
             ran = sum((self.now if job.ended_at is None else job.ended_at) - job.started_at for job in alike)
-            mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None for job in alike))
+            mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None and not job.is_stopped for job in alike))
         self.expected[kind] = min(max(mean, 1.0), float(kind.wall_seconds))
         late = max(0, self.now - self.front(kind)[0] - self.knobs.patience_seconds)
         nearer = 0.5 ** (late / self.knobs.nearer_seconds)

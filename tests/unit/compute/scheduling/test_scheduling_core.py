@@ -1,5 +1,6 @@
 """The core that keeps its books agrees, start by start, with a scheduler that counts everything anew."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -9,11 +10,14 @@ from scheduling_slow import Reference
 from compute.scheduling.core import Core
 from compute.scheduling.events import (
     NEVER,
+    Asked,
     Cancelled,
     Choice,
     Ended,
     Event,
+    Evicted,
     GrantSet,
+    GroupSet,
     Kind,
     LaneSet,
     OfferSet,
@@ -28,6 +32,8 @@ from compute.scheduling.events import (
 from compute.scheduling.ideal import Ideal
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.model import Limit, PoolState
+from compute.scheduling.preemption import Terms
+from compute.scheduling.quota import STRANGER, Share
 
 LANES = {"a": 4, "b": 6}
 WEIGHTS = {"p": 3}
@@ -87,6 +93,17 @@ def figures(now: int) -> st.SearchStrategy[list[Event]]:
     return st.lists(one, max_size=2, unique_by=lambda event: (type(event), getattr(event, event.__slots__[0])))
 
 
+LENT = st.builds(Share, st.integers(0, 4), st.sampled_from([None, None, 0, 1]), st.sampled_from([None, None, 0, 2]))
+TERMS = st.builds(Terms, st.sampled_from([0, 10, 100]), st.sampled_from([0, 500, 10**6]))
+
+
+def quotas(lanes: str) -> st.SearchStrategy[list[Event]]:
+    """What the projects own of some lanes together."""
+    shares = st.dictionaries(st.sampled_from("pq"), LENT)
+    one = st.builds(GroupSet, st.just("quota"), st.just(frozenset(lanes)), shares, TERMS, st.integers(0, 4))
+    return st.lists(one, max_size=1)
+
+
 @dataclass
 class Story:
     """Both schedulers hear the same, moment by moment."""
@@ -97,6 +114,8 @@ class Story:
     slow: Reference = field(init=False)
     now: int = 1000
     submitted: int = 0
+    leaving: dict[int, Asked] = field(default_factory=dict)
+    lost: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # GPU-seconds for each job that asked
 
     def __post_init__(self) -> None:
         self.core = Core(LANES, WEIGHTS, self.knobs)
@@ -109,6 +128,13 @@ class Story:
         due = [name for name, job in running.items() if job.ends_by <= self.now]
         early = draw(st.lists(st.sampled_from(sorted(running)), unique=True, max_size=2)) if running else []
         events += [Ended(name) for name in sorted({*due, *early}) if running[name].started_at < self.now]
+        gone = {event.job for event in events if isinstance(event, Ended)}
+        for name in [name for name, asked in self.leaving.items() if asked.at <= self.now and name not in gone]:
+            job = running[name]
+            events += [Evicted(name), Submitted(name, job.kind, job.at)]
+            gone.add(name)
+        for name in gone:
+            self.leaving.pop(name, None)
         waiting = [job.name for job in self.slow.waiting()]
         if waiting and draw(st.integers(0, 5)) == 0:
             events.append(Cancelled(draw(st.sampled_from(waiting))))
@@ -122,7 +148,36 @@ class Story:
             for lane in LANES:
                 seen, kept = self.core.promise(lane), [each for each in self.slow.kept if each.choice.lane == lane]
                 assert ([(seen.job, seen.at)] if seen else []) == [(each.job, each.at) for each in kept]
+        self.hear_who_leaves()
         self.now += draw(st.sampled_from([1, 7, 60, 300, 2000]))
+
+    def hear_who_leaves(self) -> None:
+        """Who is asked is on borrowed GPUs or below in its own project, for somebody inside its quota, within the limit."""
+        self.slow.claims = [(claim.wish.job, claim.wish.lane) for claim in self.core.claims()]
+        running = {job.name: job for job in self.slow.running()}
+        for told in self.core.asks():
+            if not isinstance(told, Asked):
+                del self.leaving[told.job]
+                continue
+            assert told.job not in self.leaving, "nobody is asked twice at a time"
+            victim, owner = running[told.job], self.slow.jobs[told.needed_for]
+            assert owner.started_at is None
+            group = self.slow.group_of(victim.choice.lane)
+            assert told.at == self.now + group.terms.grace_seconds
+            lost = 0 if victim.ends_by <= told.at else (told.at - victim.started_at) * victim.kind.gpus
+            assert told.lost_gpu_seconds == lost
+            self.lost[told.needed_for] += lost
+            assert self.lost[told.needed_for] <= group.terms.lost_gpu_seconds_max
+            mine, rank = owner.kind.project, owner.kind.priority.rank
+            inside = [job for name, job in running.items() if job.kind.project == mine and name not in self.leaving]
+            inside = [job.kind.gpus for job in inside if job.kind.priority.rank >= rank and job.choice.lane in group.lanes]
+            assert sum(inside) + owner.kind.gpus <= group.shares.get(mine, STRANGER).nominal
+            if victim.kind.project == mine:
+                assert victim.kind.priority.rank < rank
+            else:
+                theirs = victim.kind.project
+                assert self.slow.taken(group)[theirs] > group.shares.get(theirs, STRANGER).nominal, "it borrows"
+            self.leaving[told.job] = told
 
 
 @settings(max_examples=60, deadline=None)
@@ -152,6 +207,20 @@ def test_both_start_the_same_jobs_under_all_rules(data: st.DataObject) -> None:
     first += [OfferSet("o2", "a", 5000, 1200, 20000), OfferSet("o3", "b", 16000)]
     for number in range(data.draw(st.integers(5, 20), "moments")):
         story.moment(ruled(), *(first if number == 0 else data.draw(figures(story.now))))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_both_start_the_same_jobs_where_quotas_are_lent_and_asked_back(data: st.DataObject) -> None:
+    overhead = data.draw(st.sampled_from([0, 5]))
+    story = Story(data, Knobs(looks_max=10**6, wakes_max=10**6, refresh_seconds=50, overhead_seconds=overhead))
+    lanes = data.draw(st.sampled_from(["a", "b", "ab"]))
+    first: list[Event] = [GrantSet("g", 8000 * 840), GrantSet("h", 400 * 840, 0, 9000), OfferSet("o1", "a", 800)]
+    first += [OfferSet("o2", "a", 5000, 1200, 20000), OfferSet("o3", "b", 16000)]
+    kinds = data.draw(st.sampled_from([PLAIN, ruled()]))
+    for number in range(data.draw(st.integers(5, 20), "moments")):
+        new = data.draw(quotas(lanes)) if number in {0, 7} else []
+        story.moment(kinds, *new, *(first if number == 0 else data.draw(figures(story.now))))
 
 
 @settings(max_examples=30, deadline=None)

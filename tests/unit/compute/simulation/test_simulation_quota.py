@@ -11,7 +11,7 @@ from compute.scheduling.preemption import Terms
 from compute.scheduling.quota import Share
 from compute.simulation import Ask, TraceJob, simulate
 from compute.simulation.engine import Decision, Leave, Schedule, Stay
-from compute.simulation.quota_line import QuotaLine
+from compute.simulation.ours import Ours
 
 GROUPS = {"g": {"p": Share(4), "q": Share(4)}}
 
@@ -21,7 +21,7 @@ def trace_job(index: int, at: int, gpus: int, run: int, project: str, rank: int 
 
 
 def replayed(jobs: Sequence[TraceJob], terms: Terms) -> Schedule:
-    return simulate(jobs, 8, QuotaLine(GROUPS, terms))
+    return simulate(jobs, 8, Ours(8, {}, groups=GROUPS, terms=terms))
 
 
 # The engine ------------------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Slow:
 
 def test_what_takes_time_to_decide_starts_later_and_what_comes_meanwhile_waits() -> None:
     jobs = [trace_job(0, 0, 1, 10, "p"), trace_job(1, 3, 1, 10, "p"), trace_job(2, 6, 1, 10, "q")]
-    schedule = simulate(jobs, 8, QuotaLine(GROUPS, Terms()), stopwatch=Slow())
+    schedule = simulate(jobs, 8, Ours(8, {}, groups=GROUPS), stopwatch=Slow())
     assert schedule.starts == [7, 14, 14]
 
 
