@@ -15,6 +15,7 @@ from compute import policies, schemas
 from compute.client import Document, Jobs, LocalJobs, RemoteJobs
 from compute.compute_cli import compute
 from compute.history_cli import export_history
+from compute.limit_commands import LIMIT_COMMANDS
 from compute.models import JobKind, JobStatus
 from compute.simulation.command import simulate
 from compute.weight_commands import weigh_command, weights_command
@@ -277,7 +278,7 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
-for command in WINDOW_COMMANDS:
+for command in [*LIMIT_COMMANDS, *WINDOW_COMMANDS]:
     compute.add_command(command)
 job.add_command(export_history)
 

@@ -120,7 +120,7 @@ def load(session: Session, *, now: datetime, people: Mapping[str, Person]) -> No
         reviewer=officer,
         now=now - timedelta(days=1),
     )
-    demo_rules.load(session, pools, vllm=vllm, officer=officer, now=now)
+    demo_rules.load(session, pools, vllm=vllm, deepspeed=deepspeed, officer=officer, now=now)
     submit.submit(session, own, live_job(), submitter=people["ci"], now=now, local_roots=runtime.local_repositories())
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, WindowKind
+from compute.models import RUN_LIMIT_MAX, WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, WindowKind
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
@@ -252,6 +252,25 @@ class WeightForm(Form):
         default=2,
     )
     reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
+
+
+class RunLimitForm(Form):
+    """How much may run at a time."""
+
+    whose = RadioField(
+        "Whose",
+        choices=[
+            ("project", "A project’s"),
+            ("person", "A person’s, in all projects together"),
+            ("everybody", "Everybody’s who has no limit of their own, each person’s alike"),
+        ],
+        default="project",
+    )
+    project = SelectField("Project")
+    person = TextField("Person’s e-mail", length_max=250)
+    jobs = IntegerField("Jobs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
+    gpus = IntegerField("GPUs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
+    reason = TextField("Reason", [required("Say why, for everybody who has to wait because of it.")], length_max=300)
 
 
 class ProposalForm(Form):

@@ -21,11 +21,13 @@ from compute.models.jobs import (
     UsageRecord,
 )
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus
+from compute.models.run_limits import RUN_LIMIT_MAX, RunLimit
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
 from compute.models.windows import PoolWindow, WindowKind, WindowStatus
 
 __all__ = [
+    "RUN_LIMIT_MAX",
     "WEIGHT_MAX",
     "Artefact",
     "AttemptActivity",
@@ -54,6 +56,7 @@ __all__ = [
     "ProposalStatus",
     "RateProposal",
     "RateProposalLine",
+    "RunLimit",
     "SourceKind",
     "UsageRecord",
     "WarningKind",

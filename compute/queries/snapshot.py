@@ -24,7 +24,7 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, jobs, shares, windows
+from compute.queries import attempts, budget, jobs, run_limits, shares, windows
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -54,6 +54,8 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
     ).all()
     grants = {job.grant_id: job.grant for job in queued}
     planned = windows.planned(session, pools, now=now)
+    submitters = {job.submitted_by_id for job in queued if job.submitted_by_id is not None}
+    limits = run_limits.holding(session, {job.project_id for job in queued}, submitters)
     drains = windows.drains(planned)
     return scheduling.Snapshot(
         now=instant(now),
@@ -63,11 +65,12 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
             )
             for pool in pools
         ),
-        projects=_projects(session, {job.project_id for job in queued}, now=now),
+        projects=_projects(session, {job.project_id for job in queued}, limits, now=now),
         queued=tuple(_queued(session, queued, pools, offers, now=now)),
         running=tuple(_running(attempt, now) for attempt in running),
         offers=_offers(session, offers),
         grants=_grants(session, grants.values()),
+        submitter_limits={each: limit for each in sorted(submitters) if (limit := limits.of_person(each)) != scheduling.Limit()},
         windows=tuple(_window(row) for row in planned if row.gpus is not None),
         past=_past(session, now=now),
         knobs=KNOBS,
@@ -112,10 +115,12 @@ def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime)
     return {project_id: round(use) for project_id, use in rows}
 
 
-def _projects(session: Session, project_ids: set[UUID], *, now: datetime) -> tuple[scheduling.Project, ...]:
+def _projects(
+    session: Session, project_ids: set[UUID], limits: run_limits.Limits, *, now: datetime
+) -> tuple[scheduling.Project, ...]:
     used, weights = decayed_use(session, project_ids, now=now), shares.weights(session, project_ids)
     return tuple(
-        scheduling.Project(id=project_id, weight=weights.get(project_id, 1), used_ticks=used.get(project_id, 0))
+        scheduling.Project(project_id, weights.get(project_id, 1), used.get(project_id, 0), limits.of_project(project_id))
         for project_id in sorted(project_ids)
     )
 

@@ -19,7 +19,8 @@ from compute import policies, scheduling
 from compute.models import AttemptDraw, ComputeGrant, ComputeOffer, Job, JobAttempt, JobStatus, OfferStatus, Pool, PoolStatus
 from compute.policies import OfferPolicy, Request
 from compute.policies.windows import PoolTime, Run
-from compute.queries import attempts, budget, snapshot, windows
+from compute.queries import attempts, budget, run_limits, snapshot, windows
+from compute.queries.run_limits import Limits
 from compute.services import books
 from compute.services.attempts import LaunchAttempt, ledger_refs
 from core import audit, tasks
@@ -79,6 +80,7 @@ class _Seen:
     free: dict[UUID, int]  # devices by pool
     times: Mapping[UUID, PoolTime]  # the same over time, with windows, by pool
     jobs: Mapping[UUID, Job]
+    limits: Limits
     tries: Counter[UUID]  # attempts so far, by job
     rates: Mapping[UUID, Fraction]  # by flavor
     grants: Mapping[UUID, ComputeGrant]
@@ -120,6 +122,7 @@ def _look(session: Session, starts: Iterable[scheduling.Start], *, now: datetime
         free={pool.id: pool.devices - attempts.devices_in_use(session, pool) for pool in pools},
         times=windows.pool_times(session, pools, runs_where_planned=True, now=now),
         jobs={job.id: job for job in found},
+        limits=run_limits.to_start(session, found),
         tries=Counter(session.scalars(select(JobAttempt.job_id).where(JobAttempt.job_id.in_(job_ids)))),
         rates={flavor.id: budget.rate_at(session, flavor, now) for flavor in {pool.flavor for pool in pools}},
         grants={grant.id: grant for grant in grants},
@@ -151,7 +154,7 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     if job.id in seen.taken or job.gpus > seen.free[pool.id] or pool.flavor not in job.accepts:
         return None
     rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
-    if job.gpus > _room(seen.times[pool.id], start, job, now=now, ends_by=ends_by):
+    if not seen.limits.lets_start(job) or job.gpus > _room(seen.times[pool.id], start, job, now=now, ends_by=ends_by):
         return None
     ticks = policies.device_ticks(job.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(seen, job, pool, ticks, now=now, ends_by=ends_by)
@@ -175,6 +178,7 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     )
     seen.taken.add(job.id)
     seen.free[pool.id] -= job.gpus
+    seen.limits.started(job)
     seen.times[pool.id].runs.append(Run(job.gpus, ends_by, start.reservation_id))
     for offer, part in drawn:
         seen.left[offer.id] -= part

@@ -14,6 +14,7 @@ from compute import policies
 from compute.models import ComputeGrant, ComputeOffer, Flavor, Job, JobKind, JobStatus, OfferStatus, Pool, PoolStatus, SourceKind
 from compute.policies import OfferPolicy, Request
 from compute.queries import budget, jobs
+from compute.services import run_limits
 from core import audit
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotAllowed, NotFound
@@ -140,6 +141,7 @@ def submit(
         return known
     flavors = flavors_named(session, new.flavor, new.alternatives)
     _check_shape(new, local_roots)
+    run_limits.require_within(session, project, submitter, new.gpus)
     for flavor in flavors:
         _require_offer(session, new, project, flavor, _pools_for(session, new, flavor))
     offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)

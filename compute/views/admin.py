@@ -21,7 +21,7 @@ from compute.forms import (
     ticks,
 )
 from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind
-from compute.queries import activity, budget, overview
+from compute.queries import activity, budget, overview, run_limits
 from compute.queries import shares as share_queries
 from compute.runtime import executors
 from compute.services import activity as activity_services
@@ -52,6 +52,7 @@ def desk() -> ResponseReturnValue:
         pools=overview.pool_use(session, now=utc_now()),
         rates=overview.rates(session),
         weights=share_queries.all_weights(session),
+        limits=run_limits.all_limits(session),
         flavors=overview.flavors(session),
         holding=activity.holding(session),
     )
