@@ -18,6 +18,7 @@ from compute.history_cli import export_history
 from compute.limit_commands import LIMIT_COMMANDS
 from compute.models import JobKind, JobStatus
 from compute.simulation.command import simulate
+from compute.trust_commands import pools_command, trust_command
 from compute.weight_commands import weigh_command, weights_command
 from compute.window_commands import WINDOW_COMMANDS
 from core.cli import INFRASTRUCTURE, REFUSED, Commands, json_option, print_json, print_table
@@ -264,8 +265,16 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
         f"{found['grant_left_gpu_hours']} left and {found['grant_held_gpu_hours']} held for other jobs.\n"
     )
     print_table(
-        [{**row, "fits": _yes(row["fits"])} for row in found["pools"]],
-        {"pool": "POOL", "flavor": "FLAVOR", "status": "STATE", "devices": "DEVICES", "free": "FREE", "fits": "FITS"},
+        [{**row, "fits": _yes(row["fits"]), "trusts": _yes(row["trusts"])} for row in found["pools"]],
+        {
+            "pool": "POOL",
+            "flavor": "FLAVOR",
+            "status": "STATE",
+            "devices": "DEVICES",
+            "free": "FREE",
+            "fits": "FITS",
+            "trusts": "TRUSTS",
+        },
         empty="No pool has this flavor.",
     )
     click.echo()
@@ -280,6 +289,8 @@ compute.add_command(weights_command)
 compute.add_command(weigh_command)
 for command in [*LIMIT_COMMANDS, *WINDOW_COMMANDS]:
     compute.add_command(command)
+compute.add_command(pools_command)
+compute.add_command(trust_command)
 job.add_command(export_history)
 
 commands: list[click.Command] = [job, compute, simulate]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
-from compute.models import Pool, WindowKind
+from compute.models import Pool, Trust, WindowKind
+from compute.models.offers import REVIEWED_REFS
 from compute.scheduling import Limit
-from compute.services import run_limits, windows
+from compute.services import run_limits, trust, windows
 from compute.services.windows import NewWindow
 from core.identity.models import Person, Project
 
@@ -15,12 +16,16 @@ from core.identity.models import Person, Project
 def load(
     session: Session, pools: Mapping[str, Pool], *, vllm: Project, deepspeed: Project, officer: Person, now: datetime
 ) -> None:
-    """Windows and limits, one of each."""
+    """Windows, limits and a pool that takes reviewed code only."""
     _windows(session, pools, vllm, officer, now)
     few = "Two at a time leave GPUs for short jobs of others."
     run_limits.set_limit(session, deepspeed, Limit(jobs=2), reason=few, actor=officer, now=now)
     loops = "So that a loop in somebody's script holds up nobody else."
     run_limits.set_limit(session, None, Limit(jobs=20), reason=loops, actor=officer, now=now)
+    reason = "Slices share a GPU with other projects' jobs (demo)."
+    trust.set_trust(
+        session, pools["h200-7th"], Trust.REVIEWED, reviewed_refs=REVIEWED_REFS, reason=reason, actor=officer, now=now
+    )
 
 
 def _windows(session: Session, pools: Mapping[str, Pool], vllm: Project, officer: Person, now: datetime) -> None:

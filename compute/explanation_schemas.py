@@ -28,6 +28,7 @@ class PoolOut(BaseModel):
     devices: int
     free: int
     fits: bool
+    trusts: bool = Field(description="Whether it takes this job by where its code comes from.")
 
 
 class OfferOut(BaseModel):
@@ -84,6 +85,7 @@ class ExplanationOut(BaseModel):
                     devices=fact.pool.devices,
                     free=fact.free,
                     fits=fact.fits,
+                    trusts=fact.trusts,
                 )
                 for fact in found.pools
             ],

@@ -7,7 +7,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import RUN_LIMIT_MAX, WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, WindowKind
+from compute.models import RUN_LIMIT_MAX, WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, Trust, WindowKind
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
@@ -304,6 +304,20 @@ class IdleRuleForm(Form):
             (IdleRule.STOP.value, "They are told, and the job is stopped; what it used is charged"),
         ],
     )
+
+
+class TrustForm(Form):
+    """Whose code a pool runs."""
+
+    trust = RadioField(
+        "Whose code runs here",
+        choices=[
+            (Trust.OPEN.value, "Everybody’s whom a project lets submit, pull requests included"),
+            (Trust.REVIEWED.value, "Reviewed code only"),
+        ],
+    )
+    trusted_refs = TextAreaField("Reviewed branches and tags")
+    reason = TextField("Reason", [required("Say why, for those whose jobs it concerns.")], length_max=300)
 
 
 class PoolForm(Form):

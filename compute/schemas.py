@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from compute.activity_schemas import ActivityOut
-from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
+from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, Origin, SourceKind
 from compute.queries import activity, expected
 from compute.scheduling import Expected
 from compute.services.results import JobLog
@@ -223,6 +223,7 @@ class JobOut(BaseModel):
     repository: str | None
     commit: str | None
     ref: str | None
+    origin: Origin = Field(description="Where it comes from, as the platform knows it; some pools take reviewed code only.")
     image: str | None
     flavor: str
     alternatives: list[str]
@@ -259,6 +260,7 @@ class JobOut(BaseModel):
             "repository": job.repository,
             "commit": job.commit_sha,
             "ref": job.ref,
+            "origin": job.origin,
             "image": job.image,
             "flavor": job.flavor.slug,
             "alternatives": [flavor.slug for flavor in job.accepts[1:]],

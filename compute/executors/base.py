@@ -44,7 +44,9 @@ class Repository:
 
     url: str  # https://…, or an absolute path where the executor allows local repositories
     commit: str  # 40 hexadecimal digits
-    ref: str | None = None  # refs/heads/…: the commit must be part of it, or nothing runs. Set where an offer trusts refs
+    ref: str | None = (
+        None  # refs/heads/…: the commit must be part of it, or nothing runs. Set where an offer or a pool trusts refs
+    )
 
 
 @dataclass(frozen=True, slots=True)

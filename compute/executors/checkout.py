@@ -128,7 +128,7 @@ def _proof(source: Repository, ref: str, proof: Path) -> list[Step]:
         Step(
             "look into the history",
             [*git, "merge-base", "--is-ancestor", source.commit, "refs/proof/ref"],
-            fault=f"Commit {source.commit} is not part of {ref} of {source.url}, and an offer it would use asks for that.",
+            fault=f"Commit {source.commit} is not part of {ref} of {source.url}, and the pool or an offer asks for that.",
         ),
     ]
 

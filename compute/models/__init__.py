@@ -17,10 +17,11 @@ from compute.models.jobs import (
     JobKind,
     JobStatus,
     JobWait,
+    Origin,
     SourceKind,
     UsageRecord,
 )
-from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus
+from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus, Trust
 from compute.models.run_limits import RUN_LIMIT_MAX, RunLimit
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
@@ -49,6 +50,7 @@ __all__ = [
     "JobWait",
     "OfferKind",
     "OfferStatus",
+    "Origin",
     "Pool",
     "PoolStatus",
     "PoolWindow",
@@ -58,6 +60,7 @@ __all__ = [
     "RateProposalLine",
     "RunLimit",
     "SourceKind",
+    "Trust",
     "UsageRecord",
     "WarningKind",
     "WhatIf",

@@ -33,6 +33,15 @@ class SourceKind(enum.StrEnum):
     IMAGE = "image"  # a container image
 
 
+class Origin(enum.StrEnum):
+    """Where a job comes from, as the platform knows it: not what its submitter says of it."""
+
+    PLATFORM = "platform"  # the platform itself
+    MAINTAINER = "maintainer"  # a maintainer of the project submitted it, signed in; a program with their token does not count
+    REPOSITORY = "repository"  # the project's own repository, whoever submitted it
+    ELSEWHERE = "elsewhere"  # anything else
+
+
 class JobStatus(enum.StrEnum):
     """The life of a job."""
 
@@ -127,7 +136,8 @@ class Job(Base):
     repository: Mapped[str | None]
     commit_sha: Mapped[str | None]
     ref: Mapped[str | None]
-    """The branch or tag the submitter names (`refs/heads/main`); offers may ask for trusted ones."""
+    """The branch or tag the submitter names (`refs/heads/main`); offers and pools may ask for trusted ones."""
+    origin: Mapped[Origin] = mapped_column(default=Origin.ELSEWHERE, server_default=Origin.ELSEWHERE)
     environment: Mapped[JsonObject] = mapped_column(default=dict)
     artefact_globs: Mapped[list[str]] = mapped_column(ARRAY(Text()), default=list)
     flavor_id: Mapped[UUID] = mapped_column(ForeignKey("flavor.id"))

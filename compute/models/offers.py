@@ -83,6 +83,17 @@ class IdleRule(enum.StrEnum):
     STOP = "stop"  # told, and stopped; what it used is charged
 
 
+class Trust(enum.StrEnum):
+    """Whose code a pool runs."""
+
+    OPEN = "open"  # anybody's whom a project lets submit, pull requests included
+    REVIEWED = "reviewed"  # what a maintainer submits, and what is on a reviewed branch of the project's own repository
+
+
+REVIEWED_REFS = ("refs/heads/main", "refs/heads/master")
+"""What a pool takes for reviewed unless somebody says otherwise."""
+
+
 class Pool(Base):
     """Hardware of one flavor behind one executor."""
 
@@ -112,6 +123,11 @@ class Pool(Base):
     idle_minutes: Mapped[int] = mapped_column(Integer(), default=15, server_default="15")
     """After how many minutes without a sign of work a job counts as idle holding."""
     idle_rule: Mapped[IdleRule] = mapped_column(default=IdleRule.TELL, server_default=IdleRule.TELL)
+    trust: Mapped[Trust] = mapped_column(default=Trust.OPEN, server_default=Trust.OPEN)
+    reviewed_refs: Mapped[list[str]] = mapped_column(
+        ARRAY(Text()), default=lambda: list(REVIEWED_REFS), server_default="{" + ",".join(REVIEWED_REFS) + "}"
+    )
+    """Patterns of branches and tags whose code counts as reviewed here."""
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Utc]
 

@@ -56,7 +56,7 @@ class OfferPolicy:
         return (
             self._permits_project(request)
             and (not self.kinds or request.kind in self.kinds)
-            and (not self.trusted_refs or any(_matches(request.ref, pattern) for pattern in self.trusted_refs))
+            and (not self.trusted_refs or any(ref_matches(request.ref, pattern) for pattern in self.trusted_refs))
         )
 
     def _permits_project(self, request: Request) -> bool:
@@ -80,5 +80,6 @@ def parse_refs(text: str) -> tuple[str, ...]:
     return patterns
 
 
-def _matches(ref: str | None, pattern: str) -> bool:
+def ref_matches(ref: str | None, pattern: str) -> bool:
+    """Whether a branch or tag is one of those that a pattern means."""
     return ref is not None and fnmatchcase(ref, pattern)

@@ -21,6 +21,8 @@ class PoolFact:
     free: int
     fits: bool
     """Whether the job could run there at all."""
+    trusts: bool
+    """Whether the pool takes it by where its code comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         needed=[(flavor, wish.cost_ticks) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
         grant=budget.of_grant(session, job.grant),
         pools=[
-            PoolFact(pool, pool.devices - attempts.devices_in_use(session, pool), snapshot.fits(pool, job))
+            PoolFact(
+                pool, pool.devices - attempts.devices_in_use(session, pool), snapshot.fits(pool, job), snapshot.trusts(pool, job)
+            )
             for pool in overview.pools(session)
             if pool.flavor in job.accepts
         ],

@@ -23,7 +23,7 @@ from compute.models import (
     PoolWindow,
     UsageRecord,
 )
-from compute.policies import OfferPolicy, Request
+from compute.policies import OfferPolicy, Request, trust
 from compute.queries import attempts, budget, jobs, run_limits, shares, windows
 
 USE_HALF_LIFE = timedelta(days=7)
@@ -132,7 +132,9 @@ def _queued(
     rules = [(offer, OfferPolicy.from_json(offer.policy)) for offer in offers]
     for job in queued:
         asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
-        first, *others = (_cost(job, flavor, rates) for flavor in job.accepts)
+        flavors = job.accepts
+        first, *others = (_cost(job, flavor, rates) for flavor in flavors)
+        able = [pool for pool in pools if fits(pool, job)]
         yield scheduling.Job(
             id=job.id,
             project_id=job.project_id,
@@ -145,7 +147,8 @@ def _queued(
             grant_id=job.grant_id,
             offer_ticks=first.offer_ticks,
             offers=frozenset(offer.id for offer, policy in rules if policy.permits(asked)),
-            pools=frozenset(pool.id for pool in pools if fits(pool, job)),
+            pools=frozenset(pool.id for pool in able if trusts(pool, job)),
+            distrusted_in=tuple(pool.name for pool in able if pool.flavor in flavors and not trusts(pool, job)),
             alternatives=tuple(others),
         )
 
@@ -166,6 +169,11 @@ def fits(pool: Pool, job: Job) -> bool:
     return (
         str(job.source) in pool.runs and job.wall_seconds <= pool.wall_seconds_max and job.memory_bytes <= pool.memory_bytes_max
     )
+
+
+def trusts(pool: Pool, job: Job) -> bool:
+    """Whether a pool takes this job by where its code comes from."""
+    return trust.admits(pool.trust, pool.reviewed_refs, job.origin, job.ref)
 
 
 def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:

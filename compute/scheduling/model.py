@@ -148,6 +148,7 @@ class Job:
     offers: frozenset[UUID] | None = None  # the offers whose policy permits this job; None: not metered by offers
     pools: frozenset[UUID] | None = None  # the pools it may run in; None: any with its flavor
     priority: Priority = ORDINARY
+    distrusted_in: tuple[str, ...] = ()  # names of pools that are not among `pools` because they take reviewed code only
     alternatives: tuple[Alternative, ...] = ()  # other flavors it accepts, the one it likes best first
 
     @property
@@ -286,6 +287,7 @@ class Decision:
     may_borrow: int | None = None  # ... the project may use so many more than its own, None: all that the others lend; ...
     never_fits: bool = False  # ... the job is larger than all it could ever get
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
+    distrusted_in: tuple[str, ...] = ()  # pools that it may not use because they take reviewed code only
     or_else: tuple[str, ...] = ()  # other flavors that it accepts; the reason is about the one it came furthest on
 
     @property

@@ -134,8 +134,9 @@ def _start(started: Started, gpus: int) -> Start:
 
 
 def _named(decision: Decision, job: Job) -> Decision:
-    """No lane knows the flavor if no pool has it, and none knows the others that a job accepts."""
-    if decision.flavor and not job.alternatives:
+    """No lane knows the flavor if no pool has it, and none knows the others that a job accepts, or pools it may not use."""
+    if decision.flavor and not job.alternatives and not job.distrusted_in:
         return decision
     flavor = decision.flavor or job.flavor
-    return replace(decision, flavor=flavor, or_else=tuple(wish.flavor for wish in job.wishes if wish.flavor != flavor))
+    others = tuple(wish.flavor for wish in job.wishes if wish.flavor != flavor)
+    return replace(decision, flavor=flavor, or_else=others, distrusted_in=job.distrusted_in)

@@ -29,7 +29,10 @@ def _pool(d: Decision) -> str:
         return f"pool {d.pool_name} stays open for longer, or the job is submitted again with less time"
     if d.out_of_reach:
         return f"pool {d.out_of_reach} is connected again"
-    return f"a pool that it may use opens or grows to {d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+    grows = f"a pool that it may use opens or grows to {d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+    if d.distrusted_in:
+        return f"{grows}, or a maintainer of its project, signed in, submits it again, or it comes from a reviewed branch"
+    return grows
 
 
 def _grant(d: Decision) -> str:

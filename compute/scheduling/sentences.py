@@ -41,9 +41,17 @@ def _pool(d: Decision) -> str:
         return f"{needs}; the pool it may use opens at {moment(d.opens_at, d.decided_at)}"
     if d.out_of_reach:
         return f"{needs}; pool {d.out_of_reach} has them, and nothing here is connected to it at the moment"
+    if d.distrusted_in:
+        return f"{needs}; {distrust(d)}, and no other open pool has {'any' if not d.gpus_free else f'more than {d.gpus_free}'}"
     if not d.gpus_free:
         return f"{needs}; no open pool it may use has any"
     return f"{needs}; no open pool it may use has more than {d.gpus_free}"
+
+
+def distrust(d: Decision) -> str:
+    """`pool berlin takes reviewed code only`."""
+    names = " and ".join(d.distrusted_in)
+    return f"pool {names} takes reviewed code only" if len(d.distrusted_in) == 1 else f"pools {names} take reviewed code only"
 
 
 def _window(d: Decision) -> str:

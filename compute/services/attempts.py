@@ -20,8 +20,8 @@ from compute.models import (
     SourceKind,
     UsageRecord,
 )
-from compute.policies import OfferPolicy
-from compute.queries import attempts, jobs
+from compute.policies import OfferPolicy, trust
+from compute.queries import attempts, jobs, snapshot
 from compute.services import books
 from compute.services.submit import queue, require_submitter
 from core import audit, tasks
@@ -80,6 +80,10 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
     Committed before the executor is called: from here on its answer is looked up, never assumed.
     """
     attempt = attempts.locked(session, attempt_id)
+    if attempt.status is AttemptStatus.HELD and not snapshot.trusts(attempt.pool, attempt.job):
+        reason = f"Pool {attempt.pool.name} takes reviewed code only, since after this job was chosen for it."
+        ask_to_stop(session, attempt, executors.Stop.EVICTED, reason, now=now)
+        return None
     if attempt.status is AttemptStatus.HELD:
         attempt.status, attempt.launched_at = AttemptStatus.STARTING, now
         attempt.job.advance(JobStatus.STARTING, now)
@@ -90,8 +94,10 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
     if job.source is SourceKind.REPOSITORY:
         assert job.repository is not None
         assert job.commit_sha is not None
-        # A donor's trust in a ref is worth what is known of it: where an offer asks, the executor proves the submitter's claim.
-        trusting = any(OfferPolicy.from_json(draw.offer.policy).trusted_refs for draw in attempt.draws)
+        # Trust in a ref is worth what is known of it: where an offer or the pool asks, the executor proves the submitter's claim.
+        trusting = trust.must_prove(attempt.pool.trust, job.origin) or any(
+            OfferPolicy.from_json(draw.offer.policy).trusted_refs for draw in attempt.draws
+        )
         source = executors.Repository(job.repository, job.commit_sha, job.ref if trusting else None)
     elif job.source is SourceKind.IMAGE:
         assert job.image is not None

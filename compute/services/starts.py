@@ -153,6 +153,8 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
         return None
     if job.id in seen.taken or job.gpus > seen.free[pool.id] or pool.flavor not in job.accepts:
         return None
+    if not snapshot.trusts(pool, job):
+        return None
     rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
     if not seen.limits.lets_start(job) or job.gpus > _room(seen.times[pool.id], start, job, now=now, ends_by=ends_by):
         return None

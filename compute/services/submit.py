@@ -11,10 +11,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from compute import policies
-from compute.models import ComputeGrant, ComputeOffer, Flavor, Job, JobKind, JobStatus, OfferStatus, Pool, PoolStatus, SourceKind
-from compute.policies import OfferPolicy, Request
+from compute.models import (
+    ComputeGrant,
+    ComputeOffer,
+    Flavor,
+    Job,
+    JobKind,
+    JobStatus,
+    OfferStatus,
+    Origin,
+    Pool,
+    PoolStatus,
+    SourceKind,
+)
+from compute.policies import OfferPolicy, Request, trust
 from compute.queries import budget, jobs
 from compute.services import run_limits
+from compute.services.trust import origin_of
 from core import audit
 from core.db import new_id
 from core.errors import DomainError, InvalidInput, NotAllowed, NotFound
@@ -123,9 +136,12 @@ def submit(
     *,
     submitter: Person | None,
     now: datetime,
+    in_person: bool = True,
     local_roots: Sequence[Path] = (),
 ) -> Job:
     """Queue a job. Nothing is held yet: that happens when it starts.
+
+    `in_person`: the submitter is here; false for a program that holds their token, as it may run anybody's pull request.
 
     Raises:
         NotAllowed: the person may not submit for this project.
@@ -142,8 +158,10 @@ def submit(
     flavors = flavors_named(session, new.flavor, new.alternatives)
     _check_shape(new, local_roots)
     run_limits.require_within(session, project, submitter, new.gpus)
+    who = submitter if in_person else None
+    origin = Origin.PLATFORM if submitter is None else origin_of(session, project, who, new.repository, on=now.date())
     for flavor in flavors:
-        _require_offer(session, new, project, flavor, _pools_for(session, new, flavor))
+        _require_offer(session, new, project, flavor, _trusting(_pools_for(session, new, flavor), origin, new.ref, flavor))
     offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
     _require_budget(offered, new)
 
@@ -162,6 +180,7 @@ def submit(
         repository=new.repository,
         commit_sha=new.commit,
         ref=new.ref,
+        origin=origin,
         environment=dict(new.environment),
         artefact_globs=list(new.artefacts),
         flavor_id=flavors[0].id,
@@ -334,6 +353,20 @@ def _pools_for(session: Session, new: NewJob, flavor: Flavor) -> list[Pool]:
     if new.memory_bytes > (largest := max(pool.memory_bytes_max for pool in long)):
         raise NoPoolForJob(f"A job may use {largest // 2**20:,} MiB of memory at most there.", field="memory")
     return [pool for pool in long if pool.memory_bytes_max >= new.memory_bytes]
+
+
+def _trusting(pools: Sequence[Pool], origin: Origin, ref: str | None, flavor: Flavor) -> list[Pool]:
+    """Those of the pools that take the job by where it comes from."""
+    found = [pool for pool in pools if trust.admits(pool.trust, pool.reviewed_refs, origin, ref)]
+    if not found:
+        refs = sorted({ref for pool in pools for ref in pool.reviewed_refs})
+        branches = f", or name one of {', '.join(refs)} of the project's own repository with a commit on it" if refs else ""
+        raise NoPoolForJob(
+            f"Every pool with {flavor.name} takes reviewed code only. "
+            f"Let a maintainer of the project submit it, signed in{branches}.",
+            field="ref",
+        )
+    return found
 
 
 def _require_offer(session: Session, new: NewJob, project: Project, flavor: Flavor, pools: Sequence[Pool]) -> None:

@@ -17,19 +17,22 @@ from compute.forms import (
     PoolForm,
     RateForm,
     ReasonForm,
+    TrustForm,
     WeightForm,
     ticks,
 )
-from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind
+from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind, Trust
+from compute.policies.offers import parse_refs
 from compute.queries import activity, budget, overview, run_limits
 from compute.queries import shares as share_queries
 from compute.runtime import executors
 from compute.services import activity as activity_services
 from compute.services import catalogue, compute_grants, offers, shares, submit
+from compute.services import trust as trust_services
 from compute.views import bp
 from core import audit
 from core.clock import utc_now
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError
 from core.identity.models import Role
 from core.units import gpu_hours
 from core.web import current_person, db, flash, page, refused, requires
@@ -264,6 +267,22 @@ def set_idle_rule(slug: str) -> ResponseReturnValue:
     return _add(form, act, f"The rule of {pool.name} holds from now on.", "compute/idle_rule.html", pool=pool)
 
 
+@bp.route("/admin/compute/pools/<slug>/trust", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def set_trust(slug: str) -> ResponseReturnValue:
+    """Say whose code a pool runs."""
+    pool = _pool(slug)
+    form = TrustForm(trust=pool.trust.value, trusted_refs="\n".join(pool.reviewed_refs))
+
+    def act() -> None:
+        refs = parse_refs(form.trusted_refs.data or "")
+        trust_services.set_trust(
+            db(), pool, Trust(form.trust.data), reviewed_refs=refs, reason=form.reason.data, actor=current_person(), now=utc_now()
+        )
+
+    return _add(form, act, f"{pool.name} takes such code from now on.", "compute/trust.html", pool=pool)
+
+
 @bp.post("/admin/compute/pools/<slug>/<any(open, draining, closed):status>")
 @requires(Role.PROGRAMME_OFFICER)
 def set_pool_status(slug: str, status: str) -> ResponseReturnValue:
@@ -275,10 +294,7 @@ def set_pool_status(slug: str, status: str) -> ResponseReturnValue:
 
 
 def _pool(slug: str) -> Pool:
-    pool = db().scalars(select(Pool).where(Pool.slug == slug)).first()
-    if pool is None:
-        raise InvalidInput(f"There is no pool “{slug}”.")
-    return pool
+    return trust_services.pool_named(db(), slug)
 
 
 def _step(form: Form, act: Callable[[], None], done: str, grant_id: UUID, **shown: Form) -> ResponseReturnValue:

@@ -14,12 +14,24 @@ from executor_jobs import WAIT_SECONDS, git, repository
 from compute.executors.base import Executor
 from compute.executors.local import LocalExecutor
 from compute.executors.rundir import Limits
-from compute.models import AttemptStatus, ComputeGrant, FailureCause, Job, JobAttempt, JobKind, JobStatus, SourceKind
+from compute.models import (
+    AttemptStatus,
+    ComputeGrant,
+    FailureCause,
+    Job,
+    JobAttempt,
+    JobKind,
+    JobStatus,
+    Origin,
+    SourceKind,
+    Trust,
+)
 from compute.policies import OfferPolicy
 from compute.queries import budget
 from compute.services import attempts, catalogue, results, submit, tick
 from compute.services.submit import NewJob
-from core.identity.models import Project
+from core.db import new_id
+from core.identity.models import Membership, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR, TICKS_PER_GPU_SECOND
 from tests.integration.compute.conftest import World
 
@@ -56,7 +68,9 @@ class Machine:
         )
         self.launched: set[object] = set()
 
-    def job(self, project: Project, command: str, *, wall_seconds: int = 60, **other: Any) -> Job:
+    def job(
+        self, project: Project, command: str, *, wall_seconds: int = 60, submitter: Person | None = None, **other: Any
+    ) -> Job:
         new = NewJob(
             name="tests",
             kind=JobKind.CI,
@@ -68,7 +82,7 @@ class Machine:
             memory_bytes=2**30,
             **other,
         )
-        return submit.submit(self.session, project, new, submitter=None, now=self.world.now, local_roots=[self.folder])
+        return submit.submit(self.session, project, new, submitter=submitter, now=self.world.now, local_roots=[self.folder])
 
     @property
     def executors(self) -> dict[str, Executor]:
@@ -186,6 +200,34 @@ def test_a_killed_supervisor_is_credited_back_and_the_job_goes_again(machine: Ma
     assert (first.status, first.cause) == (AttemptStatus.LOST, FailureCause.INFRASTRUCTURE)
     assert attempt.usage is not None
     assert budget.of_grant(machine.session, grant).settled == attempt.usage.reference_ticks, "the first one cost nothing"
+
+
+def test_a_pool_for_reviewed_code_proves_the_branch_before_anything_runs(machine: Machine) -> None:
+    """Both commits are of the project's own repository, and both are said to be on main; one is a pull request's."""
+    project, _ = machine.funded("vllm")
+    machine.world.pool.trust = Trust.REVIEWED
+    folder = machine.folder / "project"
+    project.repository_url = str(folder)
+    merged, _ = repository(folder)
+    git(folder, "checkout", "--quiet", "-b", "proposed")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "proposed")
+    person = machine.world.person("Contributor")
+    machine.session.add(
+        Membership(
+            id=new_id(), person_id=person.id, project_id=project.id, role=Role.COMPUTE_SUBMITTER, from_on=machine.world.now.date()
+        )
+    )
+    machine.session.flush()
+    given = {"repository": str(folder), "ref": "refs/heads/main", "submitter": person}
+
+    honest = machine.until(machine.job(project, "echo ran", commit=merged, **given), *ENDED)
+    liar = machine.until(machine.job(project, "echo ran", commit=git(folder, "rev-parse", "HEAD"), **given), *ENDED)
+
+    assert (honest.job.origin, honest.status) == (Origin.REPOSITORY, AttemptStatus.SUCCEEDED)
+    assert liar.status is AttemptStatus.FAILED
+    assert "is not part of refs/heads/main" in (liar.reason or "")
+    assert liar.usage is not None
+    assert liar.usage.ticks == 0, "nothing of it ran"
 
 
 def test_an_offer_for_trusted_refs_is_not_taken_at_somebodys_word(machine: Machine) -> None:

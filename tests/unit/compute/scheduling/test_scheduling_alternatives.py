@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from scheduling_build import FOREVER, GPU_HOUR, HOUR, NOON, grant, job, offer, pool, running, snapshot, uid
 
-from compute.scheduling import Alternative, Job, Plan, Priority, Reason, Snapshot, forecast, plan
+from compute.scheduling import Alternative, Job, Plan, Priority, Reason, Snapshot, Window, forecast, plan
 
 POOLS = (pool("old", A100=4), pool("new", H100=4))
 
@@ -113,3 +113,11 @@ def test_those_ahead_take_what_their_flavor_costs() -> None:
     found = forecast(told, plan(told), likely, jobs_max=9)
     assert found[uid("a")].latest_at == NOON + HOUR
     assert found[uid("b")].latest_at == NOON + 5 * HOUR, "two of six hours are left: enough for A100 alone"
+
+
+def test_a_full_reservation_of_the_same_flavor_is_no_other_flavor() -> None:
+    small = Window(uid("w"), uid("old"), "A100", 1, NOON - HOUR, NOON + 9 * HOUR, "release", project_id=uid("vllm"))
+    assert only_start(plan(replace(fully(), queued=(either("a"),), windows=(small,)))) == (
+        "A100",
+        "fewer H100 were free than it needs",
+    )

@@ -19,6 +19,12 @@ CASES = {
     ),
     "needs 16 × H100; no open pool it may use has more than 8": snapshot(job("a", 16)),
     "needs 1 × H100; no open pool it may use has any": snapshot(job("a", 1), pools=()),
+    "needs 1 × H100; pool berlin takes reviewed code only, and no other open pool has any": snapshot(
+        job("a", 1, pools=[], distrusted_in=("berlin",))
+    ),
+    "needs 2 × H100; pools berlin and oslo take reviewed code only, and no other open pool has more than 1": snapshot(
+        job("a", 2, pools=["rome"], distrusted_in=("berlin", "oslo")), pools=(pool(), pool("oslo"), pool("rome", H100=1))
+    ),
     "needs 1 × H100; pool berlin closes at 12:30 UTC, before this job could end": snapshot(
         job("a", 1), pools=(pool(open_until=NOON + HOUR // 2),)
     ),
