@@ -151,8 +151,9 @@ class Core:
     def _submit(self, event: Submitted, now: Instant) -> None:
         job, kind = event.job, event.kind
         assert job not in self._waiting, "a job is submitted once"
-        waiting = self._waiting[job] = self._turns.kind(kind)
-        entry = (now if event.at is None else event.at, job)
+        at = now if event.at is None else event.at
+        waiting = self._waiting[job] = self._turns.kind(kind, at)
+        entry = (at, job)
         if not waiting.jobs:
             waiting.jobs.append(entry)
             self._turns.appeared(waiting, now)
@@ -174,7 +175,7 @@ class Core:
 
     def _runs(self, event: Runs, now: Instant) -> None:
         kind = event.kind
-        (place,) = self._turns.kind(kind).places
+        (place,) = self._turns.kind(kind, event.started_at).places
         self._turns.ideal.submitted(event.job, kind.project, kind.gpus, float(kind.wall_seconds), now)
         self._begin(event.job, place, event.started_at, event.ends_by)
         self._turns.use(place.waiting.project, place.rate, now)
@@ -343,12 +344,8 @@ class Core:
         found: list[Asked | Spared] = [Spared(job) for job in self._rules.spared]
         self._rules.spared.clear()
         for group in self._rules.groups.values():
-            found += group.ask(self._oldest, now, free)
+            found += group.ask(self._turns.oldest, now, free)
         return found
-
-    def _oldest(self, kind: Kind) -> tuple[Instant, Name] | None:
-        jobs = self._turns.kind(kind).jobs
-        return jobs[0] if jobs else None
 
     def _leaving(self, event: Leaving) -> None:
         waiting = self._waiting.get(event.needed_for)

@@ -238,6 +238,8 @@ def _key(event: Event) -> tuple[int, Any, Any]:
         return place, event.at or 0, event.job
     if isinstance(event, Leaving):
         return place, event.asked_at, event.job
+    if isinstance(event, Runs):
+        return place, event.started_at, event.job
     if isinstance(event, Past):
         return place, 0, 0  # only sums are kept of them: any order gives the same
     return place, 0, getattr(event, event.__slots__[0])  # the name of what it is about

@@ -18,7 +18,7 @@ class Knobs:
     short_first: float = 1.0  # the power of expected GPU time in a score
     patience_seconds: int = 14 * 24 * 3600  # a job that has waited for this long comes nearer, ...
     nearer_seconds: int = 24 * 3600  # ... its score halving every so often
-    put_right: float = 0.6  # the power of how a project fared
+    put_right: float = 1.0  # the power of how a project fared
     refresh_seconds: int = 300  # an expectation or a project that no event touched is looked at again after this, ...
     renewals_max: int = 2  # ... so many at one moment
     looks_max: int = 50  # how often one moment may find that a job can't pass in a lane; then its GPUs may stay idle

@@ -56,7 +56,7 @@ class Bucket:
     below: int  # the rank, with its sign turned: the lowest goes first
     lane: Lane
     kinds: "list[tuple[float, Instant, Name, int, Place]]" = field(default_factory=list)
-    size: int = 0  # how many kinds it has ever had
+    size: int = 0  # how many batches of kinds it has, or had until a moment ago
     entry: int = 0  # the number of the one entry in line that counts
     seen: int = 0  # the project's rises that its entry knows of
     has_fallen: bool = False  # waits in `lane.fallen`
@@ -114,7 +114,7 @@ class Bucket:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A kind and its waiting jobs, oldest first."""
+    """A batch of a kind and its waiting jobs, oldest first."""
 
     kind: Kind
     project: Project

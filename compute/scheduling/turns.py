@@ -9,6 +9,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Mapping
+from itertools import chain
 
 from compute.scheduling.estimates import Estimates, Name
 from compute.scheduling.events import Choice, Kind, ProjectSet
@@ -32,23 +33,36 @@ class Turns:
         self.estimates = Estimates()
         self.ideal = Ideal(rules.gpus(), self._weights)
         self._projects: dict[Name, Project] = {}
-        self._kinds: dict[Kind, Waiting] = {}
+        self._kinds: dict[Kind, Waiting] = {}  # the latest batch of each
+        self._earlier: dict[Kind, list[Waiting]] = {}  # batches before it, while they have jobs
         self._renewals: deque[tuple[Instant, Waiting]] = deque()  # kinds in line, by when they are looked at again
         self._places = 0
 
-    def kind(self, kind: Kind) -> Waiting:
-        """Where jobs of a kind wait."""
+    def kind(self, kind: Kind, at: Instant) -> Waiting:
+        """Where a job of a kind that was submitted then waits: with its batch."""
         waiting = self._kinds.get(kind)
-        if waiting is None:
-            lineage = self.estimates.lineage(kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
-            waiting = self._kinds[kind] = Waiting(kind, self._project(kind.project), lineage)
+        key = (kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
+        batch = self.estimates.batch(*key, at)
+        if waiting is None or waiting.lineage[-1] is not batch:
+            if waiting is not None and waiting.listed:
+                self._earlier.setdefault(kind, []).append(waiting)
+            elif waiting is not None:
+                self._forget(waiting)
+            waiting = self._kinds[kind] = Waiting(kind, self._project(kind.project), (*self.estimates.lineage(*key), batch))
             waiting.places = tuple(self._place(waiting, choice) for choice in kind.choices)
         return waiting
 
+    def oldest(self, kind: Kind) -> tuple[Instant, Name] | None:
+        """The oldest waiting job of a kind, in whichever batch."""
+        batches = (*self._earlier.get(kind, ()), self._kinds[kind])
+        return min((waiting.jobs[0] for waiting in batches if waiting.jobs), default=None)
+
     def line(self) -> list[Waiting]:
-        """The kinds that wait, in the order of their turns."""
-        kinds = [waiting for waiting in self._kinds.values() if waiting.jobs]
-        return sorted(kinds, key=lambda each: (self._below(each), self._score(each), *each.jobs[0]))
+        """The batches that wait, in the order of their turns."""
+        batches = (*chain.from_iterable(self._earlier.values()), *self._kinds.values())
+        return sorted(
+            (each for each in batches if each.jobs), key=lambda each: (self._below(each), self._score(each), *each.jobs[0])
+        )
 
     @staticmethod
     def _below(waiting: Waiting) -> int:
@@ -148,6 +162,15 @@ class Turns:
                 self.expect(waiting, now)
                 if now - waiting.project.settled_at >= self._knobs.refresh_seconds:
                     self.use(waiting.project, 0, now)
+            elif waiting is not self._kinds[waiting.kind]:
+                self._earlier[waiting.kind].remove(waiting)
+                self._forget(waiting)
+
+    @staticmethod
+    def _forget(waiting: Waiting) -> None:
+        """All of a batch have started, and another came after it."""
+        for place in waiting.places:
+            place.bucket.size -= 1
 
     def reorder(self) -> None:
         """Whoever stands in line may stand elsewhere now."""

@@ -5,9 +5,9 @@ the core looks again at an expectation or a project's past are as they are there
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from compute.scheduling.estimates import FIRST_GUESS, TRUST
+from compute.scheduling.estimates import BATCH_GAP, FIRST_GUESS, TRUST
 from compute.scheduling.events import (
     Cancelled,
     Choice,
@@ -33,10 +33,17 @@ from compute.scheduling.model import Limit, PoolState
 from compute.scheduling.quota import STRANGER
 
 
+@dataclass(frozen=True)
+class Batch(Kind):
+    """Jobs of a kind that were submitted one soon after the other. They wait like a kind of their own."""
+
+    batch: int = 0
+
+
 @dataclass
 class SlowJob:
     name: int
-    kind: Kind
+    kind: Batch
     at: int
     started_at: int | None = None
     ended_at: int | None = None
@@ -67,6 +74,7 @@ class Reference:
     expected: dict[Kind, float] = field(default_factory=dict)
     work: dict[Kind, float] = field(default_factory=dict)
     renewals: list[tuple[int, Kind]] = field(default_factory=list)
+    batches: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)  # by kind: the last job's time, a number
     past: dict[str, tuple[float, int]] = field(default_factory=dict)
     fared: dict[str, float] = field(default_factory=dict)
     windows: dict[tuple[str, str], WindowSet] = field(default_factory=dict)
@@ -100,8 +108,10 @@ class Reference:
         match event:
             case Submitted(job, kind, at):
                 self.is_ruled = self.is_ruled or kind.grant is not None or kind.offers is not None
+                at = self.now if at is None else at
+                kind = self.batch(kind, at)
                 alone = not self.waiting(kind)
-                self.jobs[job] = SlowJob(job, kind, self.now if at is None else at)
+                self.jobs[job] = SlowJob(job, kind, at)
                 if alone:
                     self.expect(kind)
                     if all(listed != kind for _, listed in self.renewals):
@@ -109,6 +119,7 @@ class Reference:
                 self.ideal.submitted(job, kind.project, kind.gpus, self.expected[kind], self.now)
             case Runs(job, kind, started_at, ends_by):
                 self.settle(kind.project)
+                kind = self.batch(kind, started_at)
                 self.jobs[job] = SlowJob(job, kind, started_at, started_at, None, kind.choices[0], ends_by)
                 self.ideal.submitted(job, kind.project, kind.gpus, float(kind.wall_seconds), self.now)
                 self.judge(kind.project)
@@ -121,6 +132,12 @@ class Reference:
                 self.evict(self.jobs.pop(job))
             case _:
                 self.set(event)
+
+    def batch(self, kind: Kind, at: int) -> Batch:
+        key = levels(kind)
+        last, number = self.batches.get(key, (at, 0))
+        self.batches[key] = (at, number + (abs(at - last) > BATCH_GAP))
+        return Batch(*(getattr(kind, each.name) for each in fields(kind)), self.batches[key][1])
 
     def set(self, event: Event) -> None:
         match event:
@@ -318,7 +335,7 @@ class Reference:
         """What its project may take now beside all that runs and what is being given back for those who asked before it."""
         before, taken = [], self.taken(group)
         for other, lane in self.claims:
-            if other == kind:
+            if all(getattr(kind, each.name) == getattr(other, each.name) for each in fields(other)):
                 break
             if lane in group.lanes:
                 before.append(other)
@@ -455,15 +472,14 @@ class Reference:
                     self.settle(kind.project)
                     self.judge(kind.project)
 
-    def expect(self, kind: Kind) -> None:
+    def expect(self, kind: Batch) -> None:
         mean = kind.wall_seconds * FIRST_GUESS
-        own = (kind.project, kind.submitter, kind.wall_seconds, kind.gpus)
-        for depth in range(5):
+        own = (*levels(kind), kind.batch)
+        for depth in range(len(own) + 1):
             alike = [
                 job
                 for job in [*self.jobs.values(), *self.stopped]
-                if (job.kind.project, job.kind.submitter, job.kind.wall_seconds, job.kind.gpus)[:depth] == own[:depth]
-                and job.started_at is not None
+                if (*levels(job.kind), job.kind.batch)[:depth] == own[:depth] and job.started_at is not None
             ]
             ran = sum((self.now if job.ended_at is None else job.ended_at) - job.started_at for job in alike)
             mean = (TRUST * mean + ran) / (TRUST + sum(job.ended_at is not None and not job.is_stopped for job in alike))
@@ -471,6 +487,10 @@ class Reference:
         late = max(0, self.now - self.front(kind)[0] - self.knobs.patience_seconds)
         nearer = 0.5 ** (late / self.knobs.nearer_seconds)
         self.work[kind] = (self.expected[kind] * kind.gpus) ** self.knobs.short_first * nearer
+
+
+def levels(kind: Kind) -> tuple[object, ...]:
+    return kind.project, kind.submitter, kind.wall_seconds, kind.gpus
 
 
 def rate_of(kind: Kind, choice: Choice) -> int:

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduling_slow import Reference
 
 from compute.scheduling.core import Core
+from compute.scheduling.estimates import BATCH_GAP
 from compute.scheduling.events import (
     NEVER,
     Asked,
@@ -149,7 +151,7 @@ class Story:
                 seen, kept = self.core.promise(lane), [each for each in self.slow.kept if each.choice.lane == lane]
                 assert ([(seen.job, seen.at)] if seen else []) == [(each.job, each.at) for each in kept]
         self.hear_who_leaves()
-        self.now += draw(st.sampled_from([1, 7, 60, 300, 2000]))
+        self.now += draw(st.sampled_from([1, 7, 60, 300, 2000, 4000]))
 
     def hear_who_leaves(self) -> None:
         """Who is asked is on borrowed GPUs or below in its own project, for somebody inside its quota, within the limit."""
@@ -245,6 +247,24 @@ def test_the_ideal_is_the_same_whoever_asks_when(data: st.DataObject) -> None:
             asked.fared(project)
         now += data.draw(st.sampled_from([1, 300, 900, 4000]))
     assert [asked.fared(project) for project in "pqrstuvw"] == [left_alone.fared(project) for project in "pqrstuvw"]
+
+
+@pytest.mark.parametrize(("apart", "first"), [(BATCH_GAP, "mate"), (BATCH_GAP + 1, "other")])
+def test_what_was_submitted_with_a_job_is_expected_to_run_like_it(apart: int, first: str) -> None:
+    """p's jobs ran for hours so far. This batch takes a minute, which makes p's next job of it the shorter one."""
+    core = Core({}, {}, Knobs())
+    sweep, others = (Kind(project, f"{project}1", (Choice("a"),), 1, wall) for project, wall in (("p", 36_000), ("q", 7200)))
+    known = [Past("p", "p1", 36_000, 1, 10, 360_000), Past("q", "q1", 7200, 1, 10, 60_000)]
+    now = 1000
+    core.apply(now, [LaneSet("a", 1), *known])
+    for job in range(20):
+        assert [each.job for each in core.apply(now, [Submitted(job, sweep)])] == [job]
+        core.apply(now + 60, [Ended(job)])
+        now += 61
+    core.apply(now, [Submitted("running", others)])
+    late = now - 61 + apart
+    core.apply(late, [Submitted("mate", sweep), Submitted("other", others)])
+    assert [each.job for each in core.apply(late + 1, [Ended("running")])] == [first]
 
 
 def starts_within(days: int, knobs: Knobs) -> bool:
