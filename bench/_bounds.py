@@ -121,7 +121,7 @@ class Dual:
         self.width = np.array([job.ask.gpus for job in jobs], float)
         horizon = self.release.max() + self.run.max() + (self.width * self.run).sum() / gpus
         self.intervals = int(horizon // step) + 2
-        middles = (np.arange(self.intervals) + 0.5) * step + first
+        middles: Floats = (np.arange(self.intervals, dtype=np.float64) + 0.5) * step + first
         self.prices: Floats = SquashedArea(jobs, gpus).prices(middles) * RIGID
 
     def improve(self, iterations: int) -> float:
@@ -165,11 +165,13 @@ class Dual:
         """Completion time since submission, plus what the GPUs cost meanwhile."""
         run = self.run[jobs]
         price = self._paid_until(starts + run, paid) - self._paid_until(starts, paid)
-        return starts - self.release[jobs] + run + self.width[jobs] * price
+        cost: Floats = starts - self.release[jobs] + run + self.width[jobs] * price
+        return cost
 
     def _paid_until(self, at: Floats, paid: Floats) -> Floats:
         place = np.minimum((at / self.step).astype(np.int64), self.intervals - 1)
-        return paid[place] + self.prices[place] * (at - place * self.step)
+        until: Floats = paid[place] + self.prices[place] * (at - place * self.step)
+        return until
 
     def _use(self, starts: Floats) -> Floats:
         """Mean GPUs in use in each interval."""
@@ -182,4 +184,5 @@ class Dual:
         # A job that has reached `at` gives nothing more: the part of the interval before it, and nothing of those after.
         before = np.bincount(place, self.width * part, self.intervals)
         whole = np.bincount(place, self.width, self.intervals)
-        return before + whole[::-1].cumsum()[::-1] - whole
+        work: Floats = before + whole[::-1].cumsum()[::-1] - whole
+        return work

@@ -24,6 +24,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench._report import Line, Runs, report
 from compute.scheduling.preemption import Terms
@@ -254,11 +255,15 @@ def _lines(chosen: Configuration, setting: Setting, repeats: int) -> list[Line]:
         line("wall ÷ bound", "", lambda each: each.wall / chosen.bound, chosen.wall / chosen.bound, reach),
     ]
     for name, peer in chosen.admission.items():
-        lines.append(line(f"to admission, {name}", "s", lambda each, name=name: each.admission[name], peer))
+        lines.append(line(f"to admission, {name}", "s", partial(_admission, name), peer))
     lines.append(line(f"usage (Kueue: {chosen.usage})", "%", lambda each: 100 * each.usage, None))
     if any(each.evictions for each in seen):
         lines.append(line("work lost", "%", lambda each: 100 * each.lost, None))
     return lines
+
+
+def _admission(name: str, seen: Outcome) -> float:
+    return seen.admission[name]
 
 
 def replay(chosen: Configuration, jobs: Sequence[TraceJob], setting: Setting) -> Outcome:

@@ -216,7 +216,7 @@ def batched(engine: Engine, writers: int, label: str, transfers: int = BATCHED_T
     processes = [context.Process(target=write, args=(url, f"{label}:{i}", share, gate, spans)) for i in range(writers)]
     for process in processes:
         process.start()
-    times = [spans.get() for _ in processes]
+    times: list[tuple[float, float]] = [spans.get() for _ in processes]
     for process in processes:
         process.join()
     return share * writers / (max(end for _, end in times) - min(start for start, _ in times))

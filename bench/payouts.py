@@ -278,7 +278,7 @@ def seconds_of_bare_calls(rail: str, count: int) -> float:
     callers = [context.Process(target=call, args=(rail, number, share, gate, spans)) for number in range(WORKERS)]
     for each in callers:
         each.start()
-    times = [spans.get() for _ in callers]
+    times: list[tuple[float, float]] = [spans.get() for _ in callers]
     for each in callers:
         each.join()
     return max(end for _, end in times) - min(start for start, _ in times)
