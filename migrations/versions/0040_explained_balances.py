@@ -4,6 +4,7 @@ Revision: 0040_explained_balances
 Follows: 0039_idle_holding
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0040_explained_balances"
@@ -19,7 +20,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM books_explanation WHERE subject = 'provider_balance'")
+    # What two people said about money is not thrown away on the way.
+    kept = op.get_bind().scalar(sa.text("SELECT count(*) FROM books_explanation WHERE subject = 'provider_balance'"))
+    if kept:
+        raise RuntimeError(
+            f"The version before knows no explanations of what a provider holds, and this database has {kept}. "
+            "Export them and delete them first, or stay on this version."
+        )
     _subjects(BEFORE)
 
 
