@@ -38,7 +38,7 @@ class Origin(enum.StrEnum):
 
     PLATFORM = "platform"  # the platform itself
     MAINTAINER = "maintainer"  # a maintainer of the project submitted it, signed in; a program with their token does not count
-    REPOSITORY = "repository"  # the project's own repository, whoever submitted it
+    REPOSITORY = "repository"  # a program of the project's own repository as it is there, whoever submitted it
     ELSEWHERE = "elsewhere"  # anything else
 
 

@@ -1,10 +1,12 @@
 """Which pools may run a job, by where its code comes from.
 
-A pool that takes reviewed code only runs what a maintainer of the project submits in person, and commits on a reviewed branch of
-the project's own repository. That a commit is on the branch is the submitter's claim: it lets the job be handed to the pool, and
-the executor proves it there before anything runs (compute/executors/checkout.py).
+A pool that takes reviewed code only runs what a maintainer of the project submits in person, and programs of commits on a
+reviewed branch of the project's own repository. That a commit is on the branch is the submitter's claim: it lets the job be
+handed to the pool, and the executor proves it there before anything runs (compute/executors/checkout.py). A command in words of
+the submitter's own, or a variable that a shell obeys, would be code that nobody reviewed, whatever the commit.
 """
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -18,6 +20,14 @@ IN_PERSON = frozenset({Origin.PLATFORM, Origin.MAINTAINER})
 def same_repository(one: str | None, other: str | None) -> bool:
     """Whether two addresses are of one repository. None is of none."""
     return bool(one and other) and _address(one or "") == _address(other or "")
+
+
+_OWN_PROGRAM = re.compile(r"\./[\w.+-]+(/[\w.+-]+)*( [\w./=:,@+-]+)*", re.ASCII)
+
+
+def runs_own_program(command: str) -> bool:
+    """Whether a command is one program of the checkout with plain words behind it: `./ci/gpu-tests.sh --fast`."""
+    return _OWN_PROGRAM.fullmatch(command) is not None and ".." not in command.partition(" ")[0].split("/")
 
 
 def admits(trust: Trust, reviewed_refs: Iterable[str], origin: Origin, ref: str | None) -> bool:

@@ -158,8 +158,7 @@ def submit(
     flavors = flavors_named(session, new.flavor, new.alternatives)
     _check_shape(new, local_roots)
     run_limits.require_within(session, project, submitter, new.gpus)
-    who = submitter if in_person else None
-    origin = Origin.PLATFORM if submitter is None else origin_of(session, project, who, new.repository, on=now.date())
+    origin = Origin.PLATFORM if submitter is None else _origin(session, project, submitter if in_person else None, new, now)
     for flavor in flavors:
         _require_offer(session, new, project, flavor, _trusting(_pools_for(session, new, flavor), origin, new.ref, flavor))
     offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
@@ -355,12 +354,29 @@ def _pools_for(session: Session, new: NewJob, flavor: Flavor) -> list[Pool]:
     return [pool for pool in long if pool.memory_bytes_max >= new.memory_bytes]
 
 
+def _origin(session: Session, project: Project, present: Person | None, new: NewJob, now: datetime) -> Origin:
+    return origin_of(
+        session,
+        project,
+        present,
+        repository=new.repository,
+        command=new.command,
+        environment=new.environment,
+        on=now.date(),
+    )
+
+
 def _trusting(pools: Sequence[Pool], origin: Origin, ref: str | None, flavor: Flavor) -> list[Pool]:
     """Those of the pools that take the job by where it comes from."""
     found = [pool for pool in pools if trust.admits(pool.trust, pool.reviewed_refs, origin, ref)]
     if not found:
         refs = sorted({ref for pool in pools for ref in pool.reviewed_refs})
-        branches = f", or name one of {', '.join(refs)} of the project's own repository with a commit on it" if refs else ""
+        branches = (
+            ", or run a program of the project's own repository (./ci/test.sh, without variables) "
+            f"at a commit on {' or '.join(refs)}"
+            if refs
+            else ""
+        )
         raise NoPoolForJob(
             f"Every pool with {flavor.name} takes reviewed code only. "
             f"Let a maintainer of the project submit it, signed in{branches}.",

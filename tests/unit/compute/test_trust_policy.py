@@ -3,7 +3,7 @@
 import pytest
 
 from compute.models import Origin, Trust
-from compute.policies.trust import admits, must_prove, same_repository
+from compute.policies.trust import admits, must_prove, runs_own_program, same_repository
 
 MAIN = ("refs/heads/main", "refs/tags/v*")
 
@@ -61,3 +61,21 @@ def test_a_repository_is_known_however_it_is_written(same: str) -> None:
 def test_what_only_looks_like_it_is_another(other: str | None) -> None:
     assert not same_repository(other, OWN)
     assert not same_repository(other, None)
+
+
+@pytest.mark.parametrize("command", ["./run", "./ci/gpu-tests.sh", "./ci/gpu-tests.sh --world=2 tests/kernels -k a,b"])
+def test_a_program_of_the_checkout_is_its_own(command: str) -> None:
+    assert runs_own_program(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "", "make test", "sh -c x", "/bin/sh", "../x", "./../x", "./a/../../x", "./", "./ci/", "./x; id", "./x && id", "./x | sh",
+        "./x $(id)", "./x `id`", "./x > /etc/y", "./x\nid", "./x\n", "./x 'a b'", "./x *",
+        "./x ~", "./x \\", "./x  y", " ./x", "A=b ./x",
+        "./ｘ",
+    ],
+)  # fmt: skip
+def test_words_of_the_submitters_own_are_not(command: str) -> None:
+    assert not runs_own_program(command)

@@ -208,7 +208,12 @@ def test_a_pool_for_reviewed_code_proves_the_branch_before_anything_runs(machine
     machine.world.pool.trust = Trust.REVIEWED
     folder = machine.folder / "project"
     project.repository_url = str(folder)
-    merged, _ = repository(folder)
+    repository(folder)
+    (folder / "test.sh").write_text("#!/bin/sh\necho ran\n")
+    (folder / "test.sh").chmod(0o755)
+    git(folder, "add", "test.sh")
+    git(folder, "commit", "--quiet", "-m", "test")
+    merged = git(folder, "rev-parse", "HEAD")
     git(folder, "checkout", "--quiet", "-b", "proposed")
     git(folder, "commit", "--quiet", "--allow-empty", "-m", "proposed")
     person = machine.world.person("Contributor")
@@ -220,8 +225,10 @@ def test_a_pool_for_reviewed_code_proves_the_branch_before_anything_runs(machine
     machine.session.flush()
     given = {"repository": str(folder), "ref": "refs/heads/main", "submitter": person}
 
-    honest = machine.until(machine.job(project, "echo ran", commit=merged, **given), *ENDED)
-    liar = machine.until(machine.job(project, "echo ran", commit=git(folder, "rev-parse", "HEAD"), **given), *ENDED)
+    honest = machine.until(machine.job(project, "./test.sh", commit=merged, **given), *ENDED)
+    liar = machine.until(machine.job(project, "./test.sh", commit=git(folder, "rev-parse", "HEAD"), **given), *ENDED)
+    with pytest.raises(submit.NoPoolForJob, match="takes reviewed code only"):
+        machine.job(project, "echo anything", commit=merged, **given)
 
     assert (honest.job.origin, honest.status) == (Origin.REPOSITORY, AttemptStatus.SUCCEEDED)
     assert liar.status is AttemptStatus.FAILED
