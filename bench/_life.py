@@ -179,7 +179,7 @@ class Life:
         left = job.offer_ticks * (job.wall_seconds - ran) // job.wall_seconds
         self._hold(job, [Draw(draw.offer_id, left * draw.ticks // job.offer_ticks) for draw in self.draws.pop(job_id)], -1)
         project = self.projects[job.project_id]
-        self.projects[project.id] = replace(project, used_ticks=project.used_ticks + job.rate * ran)
+        self.projects[project.id] = replace(project, used_ticks=(project.used_ticks or 0) + job.rate * ran)
 
     def _hold(self, job: Job, draws: Sequence[Draw], sign: int) -> None:
         for draw in draws:

@@ -6,10 +6,13 @@ from compute.runtime import executors
 from compute.services import activity, expectations, forecast_warnings, lifecycle, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
 from compute.services.forecast_warnings import MailWarning
+from compute.services.keeper import Keeper
 from compute.services.what_if import ReplayHistory
 from core import mail, tasks
 from core.clock import utc_now
 from core.db import session_scope
+
+_keeper = Keeper()
 
 TICK_SECONDS = 2
 LIFECYCLE_SECONDS = 15
@@ -24,7 +27,7 @@ CONNECT_AGAIN = timedelta(minutes=5)
 def turn_wheel(now: datetime) -> None:
     """Decide who starts, and look at what runs."""
     connected = executors()
-    tick.schedule(session_scope, connected, now=now)
+    tick.schedule(session_scope, connected, now=now, keeper=_keeper)
     tick.watch(session_scope, connected, now=now)
 
 

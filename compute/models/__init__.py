@@ -21,6 +21,7 @@ from compute.models.jobs import (
     SourceKind,
     UsageRecord,
 )
+from compute.models.memory import SchedulerMemory, SchedulerTurn
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus, Trust
 from compute.models.run_limits import RUN_LIMIT_MAX, RunLimit
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
@@ -59,6 +60,8 @@ __all__ = [
     "RateProposal",
     "RateProposalLine",
     "RunLimit",
+    "SchedulerMemory",
+    "SchedulerTurn",
     "SourceKind",
     "Trust",
     "UsageRecord",

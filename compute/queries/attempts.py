@@ -1,10 +1,11 @@
 """Attempts that hold devices, and those of one job."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Uuid, any_, cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, selectinload
 
 from compute import policies
@@ -42,6 +43,30 @@ def open_on_offer(session: Session, offer: ComputeOffer) -> Sequence[JobAttempt]
     """Attempts that hold time on an offer."""
     return session.scalars(
         select(JobAttempt).join(AttemptDraw).where(AttemptDraw.offer_id == offer.id, OPEN).order_by(JobAttempt.id)
+    ).all()
+
+
+def tries(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How often each of these jobs was tried, if ever."""
+    if not job_ids:
+        return {}
+    rows = session.execute(
+        select(JobAttempt.job_id, func.max(JobAttempt.number))
+        .where(JobAttempt.job_id == any_(cast(list(job_ids), ARRAY(Uuid()))))
+        .group_by(JobAttempt.job_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def settled(session: Session, job_ids: Collection[UUID]) -> Sequence[JobAttempt]:
+    """The newest settled attempt of each of these jobs."""
+    if not job_ids:
+        return []
+    return session.scalars(
+        select(JobAttempt)
+        .where(JobAttempt.job_id == any_(cast(list(job_ids), ARRAY(Uuid()))), JobAttempt.settled_at.is_not(None))
+        .ext(distinct_on(JobAttempt.job_id))
+        .order_by(JobAttempt.job_id, JobAttempt.number.desc())
     ).all()
 
 

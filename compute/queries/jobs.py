@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, cast, select
 from sqlalchemy.orm import Session, selectinload
 
 from compute.models import AttemptDraw, ComputeGrant, GrantStatus, Job, JobAttempt, JobStatus
@@ -45,15 +45,21 @@ def locked(session: Session, job_id: UUID) -> Job:
     return job
 
 
-def queued(session: Session) -> Sequence[Job]:
-    """Everything that waits, longest-waiting first."""
-    return session.scalars(select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.submitted_at, Job.id)).all()
+def these(session: Session, job_ids: Sequence[UUID]) -> Sequence[Job]:
+    """Jobs by their ids, as they are now."""
+    # An array: the line may be longer than a statement may have parameters.
+    found = select(Job).where(Job.id == any_(cast(list(job_ids), ARRAY(Uuid())))).order_by(Job.id)
+    return session.scalars(found, execution_options={"populate_existing": True}).all() if job_ids else []
 
 
-def waiting_reasons(session: Session) -> dict[UUID, tuple[str | None, str | None, str | None]]:
-    """What everything that waits is known to wait for: code, sentence and remedy, by job."""
+def waiting_reasons(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, tuple[str | None, str | None, str | None]]:
+    """What those of these jobs that wait are known to wait for: code, sentence and remedy, by job."""
+    if not job_ids:
+        return {}
     rows = session.execute(
-        select(Job.id, Job.waiting_code, Job.waiting_reason, Job.waiting_remedy).where(Job.status == JobStatus.QUEUED)
+        select(Job.id, Job.waiting_code, Job.waiting_reason, Job.waiting_remedy).where(
+            Job.status == JobStatus.QUEUED, Job.id == any_(cast(list(job_ids), ARRAY(Uuid())))
+        )
     )
     return {row.id: (row.waiting_code, row.waiting_reason, row.waiting_remedy) for row in rows}
 

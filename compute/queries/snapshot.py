@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
@@ -17,6 +18,7 @@ from compute.models import (
     Flavor,
     Job,
     JobAttempt,
+    JobStatus,
     OfferStatus,
     Pool,
     PoolStatus,
@@ -39,12 +41,38 @@ KNOBS = scheduling.Knobs(overhead_seconds=int(policies.OVERHEAD.total_seconds())
 """Everybody is looked at on each turn: there is time between turns."""
 
 
+@dataclass
+class Read:
+    """Jobs as they were read before, for whoever reads again and again. Only those whose row changed since are read anew."""
+
+    rules: object = None  # offers, pools and rates with which they were read
+    jobs: dict[UUID, tuple[int, scheduling.Job]] = field(default_factory=dict)  # with what their row was then
+
+
+WRITTEN = {
+    *("waiting_code", "waiting_reason", "waiting_since", "waiting_remedy"),
+    *("expected_as_of", "expected_soonest_at", "expected_likely_at", "expected_late_at", "expected_latest_at"),
+}
+"""Columns of a job that the scheduler itself writes."""
+
+
 def take(session: Session, *, connected: Container[str] | None = None, now: datetime) -> scheduling.Snapshot:
     """Everything a plan depends on, read in one transaction.
 
     `connected` names the executors in reach: nothing starts in the pools of others. None: all are.
     """
-    queued = jobs.queued(session)
+    return replace(take_changes(session, Read(), connected=connected, now=now), past=_past(session, now=now))
+
+
+def take_changes(
+    session: Session,
+    read: Read,
+    *,
+    connected: Container[str] | None = None,
+    familiar: Container[UUID] = (),
+    now: datetime,
+) -> scheduling.Snapshot:
+    """The same for whoever took one before: without the past of jobs that ended, and of the use of `familiar` projects."""
     running = session.scalars(
         select(JobAttempt).where(attempts.OPEN).options(joinedload(JobAttempt.job)).order_by(JobAttempt.id)
     ).all()
@@ -52,9 +80,10 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
     offers = session.scalars(
         select(ComputeOffer).where(ComputeOffer.status.in_(COMING), ComputeOffer.pool_id.is_not(None)).order_by(ComputeOffer.id)
     ).all()
-    grants = {job.grant_id: job.grant for job in queued}
+    queued = _queued(session, read, pools, offers, now=now)
+    grants = session.scalars(select(ComputeGrant).where(ComputeGrant.id.in_({job.grant_id for job in queued}))).all()
     planned = windows.planned(session, pools, now=now)
-    submitters = {job.submitted_by_id for job in queued if job.submitted_by_id is not None}
+    submitters = {job.submitter_id for job in queued if job.submitter_id is not None}
     limits = run_limits.holding(session, {job.project_id for job in queued}, submitters)
     drains = windows.drains(planned)
     return scheduling.Snapshot(
@@ -65,14 +94,13 @@ def take(session: Session, *, connected: Container[str] | None = None, now: date
             )
             for pool in pools
         ),
-        projects=_projects(session, {job.project_id for job in queued}, limits, now=now),
-        queued=tuple(_queued(session, queued, pools, offers, now=now)),
+        projects=_projects(session, {job.project_id for job in queued}, limits, familiar, now=now),
+        queued=queued,
         running=tuple(_running(attempt, now) for attempt in running),
         offers=_offers(session, offers),
-        grants=_grants(session, grants.values()),
+        grants=_grants(session, grants),
         submitter_limits={each: limit for each in sorted(submitters) if (limit := limits.of_person(each)) != scheduling.Limit()},
         windows=tuple(_window(row) for row in planned if row.gpus is not None),
-        past=_past(session, now=now),
         knobs=KNOBS,
     )
 
@@ -116,20 +144,51 @@ def decayed_use(session: Session, project_ids: Iterable[UUID], *, now: datetime)
 
 
 def _projects(
-    session: Session, project_ids: set[UUID], limits: run_limits.Limits, *, now: datetime
+    session: Session, project_ids: set[UUID], limits: run_limits.Limits, familiar: Container[UUID], *, now: datetime
 ) -> tuple[scheduling.Project, ...]:
-    used, weights = decayed_use(session, project_ids, now=now), shares.weights(session, project_ids)
+    new = {project_id: 0 for project_id in project_ids if project_id not in familiar}
+    used, weights = new | decayed_use(session, new, now=now), shares.weights(session, project_ids)
     return tuple(
-        scheduling.Project(project_id, weights.get(project_id, 1), used.get(project_id, 0), limits.of_project(project_id))
+        scheduling.Project(project_id, weights.get(project_id, 1), used.get(project_id), limits.of_project(project_id))
         for project_id in sorted(project_ids)
     )
 
 
+_ROW = func.hash_record_extended(func.row(*(column for column in Job.__table__.columns if column.name not in WRITTEN)), 0)
+"""Another number for another row, but for what the scheduler writes itself."""
+
+
 def _queued(
-    session: Session, queued: Sequence[Job], pools: Sequence[Pool], offers: Sequence[ComputeOffer], *, now: datetime
-) -> Iterable[scheduling.Job]:
+    session: Session, read: Read, pools: Sequence[Pool], offers: Sequence[ComputeOffer], *, now: datetime
+) -> tuple[scheduling.Job, ...]:
+    """What waits, in no particular order. A job whose row is as it was is the very object that it was."""
     rates = budget.rates_at(session, now)
+    rules = (
+        rates,
+        [(offer.id, offer.policy) for offer in offers],
+        [[getattr(pool, column.key) for column in Pool.__table__.columns] for pool in pools],
+    )
+    if rules != read.rules:
+        read.rules = rules
+        read.jobs.clear()
+    rows = {row.id: row.row for row in session.execute(select(Job.id, _ROW.label("row")).where(Job.status == JobStatus.QUEUED))}
+    for job_id in [job_id for job_id in read.jobs if job_id not in rows]:
+        del read.jobs[job_id]
+    new = [job_id for job_id, row in rows.items() if job_id not in read.jobs or read.jobs[job_id][0] != row]
+    for job in _jobs(session, jobs.these(session, new), pools, offers, rates):
+        read.jobs[job.id] = rows[job.id], job
+    return tuple(job for _, job in read.jobs.values())
+
+
+def _jobs(
+    session: Session,
+    queued: Sequence[Job],
+    pools: Sequence[Pool],
+    offers: Sequence[ComputeOffer],
+    rates: Mapping[UUID, Fraction],
+) -> Iterable[scheduling.Job]:
     rules = [(offer, OfferPolicy.from_json(offer.policy)) for offer in offers]
+    tries = attempts.tries(session, [job.id for job in queued])
     for job in queued:
         asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
         flavors = job.accepts
@@ -150,6 +209,7 @@ def _queued(
             pools=frozenset(pool.id for pool in able if trusts(pool, job)),
             distrusted_in=tuple(pool.name for pool in able if pool.flavor in flavors and not trusts(pool, job)),
             alternatives=tuple(others),
+            tries=tries.get(job.id, 0),
         )
 
 
@@ -177,7 +237,6 @@ def trusts(pool: Pool, job: Job) -> bool:
 
 
 def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
-    began = attempt.started_at or now
     return scheduling.Running(
         job_id=attempt.job_id,
         project_id=attempt.job.project_id,
@@ -187,7 +246,7 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         gpus=attempt.gpus,
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
         ends_by=instant(attempts.ends_by(attempt, now)),
-        started_at=int(began.timestamp()),
+        started_at=instant(attempt.held_at),
         wall_seconds=attempt.wall_seconds,
         reservation_id=attempt.reservation_id,
     )

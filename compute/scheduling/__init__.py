@@ -4,12 +4,16 @@
 """
 
 from compute.scheduling.estimates import Estimates
+from compute.scheduling.feed import Surprise
 from compute.scheduling.forecast import forecast
+from compute.scheduling.kept import KeptCore
 from compute.scheduling.knobs import Knobs
+from compute.scheduling.memory import IdealJob, IdealShare, Memory, ProjectMemory
 from compute.scheduling.model import (
     Alternative,
     Decision,
     Draw,
+    Ending,
     Expected,
     Grant,
     Instant,
@@ -35,24 +39,31 @@ __all__ = [
     "Alternative",
     "Decision",
     "Draw",
+    "Ending",
     "Estimates",
     "Expected",
     "Grant",
+    "IdealJob",
+    "IdealShare",
     "Instant",
     "Job",
+    "KeptCore",
     "Knobs",
     "Limit",
+    "Memory",
     "Offer",
     "Plan",
     "Pool",
     "PoolState",
     "Priority",
     "Project",
+    "ProjectMemory",
     "Ran",
     "Reason",
     "Running",
     "Snapshot",
     "Start",
+    "Surprise",
     "Window",
     "draw",
     "forecast",

@@ -17,19 +17,22 @@ The policy, in order:
 """
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 
 from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     Asked,
     Cancelled,
     Ended,
+    EndsBy,
     Event,
     Evicted,
     GroupSet,
     Kind,
     LaneSet,
     Leaving,
+    NotStarted,
     Past,
     ProjectSet,
     Promise,
@@ -44,6 +47,7 @@ from compute.scheduling.hosts import Held
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
+from compute.scheduling.memory import Memory
 from compute.scheduling.model import Decision, Instant
 from compute.scheduling.parking import Obstacle
 from compute.scheduling.preemption import Claim
@@ -66,11 +70,16 @@ class Core:
 
     def apply(self, now: Instant, events: Iterable[Event]) -> list[Started]:
         """What happened at one moment, and who starts because of it. Moments come in order."""
+        return self._apply(now, events, None)
+
+    def _apply(self, now: Instant, events: Iterable[Event], memory: Memory | None) -> list[Started]:
         self._now = now
         self._turns.ideal.advance(now)
         self._rules.moments.pass_until(now)
         for event in in_order(events):
             self._take_in(event, now)
+        if memory is not None:
+            self._turns.recall_use(memory, now)
         self._turns.renew(now)
         self._put_back()
         started = self._fill(now) if any(lane.changed for lane in self._rules.lanes.values()) else []
@@ -100,10 +109,10 @@ class Core:
         self._look_where_nothing_is_free()
         return self._decide(job, self.line().index(job) + 1)
 
-    def decisions(self) -> list[Decision]:
-        """Why each waiting job has not started, in the order of the line."""
+    def decisions(self, of: Container[Name] | None = None) -> list[Decision]:
+        """Why each waiting job (of these) has not started, in the order of the line."""
         self._look_where_nothing_is_free()
-        return [self._decide(job, turn) for turn, job in enumerate(self.line(), 1)]
+        return [self._decide(job, turn) for turn, job in enumerate(self.line(), 1) if of is None or job in of]
 
     def line(self) -> list[Name]:
         """The waiting jobs in the order of their turns, if nothing started meanwhile."""
@@ -119,22 +128,39 @@ class Core:
             started = self._go_through(full, self._now, full_too=True)
             assert not started, "nobody starts where nothing is free"
 
+    # Between turns of a caller that keeps it ------------------------------------------------------------------------------
+
+    def says(self, event: Event) -> bool:
+        """Whether its books have the figure of an event; they count on after a figure was told."""
+        return self._rules.says(event)
+
+    def remember(self) -> Memory:
+        """What no caller could tell it again, as far as it changed since it was last asked."""
+        return self._turns.remember()
+
+    def resume(self, now: Instant, events: Iterable[Event], memory: Memory, over: Iterable[Ended | Cancelled]) -> list[Started]:
+        """Be told everything that is so, and go on where another core stopped; `over` are jobs that it knew."""
+        ideal = self._turns.ideal
+        self._turns.recall(memory)
+        ideal.advance(now)
+        for event in in_order(over):
+            match event:
+                case Ended(job, int(ran_seconds)):
+                    ideal.ended(job, ran_seconds, now)
+                case Cancelled(job):
+                    ideal.cancelled(job)
+        return self._apply(now, events, memory)
+
     # Events -----------------------------------------------------------------------------------------------------------
 
     def _take_in(self, event: Event, now: Instant) -> None:
         match event:
             case Submitted():
                 self._submit(event, now)
-            case Ended():
-                self._end(event.job, now)
-            case Evicted():
-                self._evict(event.job, now)
             case Cancelled():
                 self._cancel(event.job)
-            case Runs():
-                self._runs(event, now)
-            case Leaving():
-                self._leaving(event)
+            case Runs() | EndsBy() | Leaving() | Ended() | Evicted() | NotStarted():
+                self._take_in_of_running(event, now)
             case Past():
                 estimates = self._turns.estimates
                 lineage = estimates.lineage(event.project, event.submitter, event.wall_seconds, event.gpus)
@@ -148,12 +174,31 @@ class Core:
                 elif isinstance(event, LaneSet):
                     self._turns.ideal.gpus = self._rules.gpus()
 
+    def _take_in_of_running(self, event: Runs | EndsBy | Leaving | Ended | Evicted | NotStarted, now: Instant) -> None:
+        match event:
+            case Runs():
+                self._runs(event, now)
+            case EndsBy():
+                self._ends(event)
+            case Leaving():
+                self._leaving(event)
+            case Ended():
+                self._end(event, now)
+            case Evicted():
+                self._evict(event.job, now)
+            case NotStarted():
+                self._take_back(event, now)
+
     def _submit(self, event: Submitted, now: Instant) -> None:
         job, kind = event.job, event.kind
         assert job not in self._waiting, "a job is submitted once"
         at = now if event.at is None else event.at
-        waiting = self._waiting[job] = self._turns.kind(kind, at)
-        entry = (at, job)
+        waiting = self._waits(job, self._turns.kind(kind, at), at, now)
+        self._turns.ideal.submitted(job, kind.project, kind.gpus, waiting.expected, now)
+
+    def _waits(self, job: Name, waiting: Waiting, since: Instant, now: Instant) -> Waiting:
+        self._waiting[job] = waiting
+        entry = (since, job)
         if not waiting.jobs:
             waiting.jobs.append(entry)
             self._turns.appeared(waiting, now)
@@ -162,7 +207,7 @@ class Core:
         else:  # it waits for longer than others that came before it
             insort(waiting.jobs, entry)
             waiting.oldest_changed()
-        self._turns.ideal.submitted(job, kind.project, kind.gpus, waiting.expected, now)
+        return waiting
 
     def _cancel(self, job: Name) -> None:
         waiting = self._waiting.pop(job)
@@ -191,14 +236,31 @@ class Core:
         self._turns.ideal.cancelled(job)
         self._turns.use(waiting.project, -place.rate, now)
 
-    def _end(self, job: Name, now: Instant) -> None:
-        running = self._running.pop(job)
+    def _ends(self, event: EndsBy) -> None:
+        running = self._running[event.job]
+        running.place.bucket.lane.ends(event.job, running.ends_by, event.ends_by, running.place.waiting.kind.gpus)
+        self._running[event.job] = replace(running, ends_by=event.ends_by)
+
+    def _take_back(self, event: NotStarted, now: Instant) -> None:
+        job, running = event.job, self._running.pop(event.job)
         place, waiting = running.place, running.place.waiting
-        ran = now - running.started_at
+        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
+        for book in place.books:
+            book.ended(job, waiting.kind, place.choice, 0)
+        self._turns.take_back(waiting, place.rate, running.started_at, now)
+        self._waits(job, waiting, event.at, now)
+
+    def _end(self, event: Ended, now: Instant) -> None:
+        job, running = event.job, self._running.pop(event.job)
+        place, waiting = running.place, running.place.waiting
+        ran = now - running.started_at if event.ran_seconds is None else event.ran_seconds
         place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
         for book in place.books:
             book.ended(job, waiting.kind, place.choice, ran)
-        self._turns.estimates.ended(waiting.lineage, running.started_at, now)
+        if event.teaches:
+            self._turns.estimates.ended(waiting.lineage, running.started_at, running.started_at + ran)
+        else:
+            self._turns.estimates.never_started(waiting.lineage, running.started_at)
         self._turns.ideal.ended(job, ran, now)
         if waiting.jobs:
             self._turns.expect(waiting, now)

@@ -98,6 +98,13 @@ class Estimates:
             level.seconds += at - started_at
 
     @staticmethod
+    def never_started(lineage: Lineage, at: Instant) -> None:
+        """A job that was said to run since then does not."""
+        for level in lineage:
+            level.running -= 1
+            level.starts -= at
+
+    @staticmethod
     def ended(lineage: Lineage, started_at: Instant, at: Instant) -> None:
         """It ran so long."""
         for level in lineage:

@@ -72,6 +72,24 @@ class Ended:
     """A running job gave its GPUs back, early or at its declared end. What it held and did not use is free."""
 
     job: Name
+    ran_seconds: Instant | None = None  # if the caller knows better than from when it was told of start and end
+    teaches: bool = True  # whether jobs like it probably run as long
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A start could not be carried out: the job waits as if it had never been decided."""
+
+    job: Name
+    at: Instant  # since when it waits
+
+
+@dataclass(frozen=True, slots=True)
+class EndsBy:
+    """A running job ends at another moment at the latest: fetching its sources took longer than was thought, say."""
+
+    job: Name
+    ends_by: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +225,10 @@ class Leaving:
 Event = (
     Ended
     | Evicted
+    | NotStarted
     | Cancelled
     | Runs
+    | EndsBy
     | Past
     | LaneSet
     | WindowGone

@@ -30,6 +30,10 @@ class GrantBook:
         if event.opens_at > now:
             self._moments.note(event.opens_at, self._shelf.empty)
 
+    def says(self, event: GrantSet) -> bool:
+        """Whether this is its figure."""
+        return self._available == event.available_ticks
+
     def refuses(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> Obstacle | None:
         """The whole declared cost must be there, and the whole run inside the grant's dates."""
         in_time = self._opens_at <= starts_at and ends_by <= self._closes_at

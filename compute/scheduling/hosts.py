@@ -69,6 +69,10 @@ class HostBook:
         for host, count in self._running.pop(job).held:
             self._free[host] += count
 
+    def ends(self, job: Name, ends_by: Instant) -> None:
+        """It ends then at the latest."""
+        self._running[job] = _Runs(ends_by, self._running[job].held)
+
     def most_free(self) -> int:
         """The most GPUs that are free on one host."""
         return max(self._free.values())

@@ -10,8 +10,10 @@ figure is the mean over its latest jobs. Above one it fares worse than under ide
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from compute.scheduling.estimates import Name
+from compute.scheduling.memory import IdealJob, IdealShare
 from compute.scheduling.model import Instant
 
 STEP_SECONDS = 900
@@ -47,10 +49,12 @@ class Ideal:
         self._weights = weights
         self._jobs: dict[Name, _Job] = {}
         self._open: dict[Name, list[Name]] = {}  # by project, oldest first
+        self._of: dict[Name, dict[Name, _Job]] = {}  # all of a project, in the order in which they came
         self._demand: dict[Name, float] = {}  # by project: what its open jobs could use
         self._shares: dict[Name, float] = {}  # in the last step, of projects that were not served yet
         self._fared: dict[Name, float] = {}
         self._now: Instant | None = None
+        self.touched: set[Name] = set()  # projects that something happened to since somebody asked
 
     def fared(self, project: Name) -> float:
         """The mean unfairness of its latest jobs; one before anything is known."""
@@ -58,18 +62,23 @@ class Ideal:
         return self._fared.get(project, 1.0)
 
     def submitted(self, job: Name, project: Name, gpus: int, expected_seconds: float, at: Instant) -> None:
-        """A job comes in with what it will probably take."""
+        """A job comes in with what it will probably take; one that was remembered is there already."""
+        if job in self._jobs:
+            if self._jobs[job].run_seconds is None:
+                return
+            self.cancelled(job)  # it ended, and is tried again
         if self._now is None:
             self._now = at
         self._serve(project)
-        entered = self._jobs[job] = _Job(at, project, gpus, gpus * expected_seconds, expected_seconds)
+        self._enter(job, _Job(at, project, gpus, gpus * expected_seconds, expected_seconds))
+        entered = self._jobs[job]
         self._demand[project] = self._demand.get(project, 0.0) + _wanted(entered)
         self._open.setdefault(project, []).append(job)
 
     def cancelled(self, job: Name) -> None:
         """It never ran: as if it had never been there."""
         self._serve(self._jobs[job].project)
-        gone = self._jobs.pop(job)
+        gone = self._leave(job)
         if gone.ideally_at is None:
             self._open[gone.project].remove(job)
             self._demand[gone.project] -= _wanted(gone)
@@ -78,6 +87,7 @@ class Ideal:
         """What it really took."""
         done = self._jobs[job]
         self._serve(done.project)
+        self.touched.add(done.project)
         done.run_seconds, done.ended_at = run_seconds, at
         surprise = run_seconds - done.expected_seconds
         if done.ideally_at is None:
@@ -107,8 +117,46 @@ class Ideal:
         for project in list(islice(self._shares, SERVED_AT_ONCE)):
             self._serve(project)
 
+    # What a restart must not forget -------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Instant | None:
+        """Where its clock stands."""
+        return self._now
+
+    def remember(self, project: Name) -> IdealShare:
+        """How a project stands in it."""
+        self._serve(project)
+        jobs = tuple(
+            IdealJob(job, e.submitted_at, e.gpus, e.left, e.expected_seconds, e.run_seconds, e.ended_at, e.ideally_at)
+            for job, e in self._of.get(project, {}).items()
+        )
+        return IdealShare(self._fared.get(project, 1.0), self._demand.get(project, 0.0), jobs)
+
+    def recall(self, now: Instant | None, of: Mapping[Name, IdealShare]) -> None:
+        """Go on from there."""
+        self._now = now
+        for project, share in of.items():
+            self._fared[project], self._demand[project] = share.fared, share.demand
+            for e in share.jobs:
+                job = _Job(e.entered_at, project, e.gpus, e.left, e.expected_seconds, e.run_seconds, e.ended_at, e.ideally_at)
+                self._enter(e.job, job)
+            self._open[project] = [e.job for e in share.jobs if e.ideally_at is None]
+
+    def _enter(self, name: Name, job: _Job) -> None:
+        self._jobs[name] = self._of.setdefault(job.project, {})[name] = job
+        self.touched.add(job.project)
+
+    def _leave(self, name: Name) -> _Job:
+        job = self._jobs.pop(name)
+        del self._of[job.project][name]
+        self.touched.add(job.project)
+        return job
+
+    # The ideal itself ---------------------------------------------------------------------------------------------------
+
     def _judge(self, job: Name) -> None:
-        done = self._jobs.pop(job)
+        done = self._leave(job)
         assert done.run_seconds is not None
         assert done.ideally_at is not None
         ideal = max(done.ideally_at - done.submitted_at, done.run_seconds, 1)
@@ -121,6 +169,7 @@ class Ideal:
         if share is None:
             return
         assert self._now is not None
+        self.touched.add(project)
         jobs, kept, seen, over = self._open[project], [], 0, []
         for job in jobs:
             seen += 1
@@ -155,7 +204,8 @@ def shares(wanted: Mapping[Name, float], gpus: float, weights: Mapping[Name, int
     """Weighted max-min: who wants less than its share gets what it wants, and the others share the rest."""
     given = {}
     weight = sum(weights.get(project, 1) for project in wanted)
-    for project in sorted(wanted, key=lambda project: wanted[project] / weights.get(project, 1)):
+    order: list[tuple[float, Any]] = sorted((want / weights.get(project, 1), project) for project, want in wanted.items())
+    for _, project in order:
         own = weights.get(project, 1)
         given[project] = min(wanted[project], gpus * own / weight)
         gpus -= given[project]

@@ -130,9 +130,7 @@ class Lane:
         self.free -= gpus
         held = self.hosts.take(job, gpus, ends_by) if self.hosts is not None else ()
         self.looked_at = False
-        if ends_by not in self.releases:
-            insort(self.moments, ends_by)
-        self.releases[ends_by] = self.releases.get(ends_by, 0) + gpus
+        self._free_at(ends_by, gpus)
         if self.promise is not None and ends_by > self.promise.at:
             self.promise = Promise(self.promise.job, self.promise.at, self.promise.spare - gpus)
         for window in self._windows.values() if self._windows else ():
@@ -146,14 +144,28 @@ class Lane:
         if self.hosts is not None:
             self.hosts.release(job)
         self.changed = True
-        self.releases[ends_by] -= gpus
-        if not self.releases[ends_by]:
-            del self.releases[ends_by]
-            del self.moments[bisect_left(self.moments, ends_by)]
+        self._free_at(ends_by, -gpus)
         for window in self._windows.values() if self._windows else ():
             if ends_by > window.begins_at:
                 window.room += gpus
                 window.shelf.rises_to(window.room)
+
+    def ends(self, job: Name, before: Instant, ends_by: Instant, gpus: int) -> None:
+        """What runs ends then at the latest, and no more at the moment before."""
+        self._free_at(before, -gpus)
+        self._free_at(ends_by, gpus)
+        if self.hosts is not None:
+            self.hosts.ends(job, ends_by)
+        self.changed = True
+        self._count_rooms()
+
+    def _free_at(self, moment: Instant, gpus: int) -> None:
+        if moment not in self.releases:
+            insort(self.moments, moment)
+        self.releases[moment] = self.releases.get(moment, 0) + gpus
+        if not self.releases[moment]:
+            del self.releases[moment]
+            del self.moments[bisect_left(self.moments, moment)]
 
     # Promises ---------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,11 @@ class Project:
     rises: int = 0  # how often all its scores rose
     buckets: "dict[tuple[Name, int, int], Bucket]" = field(default_factory=dict)  # by lane, GPUs and rank
 
+    @property
+    def waits(self) -> bool:
+        """Whether any of its jobs does."""
+        return any(place.waiting.jobs for bucket in self.buckets.values() for *_, place in bucket.kinds)
+
     def settle(self, now: Instant, half_life: int) -> None:
         """Let past use decay until now; the GPUs in use add to it."""
         seconds = now - self.settled_at
@@ -40,6 +45,10 @@ class Project:
             limit = self.gpus * half_life * _PER_LN2
             self.past = limit + (self.past - limit) * kept
             self.settled_at = now
+
+    def used_not(self, rate: int, seconds: int, half_life: int) -> None:
+        """It did not use so much in the last seconds after all."""
+        self.past -= rate / TICKS_PER_GPU_SECOND * half_life * _PER_LN2 * (1 - 0.5 ** (seconds / half_life))
 
     def uses(self, rate: int) -> None:
         """It uses so much more from now on, or less if below zero."""

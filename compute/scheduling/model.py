@@ -90,7 +90,7 @@ class Project:
 
     id: UUID
     weight: int = 1  # twice the weight, twice the share
-    used_ticks: int = 0  # past use in reference ticks, decayed to now
+    used_ticks: int | None = 0  # past use in reference ticks, decayed to now; None: the scheduler knows it
     limit: Limit = Limit()
 
 
@@ -150,6 +150,7 @@ class Job:
     priority: Priority = ORDINARY
     distrusted_in: tuple[str, ...] = ()  # names of pools that are not among `pools` because they take reviewed code only
     alternatives: tuple[Alternative, ...] = ()  # other flavors it accepts, the one it likes best first
+    tries: int = 0  # how often it was started before
 
     @property
     def rate(self) -> int:
@@ -181,6 +182,15 @@ class Ran:
     gpus: int  # of each
     jobs: int
     ran_seconds: int  # all together
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A job that had its GPUs gave them back."""
+
+    ran_seconds: int
+    teaches: bool  # whether jobs like it probably run as long
+    number: int = 1  # of its tries
 
 
 @dataclass(frozen=True, slots=True)

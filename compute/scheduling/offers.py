@@ -85,6 +85,11 @@ class Offers:
         for purse in self._purses.values():
             purse.fill(self._offers)
 
+    def says(self, event: OfferSet) -> bool:
+        """Whether this is the figure of an offer."""
+        offer = self._offers.get(event.offer)
+        return offer is not None and offer.left == event.available_ticks
+
 
 class Purse:
     """The offers of one lane that some kinds may draw on."""

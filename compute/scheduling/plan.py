@@ -34,9 +34,14 @@ def plan(snapshot: Snapshot) -> Plan:
     """Decide about every queued job. The same snapshot gives the same plan, whatever the order of its parts."""
     core = Core({}, {}, snapshot.knobs)
     started = core.apply(snapshot.now, events(snapshot))
+    return answer(snapshot, started, core.decisions())
+
+
+def answer(snapshot: Snapshot, started: Iterable[Started], waiting: Iterable[Decision]) -> Plan:
+    """What a core decided about a snapshot, in the snapshot's words."""
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
     starts = tuple(_start(each, jobs[each.job].gpus) for each in started)
-    return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in core.decisions()))
+    return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in waiting))
 
 
 def events(snapshot: Snapshot) -> Iterator[Event]:
@@ -62,7 +67,7 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
         lane = (offer.pool_id, offer.flavor)
         yield OfferSet(offer.id, lane, offer.available_ticks, offer.opens_at, offer.closes_at)
     for project in snapshot.projects:
-        past = project.used_ticks / TICKS_PER_GPU_SECOND
+        past = None if project.used_ticks is None else project.used_ticks / TICKS_PER_GPU_SECOND
         yield ProjectSet(project.id, project.weight, project.limit, past)
     for submitter, limit in snapshot.submitter_limits.items():
         yield SubmitterSet(submitter, limit)

@@ -67,6 +67,15 @@ class Rulebook:
         for lane in self.lanes.values():
             lane.changed = True
 
+    def says(self, event: Event) -> bool:
+        """Whether the books have the figure of an event: those that count on by themselves; others have what they were told."""
+        match event:
+            case GrantSet():
+                return self._grant(event.grant).says(event)
+            case OfferSet():
+                return self._offers_of(event.lane).says(event)
+        return True
+
     def books(self, kind: Kind, choice: Choice) -> tuple[Book, ...]:
         """What may refuse a kind in a lane beside the lane itself, in the order of the reasons."""
         books: list[Book] = [self._grant(kind.grant)] if kind.grant is not None else []

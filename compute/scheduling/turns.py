@@ -17,6 +17,7 @@ from compute.scheduling.ideal import Ideal
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.lanes import Lane, Size
 from compute.scheduling.line import Bucket, InLine, Place, Project, Waiting
+from compute.scheduling.memory import Memory, ProjectMemory
 from compute.scheduling.model import Instant
 from compute.scheduling.parking import CROWDED
 from compute.scheduling.rulebook import Rulebook
@@ -137,6 +138,7 @@ class Turns:
     def use(self, project: Project, rate: int, now: Instant) -> None:
         """A project uses so many reference ticks a second more or fewer from now on: its buckets stand elsewhere in line."""
         knobs = self._knobs
+        self.ideal.touched.add(project.name)
         past, fared, before = project.past, project.fared, project.gpus
         project.settle(now, knobs.half_life_seconds)
         project.uses(rate)
@@ -181,12 +183,53 @@ class Turns:
     def set(self, event: ProjectSet, now: Instant) -> None:
         """A project's weight, and its past use if that is known better."""
         self._weights[event.project] = event.weight
+        self.ideal.touched.add(event.project)
         project = self._project(event.project)
         project.weight = event.weight
         if event.past_gpu_seconds is not None:
             project.past, project.settled_at = event.past_gpu_seconds, now
         for bucket in project.buckets.values():
             bucket.fell()
+
+    def take_back(self, waiting: Waiting, rate: int, started_at: Instant, now: Instant) -> None:
+        """A job of the kind never started: what was counted as its use is not, and it waits with its batch again."""
+        if waiting is not self._kinds[waiting.kind] and waiting not in self._earlier.get(waiting.kind, ()):
+            self._earlier.setdefault(waiting.kind, []).append(waiting)
+            for place in waiting.places:
+                place.bucket.size += 1
+        self.estimates.never_started(waiting.lineage, started_at)
+        self.use(waiting.project, -rate, now)
+        waiting.project.used_not(rate, now - started_at, self._knobs.half_life_seconds)
+
+    # What a restart must not forget -------------------------------------------------------------------------------------
+
+    def remember(self) -> Memory:
+        """What changed since it was last asked."""
+        touched = {name: self._projects[name] for name in self.ideal.touched if name in self._projects}
+        found = {
+            name: ProjectMemory(each.weight, each.past, each.settled_at, each.rate, each.fared, self.ideal.remember(name))
+            for name, each in touched.items()
+        }
+        self.ideal.touched.clear()
+        return Memory(self.ideal.now, self.ideal.gpus, found)
+
+    def recall(self, memory: Memory) -> None:
+        """The ideal goes on where it stood; before anything else is told."""
+        self._weights |= {name: each.weight for name, each in memory.projects.items()}
+        self.ideal.gpus = memory.gpus
+        self.ideal.recall(memory.ideal_at, {name: each.ideal for name, each in memory.projects.items()})
+
+    def recall_use(self, memory: Memory, now: Instant) -> None:
+        """What projects used, once it is told what runs now. Use that changed meanwhile counts as changed now."""
+        for name, each in memory.projects.items():
+            project = self._project(name)
+            rate = project.rate
+            project.past, project.settled_at, project.fared = each.past, each.settled_at, each.factor
+            if rate != each.rate or (project.waits and now - each.settled_at >= self._knobs.refresh_seconds):
+                project.uses(each.rate - rate)
+                self.use(project, rate - each.rate, now)
+            for bucket in project.buckets.values():
+                bucket.fell()
 
     def _score(self, best: Waiting) -> float:
         knobs, project = self._knobs, best.project

@@ -1,7 +1,7 @@
 """One turn of the wheel: let time pass, ask the scheduler, carry out what it decided, look at what runs.
 
-Nothing here remembers anything between turns. Every change is a short transaction of its own, so that a process killed at
-any point leaves either the state before a step or the state after it, and the next turn, in whichever process, goes on.
+Every change is a short transaction of its own, so that a process killed at any point leaves either the state before a step or the
+state after it, and the next turn, in whichever process, goes on. What is kept between turns (keeper.py) can be lost at any time.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.executors.base import Executor, ExecutorError, UnknownAttempt
 from compute.models import AttemptStatus, JobAttempt
-from compute.queries import attempts, jobs, snapshot
+from compute.queries import attempts, jobs
 from compute.services import attempts as attempt_services
 from compute.services import lifecycle, starts, windows
+from compute.services.keeper import Keeper
 from core.errors import DomainError
 
 Sessions = Callable[[], AbstractContextManager[Session]]
@@ -28,10 +29,10 @@ Sessions = Callable[[], AbstractContextManager[Session]]
 log = structlog.get_logger()
 
 
-def tick(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime) -> None:
+def tick(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime, keeper: Keeper | None = None) -> None:
     """One whole turn."""
     let_time_pass(sessions, now=now)
-    schedule(sessions, executors, now=now)
+    schedule(sessions, executors, now=now, keeper=keeper)
     watch(sessions, executors, now=now)
 
 
@@ -47,15 +48,22 @@ def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
         windows.pass_windows(session, now=now)
 
 
-def schedule(sessions: Sessions, executors: Container[str], *, now: datetime) -> scheduling.Plan:
-    """Decide who starts where an executor is in reach, hold for those, and write down what everybody else waits for."""
-    with sessions() as session:
-        plan = scheduling.plan(snapshot.take(session, connected=executors, now=now))
-    for first in range(0, len(plan.starts), starts.BATCH):
-        carry_out(sessions, plan.starts[first : first + starts.BATCH], now=now)
-    with sessions() as session:
-        note_waiting(session, plan.waiting, now=now)
-    return plan
+def schedule(sessions: Sessions, executors: Container[str], *, now: datetime, keeper: Keeper | None = None) -> None:
+    """Decide who starts where an executor is in reach, hold for those, and write down what everybody else waits for.
+
+    `keeper`: of the process that takes all turns; none: a turn of its own.
+    """
+    keeper = keeper or Keeper()
+    try:
+        with sessions() as session:
+            decided = keeper.decide(session, executors, now=now)
+        for first in range(0, len(decided), starts.BATCH):
+            carry_out(sessions, decided[first : first + starts.BATCH], now=now)
+        with sessions() as session:
+            note_waiting(session, keeper.note(session, now=now), now=now)
+    except Exception:
+        keeper.forget()
+        raise
 
 
 def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: datetime) -> None:
@@ -77,7 +85,7 @@ def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: dat
 
 def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, now: datetime) -> None:
     """Keep the current reasons of waiting jobs. The same reason writes nothing; new numbers keep the since-when of its kind."""
-    known = jobs.waiting_reasons(session)
+    known = jobs.waiting_reasons(session, [each.job_id for each in decisions])
     fresh = [each for each in decisions if each.job_id in known and known[each.job_id] != (each.reason, each.detail, each.remedy)]
     if fresh:
         session.execute(

@@ -6,6 +6,10 @@ import signal
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,12 +18,16 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.orm import Session
 
 import core.db
-from compute.models import AttemptDraw, Job, JobAttempt, JobStatus, Pool, SourceKind, UsageRecord
+from compute.models import AttemptDraw, Job, JobAttempt, JobStatus, Pool, ProjectWeight, SourceKind, UsageRecord
 from compute.queries import attempts as attempt_queries
+from compute.queries import snapshot
+from compute.scheduling import estimates
 from compute.services import catalogue, starts, tick
+from compute.services.keeper import Keeper
 from core import ledger
 from core.clock import utc_now
 from core.config import settings
+from core.identity.models import Project
 from core.units import TICKS_PER_GPU_HOUR
 from tests.integration.compute import wheel_process
 from tests.integration.compute.conftest import World
@@ -97,6 +105,71 @@ def test_a_batch_of_starts_is_there_whole_or_not_at_all(fresh_database: str) -> 
     engine.dispose()
 
 
+@pytest.mark.chaos
+def test_who_takes_over_decides_as_the_killed_scheduler_would_have(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler keeps its core, and copies of it are killed in the middle of their turn, each a statement later.
+
+    After each blow a process that knows nothing decides from the tables. Where nothing was committed it decides as the scheduler
+    that was copied. Expectations are learnt anew at each turn here; else that one would have some that are minutes old. No two
+    projects weigh the same; else what sums of floating-point numbers lose could break ties.
+    """
+    monkeypatch.setattr(snapshot, "KNOBS", replace(snapshot.KNOBS, refresh_seconds=1, renewals_max=1000))
+    monkeypatch.setattr(estimates, "BATCH_GAP", -1)  # what was learnt of a batch is forgotten at a restart
+    engine = create_engine(fresh_database)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        _fill(session, devices=16)
+        for project, weight in zip(session.scalars(select(Project).order_by(Project.slug)).all(), (3, 5, 7), strict=True):
+            session.add(ProjectWeight(project_id=project.id, weight=weight, reason="to tell them apart", set_at=utc_now()))
+    monkeypatch.setattr(starts, "BATCH", 4)
+
+    @contextmanager
+    def sessions() -> Iterator[Session]:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    keeper, now = Keeper(), utc_now()
+    tick.schedule(sessions, {"folder"}, now=now, keeper=keeper)
+    with sessions() as session:
+        held = _held_soundly(session)
+        assert 0 < held < JOBS
+        _submit_more(session)
+    compared = 0
+    for statement in range(1, 90, 4):
+        now += timedelta(seconds=2)
+        engine.dispose()
+        died = _kill_at_statement(fresh_database, statement, keeper=keeper, now=now, batch=4)
+        with Session(engine) as session:
+            _pool_holds(session, 32)
+            before, held = held, _held_soundly(session)
+        if not died:
+            break
+        heir = Keeper()
+        with Session(engine) as session:
+            ours, theirs = (each.decide(session, {"folder"}, now=now) for each in (keeper, heir))
+        if held == before:
+            assert ours == theirs
+            assert keeper.reasons() == heir.reasons()
+            compared += len(ours)
+        keeper = heir
+    assert not died, "the last one took its whole turn"
+    assert compared > 10
+    with sessions() as session:
+        tick.schedule(sessions, {"folder"}, now=now, keeper=Keeper())
+        _pool_holds(session, 32)
+        assert _held_soundly(session) >= held
+    engine.dispose()
+
+
+def _submit_more(session: Session) -> None:
+    """More GPUs, and more jobs."""
+    now = utc_now()
+    pool = session.scalars(select(Pool)).one()
+    pool.devices = 32
+    world = World(session, now, pool.flavor, pool)
+    for number, project in enumerate(session.scalars(select(Project).order_by(Project.slug)).all()):
+        world.job(project, gpus=1 + number, wall_seconds=900)
+
+
 def _held_soundly(session: Session) -> int:
     """How many jobs are held: each with its attempt, its draws, its holds in the ledger, its event and its launch, once."""
     found = session.scalars(select(JobAttempt)).all()
@@ -117,13 +190,15 @@ def _held_soundly(session: Session) -> int:
     return len(found)
 
 
-def _kill_at_statement(database: str, number: int) -> None:
-    """A scheduler that dies by SIGKILL when it has sent so many statements, in the middle of whatever it does."""
+def _kill_at_statement(
+    database: str, number: int, *, keeper: Keeper | None = None, now: datetime | None = None, batch: int = IN_BATCH
+) -> bool:
+    """A scheduler that dies by SIGKILL when it has sent so many statements, in the middle of whatever it does. Whether it did."""
     child = os.fork()
     if not child:
         try:
             _use_database(database)
-            starts.BATCH = IN_BATCH
+            starts.BATCH = batch
             countdown = iter(range(number))
 
             def sent(*_: object) -> None:
@@ -131,13 +206,14 @@ def _kill_at_statement(database: str, number: int) -> None:
                     os.kill(os.getpid(), signal.SIGKILL)
 
             event.listen(core.db.engine(), "after_cursor_execute", sent)
-            tick.schedule(core.db.session_scope, {"folder"}, now=utc_now())
+            tick.schedule(core.db.session_scope, {"folder"}, now=now or utc_now(), keeper=keeper)
         except BaseException:  # noqa: BLE001 - said aloud, then the child ends below
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "it failed by itself; its traceback is above"
+    return os.WIFSIGNALED(status)
 
 
 def _use_database(address: str) -> None:
@@ -171,9 +247,9 @@ def _fill(session: Session, devices: int = DEVICES) -> None:
         world.job(projects[number % 3], gpus=1 + number % 4, wall_seconds=600)
 
 
-def _pool_holds(session: Session) -> None:
+def _pool_holds(session: Session, devices: int = DEVICES) -> None:
     pool = session.scalars(select(Pool)).one()
-    assert attempt_queries.devices_in_use(session, pool) <= DEVICES
+    assert attempt_queries.devices_in_use(session, pool) <= devices
 
 
 def _fork_wheel(database: str, folder: Path, *, seed: int) -> int:

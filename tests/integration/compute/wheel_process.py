@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from compute.models import AttemptStatus, JobAttempt
 from compute.services import tick
+from compute.services.keeper import Keeper
 from core.clock import utc_now
 from core.db import session_scope
 from tests.fakes.folder_executor import FolderExecutor
@@ -15,9 +16,9 @@ from tests.fakes.folder_executor import FolderExecutor
 
 def main(folder: Path, seed: int) -> None:
     rng = random.Random(seed)
-    executors = {"folder": FolderExecutor(folder)}
+    executors, keeper = {"folder": FolderExecutor(folder)}, Keeper()
     while True:
-        tick.tick(session_scope, executors, now=utc_now())
+        tick.tick(session_scope, executors, now=utc_now(), keeper=keeper)
         with session_scope() as session:
             # As the task queue does after a killed worker: whatever was not launched for sure is launched (again).
             waiting = session.scalars(
