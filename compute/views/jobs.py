@@ -25,10 +25,13 @@ from core.identity import access
 from core.identity.models import Project, Role
 from core.units import format_gpu_hours
 from core.web import current_person, db, flash, page, refused, signed_in, visitor
+from core.web.costly import Reads, costly
 from core.web.pagination import paginate
+from core.web.public_pages import Drawn, draw
 
 LOG_BYTES = 100_000
 DOWNLOAD_BYTES = 1_000_000
+EXPLAINED_SECONDS = 10.0
 
 
 @bp.get("/jobs")
@@ -175,9 +178,14 @@ def cancellation(job_id: UUID) -> ResponseReturnValue:
 @bp.get("/jobs/<uuid:job_id>/explanation")
 def explanation(job_id: UUID) -> ResponseReturnValue:
     """Why the job waits, with everything the reason came from."""
-    session = db()
-    found = explaining.explain(session, jobs.get(session, job_id), connected=executors(), now=utc_now())
-    return render_template("compute/explanation.html", found=found, job=found.job)
+    job = jobs.get(db(), job_id)
+
+    def drawn() -> Drawn:
+        found = explaining.explain(db(), job, connected=executors(), now=utc_now())
+        return draw(f"Why {job.name} waits", "compute/_explanation.html", found=found, job=job)
+
+    shown = costly(("explanation", job_id), drawn, seconds=EXPLAINED_SECONDS, reads=Reads.LINE)
+    return render_template("web/public_page.html", page=shown)
 
 
 def ledger_words(amount: int, commodity: str) -> str:

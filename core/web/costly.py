@@ -1,10 +1,11 @@
-"""Public answers that read a whole history: drawn by one thread of a process at a time, and kept for a while.
+"""Public answers that read a whole history or plan a whole line: drawn by one thread of a process at a time, and kept.
 
 Anybody may ask for them, and under many addresses (every month of every donor is one), so keeping them is not enough: whoever
 goes round all addresses would keep the database busy. That no two are drawn at once bounds what all visitors together cost, and
 nothing in a request gets past it, not even the cookie that core/web/public_pages.py trusts.
 """
 
+import enum
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,12 +23,23 @@ PATIENCE_SECONDS = 2.0
 """A process has few threads: one draws, and those that wait for it must not keep the rest of the site waiting."""
 KEPT_CHARACTERS_MAX = 32_000_000
 
+
+class Reads(enum.Enum):
+    """What makes an answer costly. Of each kind one is drawn at a time, so that a slow one keeps the other kind from nobody."""
+
+    HISTORY = enum.auto()  # everything that ever ran
+    LINE = enum.auto()  # everything that waits: ten thousand jobs are planned for seconds
+
+
 Content = TypeVar("Content", Drawn, bytes)
 _kept: OrderedDict[tuple[object, ...], tuple[float, Drawn | bytes]] = OrderedDict()
-_drawing = Lock()
+_keeping = Lock()
+_drawing = {reads: Lock() for reads in Reads}
 
 
-def costly(key: tuple[object, ...], draw: Callable[[], Content], *, seconds: float = KEPT_SECONDS) -> Content:
+def costly(
+    key: tuple[object, ...], draw: Callable[[], Content], *, seconds: float = KEPT_SECONDS, reads: Reads = Reads.HISTORY
+) -> Content:
     """The answer of this key as it was drawn a moment ago, or drawn now. The key says all that it depends on.
 
     Raises:
@@ -38,7 +50,7 @@ def costly(key: tuple[object, ...], draw: Callable[[], Content], *, seconds: flo
     place = (request.script_root, *key)
     if (known := _known(place, seconds)) is not None:
         return cast("Content", known)
-    if not _drawing.acquire(timeout=PATIENCE_SECONDS):
+    if not _drawing[reads].acquire(timeout=PATIENCE_SECONDS):
         raise TooMany("Other visitors are having pages like this drawn. Try again in a few seconds.", retry_after_seconds=5)
     try:
         known = _known(place, seconds)  # somebody had it drawn while this one waited
@@ -47,7 +59,7 @@ def costly(key: tuple[object, ...], draw: Callable[[], Content], *, seconds: flo
             _keep(place, known)
         return cast("Content", known)
     finally:
-        _drawing.release()
+        _drawing[reads].release()
 
 
 def _known(place: tuple[object, ...], seconds: float) -> Drawn | bytes | None:
@@ -56,10 +68,11 @@ def _known(place: tuple[object, ...], seconds: float) -> Drawn | bytes | None:
 
 
 def _keep(place: tuple[object, ...], content: Drawn | bytes) -> None:
-    _kept.pop(place, None)
-    _kept[place] = (time.monotonic(), content)
-    while sum(_size(each) for _, each in _kept.values()) > KEPT_CHARACTERS_MAX:
-        _kept.popitem(last=False)
+    with _keeping:
+        _kept.pop(place, None)
+        _kept[place] = (time.monotonic(), content)
+        while sum(_size(each) for _, each in _kept.values()) > KEPT_CHARACTERS_MAX:
+            _kept.popitem(last=False)
 
 
 def _size(content: Drawn | bytes) -> int:

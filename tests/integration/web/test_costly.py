@@ -4,21 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from fractions import Fraction
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from markupsafe import Markup
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from compute.api import bp as jobs_api
-from compute.models import OfferKind, SourceKind
-from compute.services import catalogue, lifecycle, offers
+from compute.models import JobKind, OfferKind, SourceKind
+from compute.services import catalogue, compute_grants, lifecycle, offers, submit
 from compute.services.offers import NewOffer
+from compute.services.submit import NewJob
 from compute.views import bp as compute
 from core.clock import utc_now
 from core.db import new_id
 from core.identity import people
-from core.identity.models import Organisation
+from core.identity.models import Organisation, Project
 from core.identity.pages import bp as identity
 from core.ledger.views import bp as books
 from core.units import TICKS_PER_GPU_HOUR
@@ -118,13 +121,50 @@ def test_it_is_drawn_again_later(engine: Engine, visitor: FlaskClient, monkeypat
 
 def test_two_are_never_drawn_at_once_and_the_other_is_told_when_to_come_again(engine: Engine, visitor: FlaskClient) -> None:
     visitor.get(ADDRESSES[0])
-    with costly._drawing, statements_of(engine) as read:
+    with costly._drawing[costly.Reads.HISTORY], statements_of(engine) as read:
         assert visitor.get(ADDRESSES[0]).status_code == 200  # this one is kept
         for address in ADDRESSES[1:]:
             refused = visitor.get(address)
             assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5"), address
     assert not read
     assert visitor.get(ADDRESSES[1]).status_code == 200
+
+
+def test_a_line_is_planned_for_one_visitor_at_a_time_and_keeps_nobody_from_the_histories(
+    engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+    monkeypatch.setattr("compute.views.jobs.executors", dict)
+    monkeypatch.setattr("compute.views.jobs.explaining.explain", lambda _session, job, **_given: planned.append(job.name))
+    monkeypatch.setattr("compute.views.jobs.draw", lambda title, *_template, **_shown: public_pages.Drawn(title, Markup("drawn")))
+    with Session(engine) as session, session.begin():
+        job = waiting_job(session)
+    for _ in range(3):
+        assert "drawn" in visitor.get(f"/jobs/{job}/explanation").get_data(as_text=True)
+    assert planned == ["kernel tests"]
+    costly._kept.clear()
+    with costly._drawing[costly.Reads.LINE]:
+        assert visitor.get(f"/jobs/{job}/explanation").status_code == 429
+        assert visitor.get(ADDRESSES[0]).status_code == 200
+    assert planned == ["kernel tests"]
+
+
+def waiting_job(session: Session) -> UUID:
+    now, root = utc_now(), people.by_email(session, "root@example.org")
+    assert root is not None
+    project = Project(id=new_id(), slug="vllm", name="vLLM", created_at=now)
+    session.add(project)
+    session.flush()
+    grant = compute_grants.request(
+        session, project, title="Hours", purpose="CI", ticks=10 * TICKS_PER_GPU_HOUR, starts_at=now,
+        expires_at=now + timedelta(days=9), requested_by=None, now=now,
+    )  # fmt: skip
+    compute_grants.review(session, grant, note="Sound.", reviewer=root, now=now)
+    compute_grants.approve(session, grant, decided_by=root, now=now)
+    given = NewJob(
+        name="kernel tests", kind=JobKind.CI, source=SourceKind.COMMAND, command="true", flavor="cpu", gpus=1, wall_seconds=60
+    )
+    return submit.submit(session, project, given, submitter=None, now=now).id
 
 
 def test_months_without_a_statement_cost_nothing(engine: Engine, visitor: FlaskClient) -> None:
