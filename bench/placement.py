@@ -1,15 +1,17 @@
 """How many GPUs stay unused because of where jobs were put: Alibaba's OpenB trace, as Weng et al. replay it (USENIX ATC 2023).
 
 python -m bench.placement [--workload NAME] [--seeds N] [--policy NAME]
+python -m bench.placement --turnover [--seeds N]
 
 All pods of the trace arrive once, in random order, then pods drawn from it at random, until the GPUs they ask for are 130 % of
 all there are. None ends. What counts is the part of all GPUs that is allocated to nobody then. The published figures are means of
 ten seeds of the authors' simulator. Every policy here sees the same draws, and memory counts, too.
 
-`ours` puts whatever fits where it takes least from the work that is expected. It learns what is expected from the pods that came
-so far; FGD is given the mix of the whole trace beforehand. Both turn away only what fits nowhere. `ours, who wastes waits` also
-lets pods wait that would make more of a GPU useless than they use, once all free GPUs will be asked for: by what waits, and by
-as much again as has arrived so far (bench/_booking.py). What it costs while load is lower is printed below the table.
+`ours` puts a pod where it takes least from the work that is expected, and lets pods wait that would make more of a GPU useless
+than they use, once all GPUs that are free or come back will be asked for (compute/scheduling/booking.py). It learns what is
+expected from the pods that came so far; FGD is given the mix of the whole trace beforehand. `ours, whoever fits starts` is the
+same without the waiting. What waiting costs while load is lower is printed below the table: nothing ends here, so that any pool
+is on its way to being full. `--turnover` prints what it costs in a pool in which pods end (bench/_turnover.py).
 
 Only `default` is at hand. The other workloads are made from it, like the published ones of that name by their description, so
 that nothing is judged on one trace alone: multigpu50 draws pods so that those of several GPUs ask for half of all, gpushare100
@@ -29,8 +31,9 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from bench._booking import Limits, Line
 from bench._placement_peers import AtRandom, Scan, best_fit, gradient_descent
+from bench._turnover import LOADS, turnover
+from compute.scheduling.booking import Limits, Line
 from compute.scheduling.fragments import WHOLE, Need
 from compute.scheduling.placement import Host, Hosts
 
@@ -38,6 +41,10 @@ LOAD_PERCENT = 130
 FIRST_SEED = 42
 STEPS = (50, 60, 70, 80, 90, 100, 110, 120, 130)
 """Arrived load in percent, at which the part in use is noted."""
+
+
+EVERY = 8
+"""Only so many-th hosts where pods end, to save time."""
 
 
 class Placer(Protocol):
@@ -64,8 +71,8 @@ POLICIES: dict[str, Callable[[Sequence[Host], Sequence[Need], Random], Placer]] 
     "random": lambda hosts, pods, rng: AtRandom(hosts, rng),
     "best fit": lambda hosts, pods, rng: Scan(hosts, best_fit, rng),
     "FGD": lambda hosts, pods, rng: Scan(hosts, gradient_descent(pods), rng),
-    "ours": lambda hosts, pods, rng: Ours(hosts, None),
-    "ours, who wastes waits": lambda hosts, pods, rng: Ours(hosts, Limits()),
+    "ours": lambda hosts, pods, rng: Ours(hosts, Limits()),
+    "ours, whoever fits starts": lambda hosts, pods, rng: Ours(hosts, None),
 }
 
 PUBLISHED = {"random": "01-Random", "best fit": "05-BestFit", "FGD": "06-FGD"}
@@ -78,6 +85,7 @@ def main() -> None:
     parser.add_argument("--workload", choices=[*WORKLOADS], help="one workload only")
     parser.add_argument("--policy", choices=[*POLICIES], help="one policy only")
     parser.add_argument("--seeds", type=int, default=10, help="draws for each policy (default 10)")
+    parser.add_argument("--turnover", action="store_true", help="pods end, on every eighth host")
     arguments, _ = parser.parse_known_args()
     shared = os.environ.get("PLEDGEWORKS_SHARED")
     if not shared:
@@ -85,6 +93,9 @@ def main() -> None:
         return
     folder = Path(shared) / "data"
     hosts, pods = _hosts(folder / "openb_nodes.csv.gz"), _pods(folder / "openb_default.csv.gz")
+    if arguments.turnover:
+        _report_turnover(hosts[::EVERY], pods, arguments.seeds)
+        return
     for workload in WORKLOADS:
         if arguments.workload in {None, workload}:
             chosen = [name for name in POLICIES if arguments.policy in {None, name}]
@@ -225,6 +236,16 @@ def _report(
     print("".join(cell.ljust(24 if place == 0 else 8) for place, cell in enumerate(("", *(f"{step} %" for step in STEPS)))))
     for curve in curves:
         print("".join(cell.ljust(24 if place == 0 else 8) for place, cell in enumerate(curve)), flush=True)
+
+
+def _report_turnover(hosts: Sequence[Host], pods: Sequence[Need], seeds: int) -> None:
+    print(f"default, pods end: {len(hosts):,} hosts, {sum(host.gpus for host in hosts):,} GPUs, {seeds} draws; GPUs in use, in %")
+    print(_row(("asked for", "whoever fits starts", "ours", "held back on average")))
+    for load in LOADS:
+        pairs = [[turnover(hosts, pods, limits, load, FIRST_SEED + seed) for limits in (None, Limits())] for seed in range(seeds)]
+        without, ours = (statistics.fmean(each.in_use_percent for each in column) for column in zip(*pairs, strict=True))
+        held = statistics.fmean(ours.held_back for _, ours in pairs)
+        print(_row((f"{load} %", f"{without:.2f}", f"{ours:.2f}", f"{held:.1f}")), flush=True)
 
 
 def _cells(name: str, runs: Sequence[Run], published: float | None) -> tuple[str, ...]:

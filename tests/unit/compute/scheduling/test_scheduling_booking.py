@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench._booking import Limits, Line, packings
+from compute.scheduling.booking import Limits, Line, packings
 from compute.scheduling.fragments import WHOLE, Need
 from compute.scheduling.placement import Host, Hosts
 
@@ -39,6 +39,15 @@ def test_who_wastes_waits_once_all_that_is_free_will_be_asked_for():
     without, all_started = _filled(None)
     assert without.held_back == 0
     assert started.count(FULL) > all_started.count(FULL)
+
+
+def test_nobody_waits_where_as_much_comes_back_as_is_asked_for():
+    """Thirty of forty GPUs are in use all the time, by shares of which each leaves a part of its GPU unused."""
+    line = Line(Hosts([Host("a", 40)]), Limits())
+    for number in range(400):
+        back = line.ended(number - 30) if number >= 30 else []
+        started = line.arrived(number, WASTEFUL if number % 2 else FULL)
+        assert number < 60 or (len(started) == 1 and not back), "one turnover after the first end nobody waits any more"
 
 
 def test_shares_that_fill_a_gpu_together_never_wait():

@@ -6,17 +6,19 @@ wholly.
 
 This is the question of a booking limit (Littlewood 1972; Talluri and van Ryzin, The Theory and Practice of Revenue Management,
 2004, chapter 2): how much of what is scarce may go to those who make the least of it? Expected is what waits, and as much again
-as has arrived so far. That work is packed into GPUs, the largest share first, each filled up with the largest shares that fit and
-are left. The GPUs that are free are meant for the fullest packings first. What remains outside is what has to wait: if of all
-packings begun with a share of some size a part p is inside, then of the jobs of this size that would begin a GPU p may start,
-evenly spread.
+as arrived of late; GPUs are expected back from as many ends as there were of late. Of late is one turnover: as many arrivals as
+jobs are here, running or waiting. So a pool in which jobs end as fast as they come expects as much back as will be asked for, and
+holds nobody; where nothing ends, all that arrived may come again. Expected work is packed into GPUs, the largest share first,
+each filled up with the largest shares that fit and are left. The GPUs that are free, or come back, are meant for the fullest
+packings first. What remains outside is what has to wait: if of all packings begun with a share of some size a part p is inside,
+then of the jobs of this size that would begin a GPU p may start, evenly spread.
 
 A limit holds back only those that make useless more than they use. A job that goes beside another, or to a GPU that the expected
 work can't use for lack of CPU, starts at once. So does every job that needs whole GPUs. When a job ends, those start first that
 had found no place, then those that were held back: nobody waits for work that is merely expected once GPUs come back.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -32,27 +34,38 @@ class Limits:
     """Which part of the jobs of each size may begin a GPU."""
 
     def __init__(self) -> None:
-        self._arrived: dict[int, int] = {}  # jobs by share
-        self._whole = 0  # GPUs that arrived jobs need wholly
+        self._arrived: deque[tuple[int, Need]] = deque()  # of late, numbered
+        self._ended: deque[tuple[int, Need]] = deque()  # of late, by the number of the last that had arrived
         self._total = 0
-        self._packed_at = 0
-        self._expected_whole = 0
+        self._here = 0
+        self._pack_at = 0
+        self._left_for_shares = 0  # GPUs that come back, less those that are needed wholly
         self._packings: list[tuple[int, int, int]] = []  # emptiest last: filled thousandths, largest share, how many
         self._credit: dict[int, Fraction] = {}
 
     def arrived(self, need: Need) -> None:
         """A job came."""
         self._total += 1
-        if need.share == WHOLE:
-            self._whole += need.gpus
-        else:
-            self._arrived[need.share] = self._arrived.get(need.share, 0) + 1
+        self._here += 1
+        self._arrived.append((self._total, need))
+        self._forget()
+
+    def ended(self, need: Need) -> None:
+        """A job gave its GPUs back."""
+        self._here -= 1
+        self._ended.append((self._total, need))
+        self._forget()
+
+    def _forget(self) -> None:
+        for seen in (self._arrived, self._ended):
+            while seen and seen[0][0] <= self._total - self._here:
+                seen.popleft()
 
     def may_begin(self, share: int, free_gpus: int, waiting: Iterable[tuple[Need, int]]) -> bool:
         """Whether the next job of this size may begin a GPU, so many being free. Asked once for each job."""
         if self._total < LEARN_FROM:
             return True
-        if self._total * GROWTH >= self._packed_at * (GROWTH + 1):
+        if self._total >= self._pack_at:
             self._pack(waiting)
         credit = self._credit.get(share, Fraction(0)) + self._inside(share, free_gpus)
         self._credit[share] = credit - 1 if credit >= 1 else credit
@@ -60,7 +73,7 @@ class Limits:
 
     def _inside(self, share: int, free_gpus: int) -> Fraction:
         """The part of the packings begun with this share that gets a GPU."""
-        left = free_gpus - self._expected_whole
+        left = free_gpus + self._left_for_shares
         inside = begun = 0
         for _, largest, count in self._packings:
             if largest == share:
@@ -70,15 +83,23 @@ class Limits:
         return Fraction(inside, begun) if begun else Fraction(1)
 
     def _pack(self, waiting: Iterable[tuple[Need, int]]) -> None:
-        self._packed_at = self._total
-        self._expected_whole = self._whole
-        left = dict(self._arrived)
+        self._pack_at = self._total + max(1, -(-self._here // GROWTH))
+        expected = Counter(need for _, need in self._arrived)
         for need, count in waiting:
-            if need.share == WHOLE:
-                self._expected_whole += need.gpus * count
-            else:
-                left[need.share] = left.get(need.share, 0) + count
-        self._packings = sorted(packings(left), reverse=True)
+            expected[need] += count
+        whole, asked = _packed(expected)
+        whole_back, back = _packed(Counter(need for _, need in self._ended))
+        self._left_for_shares = whole_back + sum(count for *_, count in back) - whole
+        self._packings = sorted(asked, reverse=True)
+
+
+def _packed(needs: Counter[Need]) -> tuple[int, list[tuple[int, int, int]]]:
+    """GPUs that are needed wholly, and how the shares are packed into others."""
+    shares: dict[int, int] = {}
+    for need, count in needs.items():
+        if need.share < WHOLE:
+            shares[need.share] = shares.get(need.share, 0) + count
+    return sum(need.gpus * count for need, count in needs.items() if need.share == WHOLE), packings(shares)
 
 
 def packings(shares: dict[int, int]) -> list[tuple[int, int, int]]:
@@ -115,6 +136,7 @@ class Line:
     def __init__(self, hosts: Hosts, limits: Limits | None) -> None:
         self._hosts = hosts
         self._limits = limits  # None: whatever fits starts
+        self._running: dict[Name, Need] = {}
         self._held_back: dict[Need, deque[Name]] = {}  # there is room for them
         self._too_large: dict[Need, deque[Name]] = {}  # for what is free on any host
 
@@ -135,6 +157,9 @@ class Line:
     def ended(self, name: Name) -> list[tuple[Name, Place]]:
         """A job is over: who starts because of it, the largest first."""
         self._hosts.release(name)
+        need = self._running.pop(name)
+        if self._limits is not None:
+            self._limits.ended(need)
         started = []
         for waiting in (self._too_large, self._held_back):
             for need in sorted(waiting, key=_size, reverse=True):
@@ -176,6 +201,7 @@ class Line:
     def _start(self, name: Name, place: Place) -> tuple[Name, Place]:
         placed = self._hosts.place(name, [place.need])
         assert placed == (place,), "the best place stays the best while nothing changes"
+        self._running[name] = place.need
         return name, place
 
 
