@@ -206,5 +206,5 @@ _REMEDIES: Mapping[Reason, Callable[[_Told, int], Snapshot]] = {
     Reason.WAITING_FOR_CAPACITY: _capacity,
     Reason.WAITING_FOR_FAIR_TURN: _fair_turn,
 }
-# A snapshot has no maintenance or reservations: what it has of them is in the pools' times.
-assert _REMEDIES.keys() == set(Reason) - {Reason.WAITING_FOR_WINDOW}
+# The made-up platform has no maintenance, reservations and quota groups.
+assert _REMEDIES.keys() == set(Reason) - {Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_QUOTA}
