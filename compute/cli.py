@@ -17,6 +17,7 @@ from compute.compute_cli import compute
 from compute.history_cli import export_history
 from compute.limit_commands import LIMIT_COMMANDS
 from compute.models import JobKind, JobStatus
+from compute.priority_commands import PRIORITY_COMMANDS
 from compute.simulation.command import simulate
 from compute.trust_commands import pools_command, trust_command
 from compute.weight_commands import weigh_command, weights_command
@@ -108,6 +109,8 @@ def job() -> None:
 @click.option("--artefact", "artefacts", multiple=True, metavar="GLOB", help="Files to keep; repeat for more.")
 @click.option("--memory", "memory_mib", type=_Size(), default="4G", show_default=True, help="Of all its processes together.")
 @click.option("--name", default="", help="What to call it.")
+@click.option("--priority", default="", help="A priority class, see `compute priorities`; without: ordinary.")
+@click.option("--priority-reason", default="", help="Why, for everybody whom it passes.")
 @click.option("--grant", "grant_id", type=click.UUID, help="The compute grant that pays; without: the one that ends first.")
 @click.option("--follow", is_flag=True, help="Print its log until it ends; exit as --exit-code of `job show` does.")
 @way_options
@@ -259,6 +262,8 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
     if found["remedy"] and not found["would_start_now"]:
         click.echo(f"What has to happen: {found['remedy']}.")
         click.echo(f"Expected start: {found['expected']['in_words'] if found['expected'] else UNKNOWN_START}.")
+    for name, count in found["passed_by"].items():
+        click.echo(f"Go first as “{name}”: {count}.")
     click.echo(f"This reason has held since {found['since'][:19].replace('T', ' ')} UTC.")
     click.echo(
         f"It may use {_needed(found['needed'])}; its grant has "
@@ -287,7 +292,7 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
-for command in [*LIMIT_COMMANDS, *WINDOW_COMMANDS]:
+for command in [*LIMIT_COMMANDS, *PRIORITY_COMMANDS, *WINDOW_COMMANDS]:
     compute.add_command(command)
 compute.add_command(pools_command)
 compute.add_command(trust_command)
@@ -380,6 +385,9 @@ def _print_job(found: Document) -> None:
     click.echo(f"Runs       {found['command']}")
     if found["repository"]:
         click.echo(f"Source     {found['repository']} at {found['commit']}")
+    if found["priority"]:
+        why = f": {found['priority']['reason']}" if found["priority"]["reason"] else ""
+        click.echo(f"Priority   {found['priority']['name']}{why}")
     click.echo(f"State      {_words(found['status'])}")
     if found["waiting"]:
         waiting = found["waiting"]

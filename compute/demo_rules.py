@@ -5,18 +5,20 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
-from compute.models import Pool, Trust, WindowKind
+from compute.models import Pool, PriorityUse, Trust, WindowKind
 from compute.models.offers import REVIEWED_REFS
 from compute.scheduling import Limit
-from compute.services import run_limits, trust, windows
+from compute.services import priorities, run_limits, trust, windows
+from compute.services.priorities import NewClass
 from compute.services.windows import NewWindow
 from core.identity.models import Person, Project
+from core.units import TICKS_PER_GPU_HOUR
 
 
 def load(
     session: Session, pools: Mapping[str, Pool], *, vllm: Project, deepspeed: Project, officer: Person, now: datetime
 ) -> None:
-    """Windows, limits and a pool that takes reviewed code only."""
+    """Windows, limits, priorities, and a pool that takes reviewed code only."""
     _windows(session, pools, vllm, officer, now)
     few = "Two at a time leave GPUs for short jobs of others."
     run_limits.set_limit(session, deepspeed, Limit(jobs=2), reason=few, actor=officer, now=now)
@@ -26,6 +28,12 @@ def load(
     trust.set_trust(
         session, pools["h200-7th"], Trust.REVIEWED, reviewed_refs=REVIEWED_REFS, reason=reason, actor=officer, now=now
     )
+    for each in (
+        NewClass("release", "Release", 10, PriorityUse.MAINTAINERS, needs_reason=True, month_ticks=40 * TICKS_PER_GPU_HOUR),
+        NewClass("security", "Security fix", 50, PriorityUse.OFFICERS, needs_reason=True, month_ticks=None),
+        NewClass("spare-time", "Spare time", -10, PriorityUse.EVERYBODY, needs_reason=False, month_ticks=None),
+    ):
+        priorities.set_class(session, each, actor=officer, now=now)
 
 
 def _windows(session: Session, pools: Mapping[str, Pool], vllm: Project, officer: Person, now: datetime) -> None:

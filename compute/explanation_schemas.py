@@ -55,6 +55,7 @@ class ExplanationOut(BaseModel):
     place: int | None
     remedy: str | None = Field(description="What would have to happen for this reason to hold no more.")
     expected: ExpectedOut | None = Field(description="As of now; none if it waits for somebody to act.")
+    passed_by: dict[str, int] = Field(description="How many waiting jobs go first because of which priority.")
     would_start_now: bool
     needed: list[NeedOut] = Field(description="For each flavor it accepts, the preferred one first; empty if it does not wait.")
     grant_left_gpu_hours: Decimal
@@ -73,6 +74,7 @@ class ExplanationOut(BaseModel):
             place=found.place,
             remedy=found.remedy,
             expected=ExpectedOut.of(found.expected) if found.expected else None,
+            passed_by=dict(found.passed_by),
             would_start_now=found.would_start_now,
             needed=[NeedOut(flavor=flavor.slug, reference_gpu_hours=hours(ticks)) for flavor, ticks in found.needed],
             grant_left_gpu_hours=hours(found.grant.left),

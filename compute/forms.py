@@ -7,14 +7,12 @@ from fractions import Fraction
 from uuid import UUID
 
 from compute import policies
-from compute.models import RUN_LIMIT_MAX, WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, Pool, SourceKind, Trust, WindowKind
+from compute.models import WEIGHT_MAX, Flavor, IdleRule, JobKind, OfferKind, SourceKind, Trust
 from compute.policies import OfferPolicy
 from compute.policies.offers import parse_refs
 from compute.services.offers import NewOffer
 from compute.services.submit import NewJob
-from compute.services.windows import NewWindow
 from core.errors import InvalidInput
-from core.identity.models import Project
 from core.units import ticks_from_gpu_hours
 from core.web.forms import (
     DateField,
@@ -71,6 +69,8 @@ class JobForm(Form):
     memory = IntegerField(
         "Memory in GiB", [required("Say how much memory."), NumberRange(1, 4096, "Between 1 and 4,096 GiB.")], default=4
     )
+    priority = SelectField("Priority", default="")
+    priority_reason = TextField("Why it goes first", length_max=300)
     environment = TextAreaField("Variables")
     artefacts = TextAreaField("Files to keep")
 
@@ -114,6 +114,8 @@ class JobForm(Form):
             environment=policies.parse_environment(self.environment.data or ""),
             artefacts=tuple(line.strip() for line in (self.artefacts.data or "").splitlines() if line.strip()),
             memory_bytes=self.memory.data * GIB,
+            priority=self.priority.data or "",
+            priority_reason=self.priority_reason.data or "",
         )
 
 
@@ -254,25 +256,6 @@ class WeightForm(Form):
     reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
 
 
-class RunLimitForm(Form):
-    """How much may run at a time."""
-
-    whose = RadioField(
-        "Whose",
-        choices=[
-            ("project", "A project’s"),
-            ("person", "A person’s, in all projects together"),
-            ("everybody", "Everybody’s who has no limit of their own, each person’s alike"),
-        ],
-        default="project",
-    )
-    project = SelectField("Project")
-    person = TextField("Person’s e-mail", length_max=250)
-    jobs = IntegerField("Jobs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
-    gpus = IntegerField("GPUs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
-    reason = TextField("Reason", [required("Say why, for everybody who has to wait because of it.")], length_max=300)
-
-
 class ProposalForm(Form):
     """Accepting a proposal of rates."""
 
@@ -329,38 +312,6 @@ class PoolForm(Form):
     executor = SelectField("Executor", [required("Choose what starts the work.")])
     devices = IntegerField("Devices", [required("Say how many."), NumberRange(1, 100_000, "At least one.")], default=1)
     region = TextField("Region", length_max=60)
-
-
-class WindowForm(Form):
-    """Maintenance, a reservation or a drain of a pool."""
-
-    kind = RadioField(
-        "What it is",
-        choices=[
-            (WindowKind.MAINTENANCE.value, "Maintenance: nobody has these GPUs meanwhile"),
-            (WindowKind.RESERVATION.value, "A reservation: one project has them meanwhile"),
-            (WindowKind.DRAIN.value, "A drain: from then on the pool starts nothing, until somebody opens it again"),
-        ],
-        default=WindowKind.MAINTENANCE.value,
-    )
-    begins_at = DateTimeField("From (UTC)", [required("Say from when.")])
-    ends_at = DateTimeField("Until (UTC)")
-    gpus = IntegerField("GPUs or slices", [Optional(), NumberRange(1, 100_000, "At least one.")])
-    project = SelectField("Reserved for")
-    why = TextField("Because", [required("Say why: whoever waits because of it reads it.")], length_max=120)
-
-    def to_new_window(self, kind: WindowKind, pool: Pool, project: Project | None) -> NewWindow:
-        """As the service takes it. What a drain has no use for is left out; no number means all GPUs."""
-        is_drain = kind is WindowKind.DRAIN
-        assert self.begins_at.data is not None
-        return NewWindow(
-            kind=kind,
-            begins_at=self.begins_at.data,
-            why=self.why.data or "",
-            ends_at=None if is_drain else self.ends_at.data,
-            gpus=None if is_drain else self.gpus.data or pool.devices,
-            project=project if kind is WindowKind.RESERVATION else None,
-        )
 
 
 class WhatIfForm(Form):

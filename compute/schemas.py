@@ -50,6 +50,8 @@ class JobIn(BaseModel):
     memory_mib: int = Field(default=MEMORY_BYTES_DEFAULT // MIB, ge=16, le=4_194_304)
     environment: dict[str, str] = Field(default_factory=dict, max_length=32, description="Public variables; no secrets.")
     artefacts: list[str] = Field(default_factory=list, max_length=16, description="Files to keep, such as reports/*.xml.")
+    priority: Plain = Field(default="", description="A priority class; none: ordinary.", examples=["urgent"])
+    priority_reason: Plain = Field(default="", description="Why, for everybody whom it passes.")
     grant: UUID | None = Field(default=None, description="The compute grant that pays; none: the one that ends first.")
 
     @property
@@ -77,6 +79,8 @@ class JobIn(BaseModel):
             environment=self.environment,
             artefacts=tuple(self.artefacts),
             memory_bytes=self.memory_mib * MIB,
+            priority=self.priority,
+            priority_reason=self.priority_reason,
             grant_id=self.grant,
             job_id=job_id,
         )
@@ -210,6 +214,20 @@ class ArtefactOut(BaseModel):
     sha256: str
 
 
+class PriorityOut(BaseModel):
+    """A job's priority class."""
+
+    slug: str
+    name: str
+    rank: int = Field(description="Higher goes first; 0 is ordinary.")
+    reason: str | None = Field(description="Why this job has it.")
+
+    @classmethod
+    def of(cls, job: Job) -> Self | None:
+        row = job.priority
+        return None if row is None else cls(slug=row.slug, name=row.name, rank=row.rank, reason=job.priority_reason)
+
+
 class JobOut(BaseModel):
     """A job in short."""
 
@@ -230,6 +248,7 @@ class JobOut(BaseModel):
     gpus: int
     wall_seconds: int
     memory_mib: int
+    priority: PriorityOut | None = Field(description="None: ordinary.")
     environment: dict[str, str]
     artefact_patterns: list[str]
     status: JobStatus
@@ -267,6 +286,7 @@ class JobOut(BaseModel):
             "gpus": job.gpus,
             "wall_seconds": job.wall_seconds,
             "memory_mib": job.memory_bytes // MIB,
+            "priority": PriorityOut.of(job),
             "environment": job.environment,
             "artefact_patterns": job.artefact_globs,
             "status": job.status,

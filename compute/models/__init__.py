@@ -23,12 +23,14 @@ from compute.models.jobs import (
 )
 from compute.models.memory import SchedulerMemory, SchedulerTurn
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus, Trust
+from compute.models.priorities import RANK_MAX, PriorityClass, PriorityUse
 from compute.models.run_limits import RUN_LIMIT_MAX, RunLimit
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
 from compute.models.windows import PoolWindow, WindowKind, WindowStatus
 
 __all__ = [
+    "RANK_MAX",
     "RUN_LIMIT_MAX",
     "WEIGHT_MAX",
     "Artefact",
@@ -55,6 +57,8 @@ __all__ = [
     "Pool",
     "PoolStatus",
     "PoolWindow",
+    "PriorityClass",
+    "PriorityUse",
     "ProjectWeight",
     "ProposalStatus",
     "RateProposal",

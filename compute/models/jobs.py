@@ -13,6 +13,7 @@ from sqlalchemy.types import Text
 from compute.executors.base import Stop
 from compute.models.grants import ComputeGrant
 from compute.models.offers import ComputeOffer, Flavor, Pool
+from compute.models.priorities import PriorityClass
 from core.db import Base, Id, JsonObject, ShortText, Utc
 from core.errors import IllegalTransition
 from core.identity.models import Person, Project
@@ -148,6 +149,12 @@ class Job(Base):
     """Schedulable devices: GPUs, or slices where the flavor is cut. All of one flavor, and all start together or none."""
     wall_seconds: Mapped[int]
     memory_bytes: Mapped[int]
+    priority_id: Mapped[UUID | None] = mapped_column(ForeignKey("priority_class.id"))
+    """Its priority class; none: ordinary."""
+    priority_reason: Mapped[str | None]
+    """Why this job has it, in words for those whom it passes."""
+    priority_ticks: Mapped[int | None]
+    """Reference ticks that count towards its project's month while it has not ended; none if an officer gave the class."""
     status: Mapped[JobStatus] = mapped_column(default=JobStatus.SUBMITTED)
     status_at: Mapped[Utc]
     waiting_code: Mapped[str | None]
@@ -174,6 +181,7 @@ class Job(Base):
     project: Mapped[Project] = relationship(lazy="joined")
     grant: Mapped[ComputeGrant] = relationship(lazy="joined")
     flavor: Mapped[Flavor] = relationship(lazy="joined")
+    priority: Mapped[PriorityClass | None] = relationship(lazy="joined")
     submitted_by: Mapped[Person | None] = relationship()
     attempts: Mapped[list["JobAttempt"]] = relationship(back_populates="job", order_by="JobAttempt.number")
 

@@ -1,6 +1,7 @@
 """Why a job waits, in full: the reason it has, and every fact the reason came from."""
 
-from collections.abc import Container, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +52,8 @@ class Explanation:
     """What would have to happen for the reason to hold no more."""
     expected: scheduling.Expected | None
     """When it probably starts, as of now; none if it waits for somebody to act."""
+    passed_by: Mapping[str, int]
+    """How many waiting jobs go first because of which priority class."""
     would_start_now: bool
     needed: Sequence[tuple[Flavor, int]]
     """What it may use on each flavor it accepts, in reference ticks; the flavor it prefers first."""
@@ -86,6 +89,7 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         place=place,
         remedy=remedy,
         expected=expectation,
+        passed_by=_passed_by(state, seen) if seen is not None else {},
         would_start_now=would_start,
         needed=[(flavor, wish.cost_ticks) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
         grant=budget.of_grant(session, job.grant),
@@ -108,3 +112,8 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
             if offer.flavor in job.accepts
         ],
     )
+
+
+def _passed_by(state: scheduling.Snapshot, seen: scheduling.Job) -> Mapping[str, int]:
+    ahead = [other.priority for other in state.queued if other.priority.rank > seen.priority.rank]
+    return Counter(priority.why or "Ordinary" for priority in sorted(ahead, key=lambda priority: -priority.rank))

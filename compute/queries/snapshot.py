@@ -26,7 +26,7 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request, trust
-from compute.queries import attempts, budget, jobs, run_limits, shares, windows
+from compute.queries import attempts, budget, jobs, priorities, run_limits, shares, windows
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -167,6 +167,7 @@ def _queued(
         rates,
         [(offer.id, offer.policy) for offer in offers],
         [[getattr(pool, column.key) for column in Pool.__table__.columns] for pool in pools],
+        [(row.id, row.rank, row.name) for row in priorities.classes(session)],
     )
     if rules != read.rules:
         read.rules = rules
@@ -210,6 +211,7 @@ def _jobs(
             distrusted_in=tuple(pool.name for pool in able if pool.flavor in flavors and not trusts(pool, job)),
             alternatives=tuple(others),
             tries=tries.get(job.id, 0),
+            priority=scheduling.Priority(job.priority.rank, job.priority.name) if job.priority else scheduling.Priority(),
         )
 
 

@@ -61,6 +61,7 @@ class Told:
     waiting: dict[UUID, Job] = field(default_factory=dict)
     running: dict[UUID, Run] = field(default_factory=dict)
     figures: dict[Figure, Event] = field(default_factory=dict)
+    reserved: frozenset[UUID] = frozenset()  # the reservations of which waiting jobs were told as their lanes
 
     @property
     def projects(self) -> set[Any]:
@@ -80,6 +81,7 @@ def everything(snapshot: Snapshot) -> tuple[Told, list[Event]]:
         {job.id: job for job in snapshot.queued},
         {run.job_id: Run(_where(run), run.ends_by, None) for run in snapshot.running},
         {_figure(event): event for event in found if _stands(event)},
+        _reserved(snapshot),
     )
     return told, found
 
@@ -97,6 +99,8 @@ def difference(told: Told, snapshot: Snapshot, ended: Mapping[UUID, Ending], say
     Raises:
         Surprise: it can't be told. `told` is of no use any more.
     """
+    if _reserved(snapshot) != told.reserved:
+        raise Surprise("a reservation came or went: jobs that wait may run in other lanes")
     waiting = {job.id: job for job in snapshot.queued}
     running = {run.job_id: run for run in snapshot.running}
     counted: set[Name] = set()  # grants and offers whose figures the books will change by themselves at this moment
@@ -151,6 +155,10 @@ def _is_new(told: Told, job: Job) -> bool:
     if known is not None and known is not job and known != job:
         raise Surprise(f"job {job.id} changed while it waits")
     return known is None
+
+
+def _reserved(snapshot: Snapshot) -> frozenset[UUID]:
+    return frozenset(window.id for window in snapshot.windows if window.project_id is not None)
 
 
 def _where(run: Running) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from compute.models import (
 )
 from compute.policies import OfferPolicy, Request, trust
 from compute.queries import budget, jobs
-from compute.services import run_limits
+from compute.services import priorities, run_limits
 from compute.services.trust import origin_of
 from core import audit
 from core.db import new_id
@@ -85,6 +85,9 @@ class NewJob:
     environment: Mapping[str, str] = field(default_factory=dict)
     artefacts: Sequence[str] = ()
     memory_bytes: int = MEMORY_BYTES_DEFAULT
+    priority: str = ""
+    """The slug of a priority class; empty: ordinary."""
+    priority_reason: str = ""
     grant_id: UUID | None = None
     """None: the grant that ends first among those that can pay."""
     job_id: UUID | None = None
@@ -163,6 +166,8 @@ def submit(
         _require_offer(session, new, project, flavor, _trusting(_pools_for(session, new, flavor), origin, new.ref, flavor))
     offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
     _require_budget(offered, new)
+    ticks = offered.reference_ticks
+    priority = priorities.choose(session, project, submitter, slug=new.priority, reason=new.priority_reason, ticks=ticks, now=now)
 
     job = Job(
         id=new.job_id or new_id(),
@@ -188,6 +193,9 @@ def submit(
         gpus=new.gpus,
         wall_seconds=new.wall_seconds,
         memory_bytes=new.memory_bytes,
+        priority=priority,
+        priority_reason=new.priority_reason.strip() or None if priority is not None else None,
+        priority_ticks=ticks if priority is not None else None,
         status_at=now,
         submitted_at=now,
         is_demo=new.is_demo,

@@ -9,9 +9,36 @@ from core.web.filters import tone
 bp = Blueprint("compute", __name__)
 
 # They register on `bp`.
-from compute.views import admin, calibration, grants, jobs, limits, offers, pools, public, sections, use, what_if  # noqa: E402
+from compute.views import (  # noqa: E402
+    admin,
+    calibration,
+    grants,
+    jobs,
+    limits,
+    offers,
+    pools,
+    priorities,
+    public,
+    sections,
+    use,
+    what_if,
+)
 
-__all__ = ["admin", "bp", "calibration", "grants", "jobs", "limits", "offers", "pools", "public", "sections", "use", "what_if"]
+__all__ = [
+    "admin",
+    "bp",
+    "calibration",
+    "grants",
+    "jobs",
+    "limits",
+    "offers",
+    "pools",
+    "priorities",
+    "public",
+    "sections",
+    "use",
+    "what_if",
+]
 
 navigation.add("Jobs", "/jobs", roles=(Role.COMPUTE_SUBMITTER, Role.MAINTAINER), order=50)
 navigation.add("GPU offers", "/compute/offers", roles=(Role.COMPUTE_DONOR,), order=55)

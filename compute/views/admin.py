@@ -23,7 +23,7 @@ from compute.forms import (
 )
 from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind, Trust
 from compute.policies.offers import parse_refs
-from compute.queries import activity, budget, overview, run_limits
+from compute.queries import activity, budget, overview, priorities, run_limits
 from compute.queries import shares as share_queries
 from compute.runtime import executors
 from compute.services import activity as activity_services
@@ -56,6 +56,7 @@ def desk() -> ResponseReturnValue:
         rates=overview.rates(session),
         weights=share_queries.all_weights(session),
         limits=run_limits.all_limits(session),
+        priorities=priorities.classes(session),
         flavors=overview.flavors(session),
         holding=activity.holding(session),
     )

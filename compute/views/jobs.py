@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from compute import policies
 from compute.forms import JobForm, QuoteForm, ReasonForm
-from compute.models import Job, JobStatus
-from compute.queries import activity, expected, jobs, overview
+from compute.models import Job, JobStatus, PriorityUse
+from compute.queries import activity, expected, jobs, overview, priorities
 from compute.queries import explain as explaining
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
@@ -70,6 +70,7 @@ def new_job() -> ResponseReturnValue:
     form.project.choices = [(project.slug, project.name) for project in projects]
     flavors = overview.flavors(session)
     form.offer_flavors(flavors)
+    form.priority.choices = _priorities()
     if form.validate_on_submit() and "preview" not in request.form:
         try:
             project = submit.project_named(session, form.project.data)
@@ -204,6 +205,9 @@ def _state(job: Job) -> dict[str, Any]:
         "activity": activity.of_attempt(db(), newest),
         "used": sum(usage.reference_ticks for usage in settled),
         "held": sum(attempt.held_reference_ticks for attempt in job.attempts if not attempt.usage),
+        "may_prioritise": who is not None
+        and job.status is JobStatus.QUEUED
+        and access.has_role(db(), who.person, Role.PROGRAMME_OFFICER, on=today()),
         "may_cancel": who is not None and not job.finished and submit.may_submit(db(), who.person, job.project, on=today()),
     }
 
@@ -222,6 +226,14 @@ def _offset(text: str | None, job: Job, number: int | None) -> int:
         return int(text)
     chosen = [attempt for attempt in job.attempts if number in {None, attempt.number}]
     return max(0, chosen[-1].output_bytes - LOG_BYTES) if chosen else 0
+
+
+def _priorities() -> list[tuple[str, str]]:
+    """What may be chosen; a class for maintainers says so, since who submits may be no maintainer of the project chosen."""
+    rows = [row for row in priorities.classes(db()) if row.is_open and row.use is not PriorityUse.OFFICERS]
+    return [("", "Ordinary")] + [
+        (row.slug, f"{row.name}, for maintainers" if row.use is PriorityUse.MAINTAINERS else row.name) for row in rows
+    ]
 
 
 def _own_projects() -> list[Project]:

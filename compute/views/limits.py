@@ -5,9 +5,10 @@ from uuid import UUID
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import ReasonForm, RunLimitForm
+from compute.forms import ReasonForm
 from compute.models import RunLimit
 from compute.queries import shares
+from compute.rule_forms import RunLimitForm
 from compute.scheduling import Limit
 from compute.services import run_limits, submit
 from compute.services.run_limits import Whose

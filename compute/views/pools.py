@@ -5,10 +5,11 @@ from uuid import UUID
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import ReasonForm, WindowForm
+from compute.forms import ReasonForm
 from compute.models import PoolWindow, WindowKind
 from compute.queries import attempts, overview, shares
 from compute.queries import windows as window_queries
+from compute.rule_forms import WindowForm
 from compute.services import submit, windows
 from compute.views import bp
 from core import audit
