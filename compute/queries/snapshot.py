@@ -80,7 +80,10 @@ def take_changes(
     offers = session.scalars(
         select(ComputeOffer).where(ComputeOffer.status.in_(COMING), ComputeOffer.pool_id.is_not(None)).order_by(ComputeOffer.id)
     ).all()
-    queued = _queued(session, read, pools, offers, now=now)
+    # Of a job that failed to launch between these two reads, the first says that it runs, the second that it waits again. It is
+    # told once, as running: a core that is told both counts its GPUs twice and never gets the first ones back.
+    runs = {attempt.job_id for attempt in running}
+    queued = tuple(job for job in _queued(session, read, pools, offers, now=now) if job.id not in runs)
     grants = session.scalars(select(ComputeGrant).where(ComputeGrant.id.in_({job.grant_id for job in queued}))).all()
     planned = windows.planned(session, pools, now=now)
     submitters = {job.submitter_id for job in queued if job.submitter_id is not None}

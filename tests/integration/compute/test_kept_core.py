@@ -1,13 +1,15 @@
 """The scheduler that production keeps between turns, on real tables: what it is told, and what is remembered."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from compute.executors.base import AttemptState
 from compute.models import FailureCause, JobAttempt, JobStatus, SchedulerMemory, SchedulerTurn
-from compute.queries import budget
+from compute.queries import budget, snapshot
+from compute.services import attempts as attempt_services
 from compute.services import keeper as keepers
 from compute.services import memory, tick
 from compute.services.keeper import Keeper
@@ -107,6 +109,35 @@ def test_what_the_infrastructure_failed_is_tried_again_by_the_same_scheduler(wor
     again = world.attempt(job)
     assert (failed.cause, again.number, again.status) == (FailureCause.INFRASTRUCTURE, 2, "held")
     assert len(builds) == 2
+
+
+def test_a_job_that_failed_to_launch_while_the_turn_reads_takes_its_gpus_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.offer(world.organisation("aws"), ticks=PLENTY)
+    project = world.project("vllm")
+    world.grant(project, ticks=PLENTY)
+    keeper, job = Keeper(), world.job(project, gpus=2)
+    _turn(world, keeper)
+    failed, read_queue = world.attempt(job), snapshot._queued
+
+    def another_process_was_faster(*args: Any, **now: Any) -> Any:
+        attempt_services.launch_failed(world.session, failed.id, "There is no such image.", now=world.now)
+        return read_queue(*args, **now)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(snapshot, "_queued", another_process_was_faster)
+        _turn(world, keeper)
+    _turn(world, keeper)
+    again = world.attempt(job)
+    assert (again.number, again.status) == (2, "held")
+    tick.launch(world.sessions, world.executors, again.id, now=world.now, last_try=False)
+    world.executor.say(again.id, AttemptState.SUCCEEDED, ended_at=world.now)
+    _turn(world, keeper)
+    whole = world.job(project, gpus=8)
+    _turn(world, keeper)
+
+    assert whole.status is JobStatus.HELD, "nothing else runs, so that all eight are free"
 
 
 def test_a_core_is_built_anew_after_a_day(world: World, builds: list[object]) -> None:
