@@ -26,9 +26,7 @@ CONNECT_AGAIN = timedelta(minutes=5)
 @tasks.every(seconds=TICK_SECONDS)
 def turn_wheel(now: datetime) -> None:
     """Decide who starts, and look at what runs."""
-    connected = executors()
-    tick.schedule(session_scope, connected, now=now, keeper=_keeper)
-    tick.watch(session_scope, connected, now=now)
+    tick.start_and_watch(session_scope, executors(), now=now, keeper=_keeper)
 
 
 @tasks.every(seconds=LOOK_AHEAD_SECONDS)

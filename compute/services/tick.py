@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from compute import scheduling
@@ -32,8 +32,17 @@ log = structlog.get_logger()
 def tick(sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime, keeper: Keeper | None = None) -> None:
     """One whole turn."""
     let_time_pass(sessions, now=now)
-    schedule(sessions, executors, now=now, keeper=keeper)
-    watch(sessions, executors, now=now)
+    start_and_watch(sessions, executors, now=now, keeper=keeper)
+
+
+def start_and_watch(
+    sessions: Sessions, executors: Mapping[str, Executor], *, now: datetime, keeper: Keeper | None = None
+) -> None:
+    """Decide who starts, and look at what runs. Jobs end, and are stopped, also while nothing can be decided."""
+    try:
+        schedule(sessions, executors, now=now, keeper=keeper)
+    finally:
+        watch(sessions, executors, now=now)
 
 
 def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
@@ -79,6 +88,9 @@ def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: dat
         elif isinstance(error, DomainError):
             # Another scheduler held these hours a moment ago, say. Nothing was written; the next turn sees what is left.
             log.info("compute.start_raced", job=str(batch[0].job_id), reason=error.message)
+        elif isinstance(error, DataError | IntegrityError):
+            # Its own rows are such that the database refuses it, at every turn: all others start without it.
+            log.error("compute.start_refused", job=str(batch[0].job_id), reason=str(error))
         else:
             raise
 

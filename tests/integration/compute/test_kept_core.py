@@ -1,17 +1,20 @@
 """The scheduler that production keeps between turns, on real tables: what it is told, and what is remembered."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from compute.executors.base import AttemptState
 from compute.models import FailureCause, JobAttempt, JobStatus, SchedulerMemory, SchedulerTurn
 from compute.queries import budget, snapshot
+from compute.scheduling import Start
 from compute.services import attempts as attempt_services
 from compute.services import keeper as keepers
-from compute.services import memory, tick
+from compute.services import memory, starts, tick
 from compute.services.keeper import Keeper
 from core.units import TICKS_PER_GPU_HOUR
 from tests.integration.compute.conftest import HOUR, World
@@ -157,6 +160,41 @@ def test_a_turn_that_fails_forgets_the_core(world: World, builds: list[object], 
             _turn(world, keeper)
     _turn(world, keeper)
     assert len(builds) == 2
+
+
+def test_a_running_job_ends_although_no_turn_can_be_decided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.offer(world.organisation("aws"), ticks=PLENTY)
+    project = world.project("vllm")
+    world.grant(project, ticks=PLENTY)
+    keeper, job = Keeper(), world.job(project)
+    _turn(world, keeper)
+    tick.launch(world.sessions, world.executors, world.attempt(job).id, now=world.now, last_try=False)
+    world.executor.say(world.attempt(job).id, AttemptState.SUCCEEDED, ended_at=world.now)
+    monkeypatch.setattr(keeper, "decide", _fail)
+    with pytest.raises(ZeroDivisionError):
+        _turn(world, keeper)
+    assert job.status is JobStatus.SUCCEEDED
+
+
+def test_a_job_whose_rows_the_database_refuses_keeps_nobody_else_from_starting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.offer(world.organisation("aws"), ticks=PLENTY)
+    project = world.project("vllm")
+    world.grant(project, ticks=PLENTY)
+    poisoned, other = world.job(project), world.job(project)
+    hold_many = starts.hold_many
+
+    def refuse_one(session: Session, batch: Sequence[Start], *, now: datetime) -> list[JobAttempt]:
+        if any(start.job_id == poisoned.id for start in batch):
+            session.execute(text("SELECT 1 / 0"))
+        return hold_many(session, batch, now=now)
+
+    monkeypatch.setattr(starts, "hold_many", refuse_one)
+    keeper = Keeper()
+    for _ in range(2):
+        _turn(world, keeper)
+    assert (poisoned.status, other.status) == (JobStatus.QUEUED, JobStatus.HELD)
 
 
 def _fail(*_: object, **__: object) -> None:
