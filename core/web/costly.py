@@ -29,6 +29,7 @@ class Reads(enum.Enum):
 
     HISTORY = enum.auto()  # everything that ever ran
     LINE = enum.auto()  # everything that waits: ten thousand jobs are planned for seconds
+    OVERVIEW = enum.auto()  # the one page that says what there is: whoever goes round all statements closes it to nobody
 
 
 Content = TypeVar("Content", Drawn, bytes)

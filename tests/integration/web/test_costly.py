@@ -127,6 +127,8 @@ def test_two_are_never_drawn_at_once_and_the_other_is_told_when_to_come_again(en
             refused = visitor.get(address)
             assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5"), address
     assert not read
+    with costly._drawing[costly.Reads.HISTORY]:
+        assert visitor.get("/compute").status_code == 200, "whoever has all statements drawn closes the overview to nobody"
     assert visitor.get(ADDRESSES[1]).status_code == 200
 
 
