@@ -18,6 +18,7 @@ from compute.history_cli import export_history
 from compute.limit_commands import LIMIT_COMMANDS
 from compute.models import JobKind, JobStatus
 from compute.priority_commands import PRIORITY_COMMANDS
+from compute.quota_commands import quota_command, quota_group_command, quotas_command
 from compute.simulation.command import simulate
 from compute.trust_commands import pools_command, trust_command
 from compute.weight_commands import weigh_command, weights_command
@@ -292,6 +293,8 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
 
 compute.add_command(weights_command)
 compute.add_command(weigh_command)
+for quota in (quotas_command, quota_group_command, quota_command):
+    compute.add_command(quota)
 for command in [*LIMIT_COMMANDS, *PRIORITY_COMMANDS, *WINDOW_COMMANDS]:
     compute.add_command(command)
 compute.add_command(pools_command)
@@ -396,6 +399,8 @@ def _print_job(found: Document) -> None:
             click.echo(f"Needs      {waiting['remedy']}")
         if waiting["expected"]:
             click.echo(f"Expected   {waiting['expected']['in_words']}")
+    if found["asked_to_leave"]:
+        click.echo(f"Leaves     {found['asked_to_leave']}")
     if found["activity"]:
         click.echo(f"Does       {found['activity']['in_words']}")
         if found["activity"]["idle"]:

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from compute.models import Pool, PriorityUse, Trust, WindowKind
 from compute.models.offers import REVIEWED_REFS
 from compute.scheduling import Limit
-from compute.services import priorities, run_limits, trust, windows
+from compute.services import priorities, quotas, run_limits, trust, windows
 from compute.services.priorities import NewClass
+from compute.services.quotas import Quota, Terms
 from compute.services.windows import NewWindow
 from core.identity.models import Person, Project
 from core.units import TICKS_PER_GPU_HOUR
@@ -18,7 +19,7 @@ from core.units import TICKS_PER_GPU_HOUR
 def load(
     session: Session, pools: Mapping[str, Pool], *, vllm: Project, deepspeed: Project, officer: Person, now: datetime
 ) -> None:
-    """Windows, limits, priorities, and a pool that takes reviewed code only."""
+    """Windows, limits, priorities, a pool that takes reviewed code only, and a quota group."""
     _windows(session, pools, vllm, officer, now)
     few = "Two at a time leave GPUs for short jobs of others."
     run_limits.set_limit(session, deepspeed, Limit(jobs=2), reason=few, actor=officer, now=now)
@@ -34,6 +35,15 @@ def load(
         NewClass("spare-time", "Spare time", -10, PriorityUse.EVERYBODY, needs_reason=False, month_ticks=None),
     ):
         priorities.set_class(session, each, actor=officer, now=now)
+    _quotas(session, pools["h200-7th"], {vllm: Quota(3), deepspeed: Quota(2, lends=1, borrows=2)}, officer, now)
+
+
+def _quotas(session: Session, pool: Pool, owned: Mapping[Project, Quota], officer: Person, now: datetime) -> None:
+    """Two projects own slices, and two slices are nobody's."""
+    why = "Both put money into these slices, and neither needs them all day."
+    group = quotas.set_group(session, pool, Terms("H200 slices", 600, 4 * 3600), reason=why, actor=officer, now=now)
+    for project, quota in owned.items():
+        quotas.set_share(session, group, project, quota, reason="As much as it paid for.", actor=officer, now=now)
 
 
 def _windows(session: Session, pools: Mapping[str, Pool], vllm: Project, officer: Person, now: datetime) -> None:

@@ -303,6 +303,30 @@ class TrustForm(Form):
     reason = TextField("Reason", [required("Say why, for those whose jobs it concerns.")], length_max=300)
 
 
+class QuotaGroupForm(Form):
+    """On which terms projects get back what they own of a pool."""
+
+    name = TextField("Name", [required("Give the group a name.")], length_max=60)
+    grace_minutes = IntegerField(
+        "Grace in minutes", [required("Say how many minutes; 0 stops at once."), NumberRange(0, 1440, "Between 0 and 1,440.")]
+    )
+    lost_gpu_hours = IntegerField(
+        "GPU-hours of work that may be lost",
+        [required("Say how many; 0 waits until jobs end."), NumberRange(0, 100_000, "Between 0 and 100,000.")],
+    )
+    reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
+
+
+class QuotaShareForm(Form):
+    """What a project owns of a pool."""
+
+    project = SelectField("Project", [required("Choose the project.")])
+    nominal = IntegerField("Its own", [required("Say how many devices; 0 for none."), NumberRange(0, 100_000)])
+    lends = IntegerField("Lends at most", [Optional(), NumberRange(0, 100_000)])
+    borrows = IntegerField("Borrows at most", [Optional(), NumberRange(0, 100_000)])
+    reason = TextField("Reason", [required("Say why, for everybody who shares the GPUs.")], length_max=300)
+
+
 class PoolForm(Form):
     """Hardware behind an executor."""
 

@@ -12,6 +12,7 @@ from compute.activity_schemas import ActivityOut
 from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, Origin, SourceKind
 from compute.queries import activity, expected
 from compute.scheduling import Expected
+from compute.services.reclaim import asked_to_leave
 from compute.services.results import JobLog
 from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
 from core.units import TICKS_PER_GPU_HOUR
@@ -308,6 +309,7 @@ class JobDetail(JobOut):
     exit_code: int | None
     used_reference_gpu_hours: Decimal
     activity: ActivityOut | None = Field(description="What it was seen doing; none while it does not run.")
+    asked_to_leave: str | None = Field(description="Until when it must be gone, and who owns its GPUs; none if it may stay.")
     attempts: list[AttemptOut]
 
     @classmethod
@@ -320,6 +322,7 @@ class JobDetail(JobOut):
             exit_code=last.exit_code if last else None,
             used_reference_gpu_hours=hours(used),
             activity=ActivityOut.of(found) if (found := activity.of_attempt(session, last)) else None,
+            asked_to_leave=asked_to_leave(session, last),
             attempts=[AttemptOut.of(attempt) for attempt in job.attempts],
         )
 

@@ -3,10 +3,11 @@
 from datetime import datetime, time, timedelta
 
 from compute.runtime import executors
-from compute.services import activity, expectations, forecast_warnings, lifecycle, results, tick, what_if
+from compute.services import activity, expectations, forecast_warnings, lifecycle, reclaim, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
 from compute.services.forecast_warnings import MailWarning
 from compute.services.keeper import Keeper
+from compute.services.reclaim import MailNotice
 from compute.services.what_if import ReplayHistory
 from core import mail, tasks
 from core.clock import utc_now
@@ -66,6 +67,14 @@ def mail_warning(task: MailWarning, run: tasks.Run) -> None:
     """Run twice, it may be mailed twice under one Message-ID."""
     with run.session() as session:
         letter = forecast_warnings.letter(session, task)
+    mail.send(letter)
+
+
+@tasks.handler(MailNotice)
+def mail_notice(task: MailNotice, run: tasks.Run) -> None:
+    """Run twice, it may be mailed twice under one Message-ID."""
+    with run.session() as session:
+        letter = reclaim.letter(session, task)
     mail.send(letter)
 
 

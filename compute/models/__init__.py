@@ -24,6 +24,7 @@ from compute.models.jobs import (
 from compute.models.memory import SchedulerMemory, SchedulerTurn
 from compute.models.offers import ComputeOffer, ExchangeRate, Flavor, IdleRule, OfferKind, OfferStatus, Pool, PoolStatus, Trust
 from compute.models.priorities import RANK_MAX, PriorityClass, PriorityUse
+from compute.models.quotas import QuotaGroup, QuotaShare, ReclaimNotice
 from compute.models.run_limits import RUN_LIMIT_MAX, RunLimit
 from compute.models.shares import WEIGHT_MAX, ProjectWeight
 from compute.models.what_if import WhatIf, WhatIfStatus
@@ -61,8 +62,11 @@ __all__ = [
     "PriorityUse",
     "ProjectWeight",
     "ProposalStatus",
+    "QuotaGroup",
+    "QuotaShare",
     "RateProposal",
     "RateProposalLine",
+    "ReclaimNotice",
     "RunLimit",
     "SchedulerMemory",
     "SchedulerTurn",

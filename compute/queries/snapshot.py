@@ -23,10 +23,12 @@ from compute.models import (
     Pool,
     PoolStatus,
     PoolWindow,
+    QuotaGroup,
+    ReclaimNotice,
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request, trust
-from compute.queries import attempts, budget, jobs, priorities, run_limits, shares, windows
+from compute.queries import attempts, budget, jobs, priorities, quotas, run_limits, shares, windows
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -103,6 +105,8 @@ def take_changes(
         offers=_offers(session, offers),
         grants=_grants(session, grants),
         submitter_limits={each: limit for each in sorted(submitters) if (limit := limits.of_person(each)) != scheduling.Limit()},
+        quotas=tuple(_quota(group) for group in quotas.groups(session) if group.pool_id in {pool.id for pool in pools}),
+        leaving=tuple(_leaving(notice) for notice in quotas.notices(session)),
         windows=tuple(_window(row) for row in planned if row.gpus is not None),
         knobs=KNOBS,
     )
@@ -126,6 +130,24 @@ def _window(row: PoolWindow) -> scheduling.Window:
         int(row.ends_at.timestamp()),
         row.why,
         row.project_id,
+    )
+
+
+def _quota(group: QuotaGroup) -> scheduling.Quota:
+    shares = {share.project_id: scheduling.Share(share.nominal, share.lends, share.borrows) for share in group.shares}
+    terms = scheduling.Terms(group.grace_seconds, group.lost_gpu_seconds_max)
+    return scheduling.Quota(group.name, group.pool_id, group.pool.flavor.slug, shares, terms)
+
+
+def _leaving(notice: ReclaimNotice) -> scheduling.Leaving:
+    return scheduling.Leaving(
+        job_id=notice.attempt.job_id,
+        pool_id=notice.attempt.pool_id,
+        flavor=notice.attempt.pool.flavor.slug,
+        at=instant(notice.leaves_at),
+        needed_for=notice.for_job_id,
+        asked_at=instant(notice.asked_at),
+        lost_gpu_seconds=notice.lost_gpu_seconds,
     )
 
 
@@ -214,7 +236,7 @@ def _jobs(
             distrusted_in=tuple(pool.name for pool in able if pool.flavor in flavors and not trusts(pool, job)),
             alternatives=tuple(others),
             tries=tries.get(job.id, 0),
-            priority=scheduling.Priority(job.priority.rank, job.priority.name) if job.priority else scheduling.Priority(),
+            priority=_priority(job),
         )
 
 
@@ -222,6 +244,10 @@ def _cost(job: Job, flavor: Flavor, rates: Mapping[UUID, Fraction]) -> schedulin
     """What a job takes at most if it starts on this flavor."""
     ticks = policies.device_ticks(job.gpus, flavor.slices_per_gpu, job.wall_seconds)
     return scheduling.Alternative(flavor.slug, policies.in_reference(ticks, rates[flavor.id]), ticks)
+
+
+def _priority(job: Job) -> scheduling.Priority:
+    return scheduling.Priority(job.priority.rank, job.priority.name) if job.priority else scheduling.Priority()
 
 
 def ends_by(job: Job, now: datetime) -> datetime:
@@ -252,6 +278,7 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         rate=attempt.held_reference_ticks // attempt.wall_seconds,
         ends_by=instant(attempts.ends_by(attempt, now)),
         started_at=instant(attempt.held_at),
+        priority=_priority(attempt.job),
         wall_seconds=attempt.wall_seconds,
         reservation_id=attempt.reservation_id,
     )

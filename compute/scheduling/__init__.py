@@ -11,6 +11,7 @@ from compute.scheduling.knobs import Knobs
 from compute.scheduling.memory import IdealJob, IdealShare, Memory, ProjectMemory
 from compute.scheduling.model import (
     Alternative,
+    Asks,
     Decision,
     Draw,
     Ending,
@@ -18,6 +19,8 @@ from compute.scheduling.model import (
     Grant,
     Instant,
     Job,
+    Leave,
+    Leaving,
     Limit,
     Offer,
     Plan,
@@ -25,6 +28,7 @@ from compute.scheduling.model import (
     PoolState,
     Priority,
     Project,
+    Quota,
     Ran,
     Reason,
     Running,
@@ -34,9 +38,12 @@ from compute.scheduling.model import (
 )
 from compute.scheduling.offers import draw
 from compute.scheduling.plan import plan
+from compute.scheduling.preemption import Terms
+from compute.scheduling.quota import Share
 
 __all__ = [
     "Alternative",
+    "Asks",
     "Decision",
     "Draw",
     "Ending",
@@ -49,6 +56,8 @@ __all__ = [
     "Job",
     "KeptCore",
     "Knobs",
+    "Leave",
+    "Leaving",
     "Limit",
     "Memory",
     "Offer",
@@ -58,12 +67,15 @@ __all__ = [
     "Priority",
     "Project",
     "ProjectMemory",
+    "Quota",
     "Ran",
     "Reason",
     "Running",
+    "Share",
     "Snapshot",
     "Start",
     "Surprise",
+    "Terms",
     "Window",
     "draw",
     "forecast",

@@ -23,6 +23,7 @@ from compute.scheduling.events import (
     Event,
     GrantSet,
     LaneSet,
+    Leaving,
     NotStarted,
     OfferSet,
     Past,
@@ -221,6 +222,6 @@ def _gone(event: Event) -> Event | None:
             return SubmitterSet(event.submitter, NO_LIMIT)
         case WindowSet():
             return WindowGone(event.window, event.lane)
-        case GrantSet() | ProjectSet():
+        case GrantSet() | ProjectSet() | Leaving():
             return None
     raise Surprise(f"{event} is no more")

@@ -12,8 +12,8 @@ from compute.scheduling.estimates import Name
 from compute.scheduling.events import Cancelled, Ended, Started
 from compute.scheduling.feed import difference, everything, unseen
 from compute.scheduling.memory import Memory
-from compute.scheduling.model import Decision, Ending, Snapshot, Start
-from compute.scheduling.plan import answer
+from compute.scheduling.model import Asks, Decision, Ending, Snapshot, Start
+from compute.scheduling.plan import answer, asked
 
 NOTHING = Memory()
 NONE: Mapping[UUID, Ending] = {}
@@ -58,6 +58,11 @@ class KeptCore:
     def remember(self) -> Memory:
         """What a core that is built anew must know, as far as it changed since it was last asked: by project."""
         return self._core.remember()
+
+    @property
+    def asks(self) -> Asks:
+        """Whom it asked to leave at the last turn, and who may stay."""
+        return asked(self._core.asks())
 
     @property
     def projects(self) -> Container[UUID]:

@@ -8,10 +8,14 @@ devices of a flavor; a slice is a flavor of its own, and slots of a machine with
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from compute.scheduling.knobs import DEFAULTS, Knobs
+
+if TYPE_CHECKING:
+    from compute.scheduling.preemption import Terms
+    from compute.scheduling.quota import Share
 
 Instant = int
 """A moment, in whole seconds."""
@@ -120,6 +124,7 @@ class Running:
     started_at: Instant | None = None  # None: a moment ago
     wall_seconds: int = 0  # declared; 0: what is left until `ends_by`
     reservation_id: UUID | None = None  # the reservation it runs in
+    priority: Priority = ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,30 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What projects own of a pool, and how they get back what they lend."""
+
+    group: str
+    pool_id: UUID
+    flavor: str
+    shares: "Mapping[Any, Share]"  # by project
+    terms: "Terms"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A job was asked to leave on an earlier turn: it still runs, or the job that needs its GPUs still waits."""
+
+    job_id: UUID
+    pool_id: UUID
+    flavor: str
+    at: Instant
+    needed_for: UUID
+    asked_at: Instant
+    lost_gpu_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a plan depends on. The order of the parts means nothing."""
 
@@ -206,6 +235,8 @@ class Snapshot:
     grants: tuple[Grant, ...] = ()
     submitter_limits: Mapping[UUID, Limit] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
     past: tuple[Ran, ...] = ()
     knobs: Knobs = DEFAULTS
 
@@ -341,8 +372,27 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """A running job is to be asked to be gone at `at`, for a job whose project owns the GPUs."""
+
+    job_id: Any
+    at: Instant
+    needed_for: Any
+    lost_gpu_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Running jobs that are asked to leave now, and of those asked before, who may stay."""
+
+    leave: tuple[Leave, ...] = ()
+    stay: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The answer: every queued job is in exactly one of the two."""
 
     starts: tuple[Start, ...]  # in the order decided
     waiting: tuple[Decision, ...]  # in line order
+    asks: Asks = Asks()

@@ -6,27 +6,32 @@ much as what changed.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 from uuid import UUID
 
 from compute.scheduling.core import Core
 from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     NEVER,
+    Asked,
     Choice,
     Event,
     GrantSet,
+    GroupSet,
     Kind,
     LaneSet,
+    Leaving,
     OfferSet,
     Past,
     ProjectSet,
     Runs,
+    Spared,
     Started,
     Submitted,
     SubmitterSet,
     WindowSet,
 )
-from compute.scheduling.model import Decision, Instant, Job, Plan, Pool, Running, Snapshot, Start, Window
+from compute.scheduling.model import Asks, Decision, Instant, Job, Leave, Plan, Pool, Quota, Running, Snapshot, Start, Window
 from core.units import TICKS_PER_GPU_SECOND
 
 
@@ -34,7 +39,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Decide about every queued job. The same snapshot gives the same plan, whatever the order of its parts."""
     core = Core({}, {}, snapshot.knobs)
     started = core.apply(snapshot.now, events(snapshot))
-    return answer(snapshot, started, core.decisions())
+    return replace(answer(snapshot, started, core.decisions()), asks=asked(core.asks()))
 
 
 def answer(snapshot: Snapshot, started: Iterable[Started], waiting: Iterable[Decision]) -> Plan:
@@ -61,6 +66,8 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
             )
     for window in snapshot.windows:
         yield from _window(window, next(pool for pool in pools if pool.id == window.pool_id))
+    for quota in snapshot.quotas:
+        yield _group(quota, next(pool for pool in pools if pool.id == quota.pool_id))
     for grant in snapshot.grants:
         yield GrantSet(grant.id, grant.available_ticks, grant.opens_at, grant.closes_at)
     for offer in snapshot.offers:
@@ -77,6 +84,9 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
         yield _runs(running, reserved.get(running.reservation_id), snapshot.now)
     for job in snapshot.queued:
         yield Submitted(job.id, _kind(job, pools, reserved.values()), job.submitted_at)
+    for left in snapshot.leaving:
+        lane = (left.pool_id, left.flavor)
+        yield Leaving(left.job_id, lane, left.at, left.needed_for, left.asked_at, left.lost_gpu_seconds)
 
 
 def _window(window: Window, pool: Pool) -> Iterator[Event]:
@@ -103,7 +113,7 @@ def _runs(running: Running, reservation: Window | None, now: Instant) -> Runs:
     wall = max(1, running.wall_seconds or running.ends_by - begun)
     lane = (running.pool_id, running.flavor)
     choice = Choice(lane if reservation is None else (*lane, reservation.id), running.rate * wall)
-    kind = Kind(running.project_id, running.submitter_id, (choice,), running.gpus, wall)
+    kind = Kind(running.project_id, running.submitter_id, (choice,), running.gpus, wall, priority=running.priority)
     return Runs(running.job_id, kind, begun, running.ends_by)
 
 
@@ -120,6 +130,19 @@ def _kind(job: Job, pools: list[Pool], reserved: Iterable[Window]) -> Kind:
     return Kind(
         job.project_id, job.submitter_id, tuple(choices), job.gpus, job.wall_seconds, job.grant_id, job.offers, job.priority
     )
+
+
+def _group(quota: Quota, pool: Pool) -> GroupSet:
+    """GPUs of the pool that nobody owns are lent to whoever comes."""
+    unassigned = pool.capacity[quota.flavor] - sum(share.nominal for share in quota.shares.values())
+    lanes = frozenset({(quota.pool_id, quota.flavor)})
+    return GroupSet(quota.group, lanes, quota.shares, quota.terms, max(0, unassigned))
+
+
+def asked(told: Iterable[Asked | Spared]) -> Asks:
+    """What a core said to those who run, in the snapshot's words."""
+    leave = tuple(Leave(each.job, each.at, each.needed_for, each.lost_gpu_seconds) for each in told if isinstance(each, Asked))
+    return Asks(leave, tuple(cast("UUID", each.job) for each in told if isinstance(each, Spared)))
 
 
 def _start(started: Started, gpus: int) -> Start:

@@ -21,7 +21,7 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, trust
-from compute.queries import attempts, jobs, snapshot
+from compute.queries import attempts, jobs, quotas, snapshot
 from compute.services import books
 from compute.services.submit import queue, require_submitter
 from core import audit, tasks
@@ -32,6 +32,9 @@ LAUNCH_PATIENCE = timedelta(minutes=3)
 """How long an attempt may be unknown to its executor after it was handed over, before it counts as lost."""
 
 WAITING_FOR_RETRY = "waiting_for_retry"
+
+GAVE_BACK = "gave_back"
+"""It was stopped because its GPUs are somebody else's, and waits again at its old place."""
 
 _OUTCOMES: Mapping[executors.AttemptState, AttemptStatus] = {
     executors.AttemptState.SUCCEEDED: AttemptStatus.SUCCEEDED,
@@ -264,12 +267,20 @@ def _finish_job(session: Session, attempt: JobAttempt, *, now: datetime) -> None
         exit_code=attempt.exit_code,
     )
     again = attempt.cause is FailureCause.INFRASTRUCTURE and attempt.stop is not executors.Stop.CANCELLED
-    if again and job.retries_left > 0 and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
+    if again and _gave_back(session, attempt) and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
+        queue(job, GAVE_BACK, f"goes again at its old place: attempt {attempt.number} gave its GPUs back", now=now)
+    elif again and job.retries_left > 0 and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
         job.retries_left -= 1
         queue(job, WAITING_FOR_RETRY, f"goes again: attempt {attempt.number} was {job.status}, credited back in full", now=now)
     else:
         job.finished_at = now
     session.flush()
+
+
+def _gave_back(session: Session, attempt: JobAttempt) -> bool:
+    """Whether it was stopped for a project that owns its GPUs: however often that happens, it goes again."""
+    notice = quotas.notice_of(session, attempt) if attempt.stop is executors.Stop.EVICTED else None
+    return notice is not None and notice.stopped_at is not None
 
 
 def _ending(attempt: JobAttempt, seen: executors.AttemptStatus) -> Ending:

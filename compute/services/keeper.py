@@ -70,6 +70,11 @@ class Keeper:
         """Why everybody else waits, in the order of the line."""
         return self._core.decisions() if self._core is not None else ()
 
+    @property
+    def asks(self) -> scheduling.Asks:
+        """Whom the last turn asked to leave, and who may stay."""
+        return self._core.asks if self._core is not None else scheduling.Asks()
+
     def forget(self) -> None:
         """The core may know something that is not so."""
         self._core = None

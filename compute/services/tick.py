@@ -19,7 +19,7 @@ from compute.executors.base import Executor, ExecutorError, UnknownAttempt
 from compute.models import AttemptStatus, JobAttempt
 from compute.queries import attempts, jobs
 from compute.services import attempts as attempt_services
-from compute.services import lifecycle, starts, windows
+from compute.services import lifecycle, reclaim, starts, windows
 from compute.services.keeper import Keeper
 from core.errors import DomainError
 
@@ -63,16 +63,29 @@ def schedule(sessions: Sessions, executors: Container[str], *, now: datetime, ke
     `keeper`: of the process that takes all turns; none: a turn of its own.
     """
     keeper = keeper or Keeper()
+    with sessions() as session:
+        reclaim.end_graces(session, now=now)
     try:
         with sessions() as session:
             decided = keeper.decide(session, executors, now=now)
         for first in range(0, len(decided), starts.BATCH):
             carry_out(sessions, decided[first : first + starts.BATCH], now=now)
+        give_back(sessions, keeper.asks, now=now)
         with sessions() as session:
             note_waiting(session, keeper.note(session, now=now), now=now)
     except Exception:
         keeper.forget()
         raise
+
+
+def give_back(sessions: Sessions, asks: scheduling.Asks, *, now: datetime) -> None:
+    """Ask those to leave whose GPUs others own and need, and let stay whom nobody needs gone any more."""
+    for job_id in asks.stay:
+        with sessions() as session:
+            reclaim.spare(session, job_id, now=now)
+    for leave in asks.leave:
+        with sessions() as session:
+            reclaim.ask(session, leave, now=now)
 
 
 def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: datetime) -> None:

@@ -23,7 +23,7 @@ from compute.forms import (
 )
 from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind, Trust
 from compute.policies.offers import parse_refs
-from compute.queries import activity, budget, overview, priorities, run_limits
+from compute.queries import activity, budget, overview, priorities, quotas, run_limits
 from compute.queries import shares as share_queries
 from compute.runtime import executors
 from compute.services import activity as activity_services
@@ -55,6 +55,9 @@ def desk() -> ResponseReturnValue:
         pools=overview.pool_use(session, now=utc_now()),
         rates=overview.rates(session),
         weights=share_queries.all_weights(session),
+        quota_groups=quotas.groups(session),
+        quota_uses=quotas.uses(session),
+        reclaim_notices=[notice for notice in quotas.notices(session) if notice.attempt.settled_at is None],
         limits=run_limits.all_limits(session),
         priorities=priorities.classes(session),
         flavors=overview.flavors(session),

@@ -15,6 +15,7 @@ from compute.queries import activity, expected, jobs, overview, priorities
 from compute.queries import explain as explaining
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
+from compute.services.reclaim import asked_to_leave
 from compute.services.submit import Quote
 from compute.views import bp
 from core import audit, ledger
@@ -202,6 +203,7 @@ def _state(job: Job) -> dict[str, Any]:
         "job": job,
         "expected": expected.of_job(job),
         "newest": newest,
+        "leaves": asked_to_leave(db(), newest),
         "activity": activity.of_attempt(db(), newest),
         "used": sum(usage.reference_ticks for usage in settled),
         "held": sum(attempt.held_reference_ticks for attempt in job.attempts if not attempt.usage),

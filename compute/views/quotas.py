@@ -1,0 +1,74 @@
+"""The pages on which programme officers say what projects own of a pool."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from compute.forms import QuotaGroupForm, QuotaShareForm
+from compute.models import QuotaGroup
+from compute.queries import overview, quotas, shares
+from compute.services import quotas as quota_services
+from compute.services import submit
+from compute.services.quotas import Quota, Terms
+from compute.views import bp
+from core.clock import utc_now
+from core.errors import DomainError
+from core.identity.models import Role
+from core.web import current_person, db, flash, page, refused, requires
+from core.web.forms import Form
+
+
+@bp.route("/admin/compute/pools/<slug>/quota", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def set_quota_group(slug: str) -> ResponseReturnValue:
+    """On which terms projects get back what they own of a pool."""
+    session = db()
+    pool = overview.pool_named(session, slug)
+    group = quotas.of_pool(session, pool)
+    if group is None:
+        form = QuotaGroupForm(name=pool.name, grace_minutes=10, lost_gpu_hours=8)
+    else:
+        minutes, hours = group.grace_seconds // 60, group.lost_gpu_seconds_max // 3600
+        form = QuotaGroupForm(name=group.name, grace_minutes=minutes, lost_gpu_hours=hours)
+
+    def act() -> None:
+        terms = Terms(form.name.data, form.grace_minutes.data * 60, form.lost_gpu_hours.data * 3600)
+        quota_services.set_group(session, pool, terms, reason=form.reason.data, actor=current_person(), now=utc_now())
+
+    return _answer(form, act, "The terms hold from the scheduler's next look on.", "compute/quota_group.html", pool=pool)
+
+
+@bp.route("/admin/compute/pools/<slug>/quota/share", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def set_quota_share(slug: str) -> ResponseReturnValue:
+    """What a project owns of a pool."""
+    session = db()
+    pool = overview.pool_named(session, slug)
+    group = quotas.of_pool(session, pool)
+    if group is None:
+        flash(f"Say first on which terms projects of {pool.name} get back what they lend.", "warning")
+        return redirect(url_for("compute.set_quota_group", slug=slug), code=303)
+    form = QuotaShareForm()
+    form.project.choices = [(project.slug, project.name) for project in shares.sharing(session)]
+
+    def act() -> None:
+        assert isinstance(group, QuotaGroup)
+        quota = Quota(form.nominal.data, form.lends.data, form.borrows.data)
+        project = submit.project_named(session, form.project.data)
+        quota_services.set_share(session, group, project, quota, reason=form.reason.data, actor=current_person(), now=utc_now())
+
+    return _answer(form, act, "The quota holds from the scheduler's next look on.", "compute/quota_share.html", group=group)
+
+
+def _answer(form: Form, act: Callable[[], None], done: str, template: str, **context: Any) -> ResponseReturnValue:
+    if form.validate_on_submit():
+        try:
+            act()
+        except DomainError as error:
+            refused(form, error)
+        else:
+            flash(done)
+            return redirect(url_for("compute.desk"), code=303)
+    return page(template, form=form, **context)
