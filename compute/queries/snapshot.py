@@ -58,12 +58,14 @@ WRITTEN = {
 """Columns of a job that the scheduler itself writes."""
 
 
-def take(session: Session, *, connected: Container[str] | None = None, now: datetime) -> scheduling.Snapshot:
+def take(
+    session: Session, *, connected: Container[str] | None = None, read: Read | None = None, now: datetime
+) -> scheduling.Snapshot:
     """Everything a plan depends on, read in one transaction.
 
-    `connected` names the executors in reach: nothing starts in the pools of others. None: all are.
+    `connected` names the executors in reach: nothing starts in the pools of others. None: all are. `read` is filled.
     """
-    return replace(take_changes(session, Read(), connected=connected, now=now), past=_past(session, now=now))
+    return replace(take_changes(session, read or Read(), connected=connected, now=now), past=_past(session, now=now))
 
 
 def take_changes(

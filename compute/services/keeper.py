@@ -81,10 +81,10 @@ class Keeper:
 
     def _build(self, session: Session, connected: Container[str] | None, *, now: datetime) -> tuple[scheduling.Start, ...]:
         remembered = memory.load(session)
-        state = snapshot.take(session, connected=connected, now=now)
+        self._read, self._told_at = snapshot.Read(), None
+        state = snapshot.take(session, connected=connected, read=self._read, now=now)
         there = {job.id for job in state.queued} | {run.job_id for run in state.running}
         over = _endings(session, [job for job in remembered.unfinished() if job not in there])
-        self._read, self._told_at = snapshot.Read(), None
         self._core, self._built_at = scheduling.KeptCore(state, remembered, over), now
         return self._core.starts
 
