@@ -5,7 +5,7 @@ put in order; ties are broken by them, so that the order in which things of one 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from compute.scheduling.estimates import Name
@@ -245,6 +245,9 @@ Event = (
 _ORDER = {kind: place for place, kind in enumerate(Event.__args__)}
 """Who gives back comes first; new figures come after what they already contain; who asks comes last."""
 
+_NAME = {kind: fields(kind)[0].name for kind in Event.__args__}
+"""Where the name of the thing is that an event is about."""
+
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """The events of one moment in the one order in which they count."""
@@ -262,7 +265,7 @@ def _key(event: Event) -> tuple[int, Any, Any]:
         return place, event.started_at, event.job
     if isinstance(event, Past):
         return place, 0, 0  # only sums are kept of them: any order gives the same
-    return place, 0, getattr(event, event.__slots__[0])  # the name of what it is about
+    return place, 0, getattr(event, _NAME[type(event)])
 
 
 # What it answers -----------------------------------------------------------------------------------------------------------

@@ -176,15 +176,12 @@ class Lane:
         """
         on_hosts = now if self.hosts is None else self.hosts.earliest(gpus, now)
         free, at = self.free, now
-
-        def is_enough() -> bool:
-            return free >= gpus and at >= on_hosts and self._leaves_windows(gpus, at, at + seconds)
-
         for moment, more in self._changes(now):
-            if moment > at and is_enough():
+            if moment > at >= on_hosts and free >= gpus and self._leaves_windows(gpus, at, at + seconds):
                 return at, free - gpus
             free, at = free + more, moment
-        return (at, free - gpus) if is_enough() else None
+        is_enough = free >= gpus and at >= on_hosts and self._leaves_windows(gpus, at, at + seconds)
+        return (at, free - gpus) if is_enough else None
 
     def keep(self, promise: Promise, gpus: int, ends_by: Instant) -> None:
         """Promise GPUs to the next in line; beside the windows too."""
@@ -205,13 +202,15 @@ class Lane:
 
     def _changes(self, now: Instant) -> Iterator[tuple[Instant, int]]:
         """When GPUs come and go, by declared times."""
-        # A job past its declared time is being stopped: its GPUs come back any moment, not in the past.
-        releases = ((max(end, now + 1), self.releases[end]) for end in self.moments)
-        if not self._windows:
-            return releases
-        windows = [(window.ends_at, window.gpus) for window in self._windows.values()]
-        windows += [(window.begins_at, -window.gpus) for window in self._windows.values() if not window.is_open]
-        return heapq.merge(releases, sorted(windows))
+        windows = [(each.ends_at, each.gpus) for each in self._windows.values()]
+        windows += [(each.begins_at, -each.gpus) for each in self._windows.values() if not each.is_open]
+        windows.sort(reverse=True)  # the soonest last
+        for end in self.moments:
+            at = max(end, now + 1)  # a job past its declared time is being stopped: its GPUs come back any moment, not in the past
+            while windows and windows[-1][0] < at:
+                yield windows.pop()
+            yield at, self.releases[end]
+        yield from reversed(windows)
 
     def _leaves_windows(self, gpus: int, starts_at: Instant, ends_by: Instant) -> bool:
         return all(gpus <= window.room - window.kept for window in self._beginning(starts_at, ends_by))
