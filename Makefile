@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PLEDGEWORKS_DATA ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench clean
+.PHONY: help install run test lint compiled bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -27,11 +27,14 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, djlint, squawk
 	$(BIN)/djlint templates --lint --quiet
 	$(BIN)/python -m app db sql > .squawk.sql && $(BIN)/squawk .squawk.sql; status=$$?; rm -f .squawk.sql; exit $$status
 
+compiled: $(VENV)/.installed-dev ## Compile the scheduler's core path; what starts from then on uses it
+	$(BIN)/python -m compute.compiling
+
 bench: $(VENV)/.installed-dev ## Run every benchmark and print its table
 	$(BIN)/python -m bench
 
 clean: ## Remove the virtual environment and caches; never the data folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results *.egg-info
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Pledgeworks needs Python 3.11 or newer; there is no $(PYTHON) here. Install it, or name it: make PYTHON=/path/to/python3.11."; exit 2; }

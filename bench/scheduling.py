@@ -4,10 +4,14 @@ python -m bench.scheduling [--queued N] [--runs N]
 
 10,000 GPUs in three lanes, 500 projects, N jobs in the queue (100,000 unless said otherwise), under grants, offers, limits,
 maintenance, flavors with alternatives, priorities, fair turns, learnt run times, gangs and EASY backfill (bench/_platform.py).
-Durable: every start is committed to a PostgreSQL of its own (fsync and synchronous_commit on) before the next batch is decided,
-200 in a transaction, by COPY. The bound is what the same server takes of the same rows in the same batches, with no scheduler.
-“Decided only” and “of its own time” count the time that the scheduler's thread had a core: other work on the machine does not
-lengthen it.
+Durable: a process of its own commits the starts to PostgreSQL (fsync and synchronous_commit on), up to 200 in a transaction, by
+COPY, while the next ones are decided (bench/_writer.py). A row is what was decided; it is not all that production writes for a
+start (the last lines). No start counts before its commit, and no end of a job is told before its start is durable. The bound is
+what the same server takes of the same rows in the same batches, with no scheduler.
+
+Where a C compiler is, the core path is compiled first (compute/compiling.py), and the figures are those of the compiled core;
+beside them stands the same source interpreted. “Decided only” and “of its own time” count the time that the scheduler's thread
+had a core: other work on the machine does not lengthen it.
 
 Slurm's figure is that of slurmctld 22.05 from Debian 12 on such a machine: starts decided in one pass of its main loop over
 64 nodes. Launching is in none of the figures, and Slurm's end-to-end rate (50 jobs/s) is no peer of them. The last lines are what
@@ -17,35 +21,35 @@ production does for a start: locks, budgets, the ledger's holds, the attempt, th
 import argparse
 import gc
 import heapq
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psycopg
 from sqlalchemy import make_url
 
 from bench._platform import GPUS, LANES, Platform
 from bench._report import Line, Runs, report
 from bench._starts import production
+from bench._writer import BATCH, Writer, writer
+from compute import compiled, compiling
 from compute.scheduling.core import Core
 from compute.scheduling.events import Ended, Event, Started, Submitted
 from core.db.embedded import EmbeddedServer
 
 QUEUED = 100_000
 RUNS = 5
-BATCH = 200
 LATENCY_EVENTS = 20_000
 STEADY_EVENTS = 40_000
 LOADS = (0.95, 1.5)
 SLURM = Runs("Slurm, decided", [427])
 
-TABLE = """
-CREATE TABLE start (job bigint PRIMARY KEY, lane text NOT NULL, gpus bigint NOT NULL, started_at bigint NOT NULL,
-                    ends_by bigint NOT NULL, backfilled boolean NOT NULL)
-"""
-COPY = "COPY start FROM STDIN"
+Figures = Mapping[str, Sequence[float]]
+"""By name, one of each run."""
 
 
 def main() -> None:
@@ -53,94 +57,89 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scheduling", description=__doc__.partition("\n")[0])
     parser.add_argument("--queued", type=int, default=QUEUED, help=f"jobs in the queue (default {QUEUED:,})")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"repeats (default {RUNS})")
+    parser.add_argument("--figures-of", metavar="ADDRESS", help=argparse.SUPPRESS)  # how this command calls itself, ...
+    parser.add_argument("--only-drain", action="store_true", help=argparse.SUPPRESS)  # ... and for the interpreted column
     wanted, _ = parser.parse_known_args()
+    if wanted.figures_of:
+        print(json.dumps(measured(wanted.figures_of, wanted.queued, wanted.runs, only_drain=wanted.only_drain)))
+        return
+    missing = compiling.what_is_missing()
+    print(f"Only interpreted: {missing}" if missing else f"Compiled in {compiling.build()}")
     with tempfile.TemporaryDirectory(prefix="pw-bench-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedServer.attach(Path(folder) / "data")
         try:
             address = make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
-            lines = [*decisions(address, wanted.queued, wanted.runs), *production(server.url, wanted.runs)]
+            source = _figures(address, wanted.queued, wanted.runs, *([] if missing else ["--only-drain"]), use_compiled=False)
+            fast = None if missing else _figures(address, wanted.queued, wanted.runs, use_compiled=True)
+            lines = [*decisions(fast or source, wanted.queued, source if fast else None)]
+            lines += production(server.url, wanted.runs)
         finally:
             EmbeddedServer.detach_all()
     report(f"Scheduling: {GPUS:,} GPUs, {wanted.queued:,} jobs queued, {wanted.runs} runs each", lines)
 
 
-def decisions(address: str, queued: int, runs: int) -> Iterator[Line]:
-    """What the core decides, in the order of the table."""
+def _figures(address: str, queued: int, runs: int, *more: str, use_compiled: bool) -> Figures:
+    """Measured by another process, since a process imports the core once."""
+    command = [
+        sys.executable,
+        "-m",
+        "bench.scheduling",
+        "--queued",
+        str(queued),
+        "--runs",
+        str(runs),
+        "--figures-of",
+        address,
+        *more,
+    ]
+    environment = {**os.environ, "PLEDGEWORKS_COMPILED": "yes" if use_compiled else "no"}
+    answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=compiled.ROOT).stdout
+    figures: Figures = json.loads(answer)
+    assert figures["compiled"] == [use_compiled] * runs, "it ran what it was told to run"
+    return figures
+
+
+def measured(address: str, queued: int, runs: int, *, only_drain: bool) -> Figures:
+    """What this process's core does."""
     seen: dict[str, list[float]] = {}
     for seed in range(runs):
-        with psycopg.connect(address) as connection, written(connection) as sink:
-            full = Replay(Platform(seed), queued)
-            rows, seconds, deciding = full.drain(sink)
+        seen.setdefault("compiled", []).append(compiled.in_use())
+        with writer(address) as sink:
+            rows, seconds, deciding = Replay(Platform(seed), queued).drain(sink)
             seen.setdefault("durable", []).append(rows / seconds)
             seen.setdefault("decided", []).append(rows / deciding)
+            seen.setdefault("commit", []).append(1000 * sorted(sink.waits)[len(sink.waits) // 2])
             seen.setdefault("bare", []).append(rows / sink.again())
+        if only_drain:
+            continue
         clocks = zip(*Replay(Platform(seed), queued).one_by_one(LATENCY_EVENTS), strict=True)
         for clock, latencies in zip(("wall", "own"), map(sorted, clocks), strict=True):
             seen.setdefault(f"p99 {clock}", []).append(1000 * latencies[len(latencies) * 99 // 100])
             seen.setdefault(f"longest {clock}", []).append(1000 * latencies[-1])
         for load in LOADS:
             seen.setdefault(f"{load}", []).append(Replay(Platform(seed), 0).steady(load, STEADY_EVENTS))
-    bare = Runs("PostgreSQL alone", seen["bare"])
-    yield Line(Runs("drain, durable", seen["durable"]), "starts/s", peer=SLURM, reach=20_000)
-    yield Line(Runs("drain, durable", seen["durable"]), "starts/s", peer=bare)
-    yield Line(Runs("drain, decided only", seen["decided"]), "starts/s", peer=SLURM)
+    return seen
+
+
+def decisions(seen: Figures, queued: int, interpreted: Figures | None) -> Iterator[Line]:
+    """What the core decides, in the order of the table."""
+
+    def line(name: str, key: str, unit: str, *, peer: Runs | None = None, reach: float | None = None) -> Line:
+        return Line(Runs(name, seen[key]), unit, peer=peer, reach=reach)
+
+    yield line("drain, durable", "durable", "starts/s", peer=SLURM, reach=20_000)
+    yield line("drain, durable", "durable", "starts/s", peer=Runs("PostgreSQL alone", seen["bare"]))
+    yield line("drain, decided only", "decided", "starts/s", peer=SLURM)
+    if interpreted is not None:
+        for name, key in (("drain, durable", "durable"), ("drain, decided only", "decided")):
+            yield line(name, key, "starts/s", peer=Runs("interpreted", interpreted[key]))
+    yield Line(Runs("from a batch's decision to its commit", seen["commit"]), "ms")
     for load in LOADS:
-        yield Line(Runs(f"steady at load {load}", seen[f"{load}"]), "events/s")
-    yield Line(Runs(f"one event at {queued:,} queued, p99", seen["p99 wall"]), "ms", reach=1.0)
-    yield Line(Runs("... of its own time on a core", seen["p99 own"]), "ms", reach=1.0)
-    yield Line(Runs(f"one event at {queued:,} queued, longest", seen["longest wall"]), "ms")
-    yield Line(Runs("... of its own time on a core", seen["longest own"]), "ms")
-
-
-class Sink:
-    """Commits starts in batches."""
-
-    def __init__(self, connection: psycopg.Connection[object]) -> None:
-        self._connection = connection
-        self._waiting: list[str] = []
-        self._batches: list[str] = []
-        self.own_seconds = 0.0  # on a core
-
-    def take(self, started: Started, gpus: int, at: int) -> None:
-        """A decision; with the last of a batch, all of it is durable."""
-        passed = "t" if started.backfilled else "f"
-        self._waiting.append(f"{started.job}\t{started.lane}\t{gpus}\t{at}\t{started.ends_by}\t{passed}\n")
-        if len(self._waiting) >= BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Commit what is left."""
-        if self._waiting:
-            own = time.thread_time()
-            batch = "".join(self._waiting)
-            self._batches.append(batch)
-            self._waiting.clear()
-            self._write(batch)
-            self.own_seconds += time.thread_time() - own
-
-    def again(self) -> float:
-        """Seconds for the same batches once more, with nothing in between."""
-        self._connection.execute("TRUNCATE start")
-        self._connection.commit()
-        begun = time.perf_counter()
-        for batch in self._batches:
-            self._write(batch)
-        return time.perf_counter() - begun
-
-    def _write(self, batch: str) -> None:
-        with self._connection.cursor() as cursor, cursor.copy(COPY) as copy:
-            copy.write(batch)
-        self._connection.commit()
-
-
-@contextmanager
-def written(connection: psycopg.Connection[object]) -> Iterator[Sink]:
-    """A table to commit starts to, gone afterwards."""
-    connection.execute(TABLE)
-    connection.commit()
-    yield Sink(connection)
-    connection.execute("DROP TABLE start")
-    connection.commit()
+        yield line(f"steady at load {load}", f"{load}", "events/s")
+    yield line(f"one event at {queued:,} queued, p99", "p99 wall", "ms", reach=1.0)
+    yield line("... of its own time on a core", "p99 own", "ms", reach=1.0)
+    yield line(f"one event at {queued:,} queued, longest", "longest wall", "ms")
+    yield line("... of its own time on a core", "longest own", "ms")
 
 
 class Replay:
@@ -157,21 +156,34 @@ class Replay:
         while self._waiting < queued:
             for started in self._apply([self._fresh() for _ in range(min(BATCH, queued))]):
                 self._run(started)
-        # What is there lives as long as the scheduler: a worker that holds it keeps the collector from counting it each time.
+        # What is there lives as long as the scheduler, and what it drops is freed by its reference counts: a worker that holds it
+        # keeps the collector from looking through it again and again.
         gc.collect()
         gc.freeze()
+        gc.disable()
 
-    def drain(self, sink: Sink) -> tuple[int, float, float]:
-        """Let all that may start do so and end: starts, seconds, and seconds on a core without writing."""
-        starts, begun, own = 0, time.perf_counter(), time.thread_time()
+    def drain(self, sink: Writer) -> tuple[int, float, float]:
+        """Let all that may start do so and end: starts, seconds until they are durable, and seconds on a core to decide them."""
+        starts, deciding, begun = 0, 0.0, time.perf_counter()
         while self._ends:
-            for started in self._apply(self._due()):
-                sink.take(started, self._seconds[started.job][1], self._now)
+            events = self._due()
+            for event in events:
+                assert isinstance(event, Ended)
+                assert isinstance(event.job, int)
+                sink.wait_for(event.job)
+            own = time.thread_time()
+            decided = self._apply(events)
+            deciding += time.thread_time() - own
+            for started in decided:
+                gpus, passed = self._seconds[started.job][1], "t" if started.backfilled else "f"
+                assert isinstance(started.job, int)
+                sink.take(started.job, f"{started.job}\t{started.lane}\t{gpus}\t{self._now}\t{started.ends_by}\t{passed}\n")
                 self._run(started)
-                starts += 1
+            sink.moment_over()
+            starts += len(decided)
         sink.flush()
-        seconds, deciding = time.perf_counter() - begun, time.thread_time() - own - sink.own_seconds
-        gc.unfreeze()
+        seconds = time.perf_counter() - begun
+        _collect_again()
         return starts, seconds, deciding
 
     def one_by_one(self, events: int) -> Iterator[tuple[float, float]]:
@@ -182,7 +194,7 @@ class Replay:
             started = yield from self._timed(Ended(self._next_end()))
             for _ in started:
                 yield from self._timed(self._fresh())
-        gc.unfreeze()
+        _collect_again()
 
     def steady(self, load: float, events: int) -> float:
         """Events a second, with submissions at random and ends when they come."""
@@ -193,7 +205,7 @@ class Replay:
                 seen += self._tell(self._due())
             self._now = int(arrives)
             seen += self._tell([self._fresh()])
-        gc.unfreeze()
+        _collect_again()
         return seen / (time.perf_counter() - begun)
 
     def _tell(self, events: Sequence[Event]) -> int:
@@ -238,6 +250,11 @@ class Replay:
         while self._ends and self._ends[0][0] == self._now:
             events.append(Ended(self._next_end()))
         return events
+
+
+def _collect_again() -> None:
+    gc.enable()
+    gc.unfreeze()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """The background work of `compute`: the scheduler's wheel, launches, results, reminders."""
 
 from datetime import datetime, time, timedelta
+from functools import cache
 
+import structlog
+
+from compute import compiled
 from compute.runtime import executors
 from compute.services import activity, expectations, forecast_warnings, lifecycle, reclaim, results, tick, what_if
 from compute.services.attempts import CollectResults, LaunchAttempt
@@ -23,11 +27,20 @@ FORGET_AGAIN = timedelta(seconds=5)
 REPLAY_AGAIN = timedelta(seconds=10)
 CONNECT_AGAIN = timedelta(minutes=5)
 
+log = structlog.get_logger()
+
 
 @tasks.every(seconds=TICK_SECONDS)
 def turn_wheel(now: datetime) -> None:
     """Decide who starts, and look at what runs."""
+    _say_which_core()
     tick.start_and_watch(session_scope, executors(), now=now, keeper=_keeper)
+
+
+@cache
+def _say_which_core() -> None:
+    """Once in a process."""
+    log.info("compute.scheduler", compiled=compiled.in_use())
 
 
 @tasks.every(seconds=LOOK_AHEAD_SECONDS)

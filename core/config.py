@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         pattern=r"^[A-Z]{2}$",
         description="Country of whoever pays (ISO 3166): decides what counts as abroad, and whose tax papers are asked for.",
     )
+    pledgeworks_compiled: bool = Field(
+        default=True,
+        description="Decide with the compiled scheduler, if `make compiled` made one of this source. Off: as it is written.",
+    )
     pledgeworks_rail_terms: Path | None = Field(
         default=None,
         description="TOML file with what rails cost you and reach, instead of payouts/data/rail_terms.toml.",

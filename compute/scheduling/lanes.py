@@ -206,7 +206,8 @@ class Lane:
         windows += [(each.begins_at, -each.gpus) for each in self._windows.values() if not each.is_open]
         windows.sort(reverse=True)  # the soonest last
         for end in self.moments:
-            at = max(end, now + 1)  # a job past its declared time is being stopped: its GPUs come back any moment, not in the past
+            # A job past its declared time is being stopped: its GPUs come back any moment, not in the past.
+            at = max(end, now + 1)
             while windows and windows[-1][0] < at:
                 yield windows.pop()
             yield at, self.releases[end]

@@ -108,7 +108,7 @@ class Bucket:
             work, _, job, entry, place = self.kinds[0]
             if entry != place.entry or not place.waiting.jobs:
                 heapq.heappop(self.kinds)
-            elif work != place.waiting.work or job != place.waiting.jobs[0][1]:
+            elif work != place.waiting.work or job is not place.waiting.jobs[0][1]:
                 heapq.heapreplace(self.kinds, place.rank())
             else:
                 return place

@@ -1,7 +1,7 @@
 """The core that keeps its books agrees, start by start, with a scheduler that counts everything anew."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import pytest
 from hypothesis import given, settings
@@ -92,7 +92,7 @@ def figures(now: int) -> st.SearchStrategy[list[Event]]:
         | st.builds(ProjectSet, st.sampled_from("pqr"), SHARES, LIMITS)
         | st.builds(SubmitterSet, st.sampled_from("uv"), LIMITS)
     )
-    return st.lists(one, max_size=2, unique_by=lambda event: (type(event), getattr(event, event.__slots__[0])))
+    return st.lists(one, max_size=2, unique_by=lambda event: (type(event), getattr(event, fields(event)[0].name)))
 
 
 LENT = st.builds(Share, st.integers(0, 4), st.sampled_from([None, None, 0, 1]), st.sampled_from([None, None, 0, 2]))
