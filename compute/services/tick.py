@@ -68,14 +68,16 @@ def schedule(sessions: Sessions, executors: Container[str], *, now: datetime, ke
     try:
         with sessions() as session:
             decided = keeper.decide(session, executors, now=now)
-        for first in range(0, len(decided), starts.BATCH):
-            carry_out(sessions, decided[first : first + starts.BATCH], now=now)
+        batches = [decided[first : first + starts.BATCH] for first in range(0, len(decided), starts.BATCH)]
+        refused = sum(carry_out(sessions, batch, now=now) for batch in batches)
         give_back(sessions, keeper.asks, now=now)
         with sessions() as session:
             note_waiting(session, keeper.note(session, now=now), now=now)
     except Exception:
         keeper.forget()
         raise
+    if refused:  # for something that the core does not know, and would not be told: it would decide the same again
+        keeper.forget()
 
 
 def give_back(sessions: Sessions, asks: scheduling.Asks, *, now: datetime) -> None:
@@ -88,17 +90,19 @@ def give_back(sessions: Sessions, asks: scheduling.Asks, *, now: datetime) -> No
             reclaim.ask(session, leave, now=now)
 
 
-def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: datetime) -> None:
-    """Hold for many starts in one transaction; if one is refused, for each in its own, so that it holds up no other."""
+def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: datetime) -> int:
+    """Hold for many starts in one transaction; if one is refused, for each in its own, so that it holds up no other.
+
+    Returns how many were refused.
+    """
     try:
         with sessions() as session:
             starts.hold_many(session, batch, now=now)
     except (DomainError, DBAPIError) as error:
         if len(batch) > 1:
             log.info("compute.batch_refused", starts=len(batch), reason=str(error))
-            for start in batch:
-                carry_out(sessions, [start], now=now)
-        elif isinstance(error, DomainError):
+            return sum(carry_out(sessions, [start], now=now) for start in batch)
+        if isinstance(error, DomainError):
             # Another scheduler held these hours a moment ago, say. Nothing was written; the next turn sees what is left.
             log.info("compute.start_raced", job=str(batch[0].job_id), reason=error.message)
         elif isinstance(error, DataError | IntegrityError):
@@ -106,6 +110,8 @@ def carry_out(sessions: Sessions, batch: Sequence[scheduling.Start], *, now: dat
             log.error("compute.start_refused", job=str(batch[0].job_id), reason=str(error))
         else:
             raise
+        return 1
+    return 0
 
 
 def note_waiting(session: Session, decisions: Sequence[scheduling.Decision], *, now: datetime) -> None:

@@ -16,6 +16,7 @@ from compute.services import attempts as attempt_services
 from compute.services import keeper as keepers
 from compute.services import memory, starts, tick
 from compute.services.keeper import Keeper
+from core.errors import NotAllowed
 from core.units import TICKS_PER_GPU_HOUR
 from tests.integration.compute.conftest import HOUR, World
 
@@ -195,6 +196,27 @@ def test_a_job_whose_rows_the_database_refuses_keeps_nobody_else_from_starting(
     for _ in range(2):
         _turn(world, keeper)
     assert (poisoned.status, other.status) == (JobStatus.QUEUED, JobStatus.HELD)
+
+
+def test_a_start_that_was_refused_is_decided_about_anew(
+    world: World, builds: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A core that was kept would decide the same again, if what refused it is nothing that it is told."""
+    world.offer(world.organisation("aws"), ticks=PLENTY)
+    project = world.project("vllm")
+    world.grant(project, ticks=PLENTY)
+    keeper, job = Keeper(), world.job(project)
+    with monkeypatch.context() as raced:
+        raced.setattr(starts, "hold_many", _race)
+        _turn(world, keeper)
+    _turn(world, keeper)
+    assert (len(builds), job.status) == (2, JobStatus.HELD)
+    _turn(world, keeper)
+    assert len(builds) == 2
+
+
+def _race(*_: object, **__: object) -> None:
+    raise NotAllowed("Somebody else was faster.")
 
 
 def _fail(*_: object, **__: object) -> None:
