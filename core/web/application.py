@@ -66,6 +66,7 @@ def build_app(*, pages: Sequence[Blueprint], apis: Sequence[Blueprint]) -> Appli
     logs.register(app)
     csrf = CSRFProtect()
     app.before_request(_check_host)
+    app.before_request(_refuse_nul)
     app.before_request(_limit_body)
     csrf.init_app(app)
     app.after_request(headers.add)
@@ -87,6 +88,12 @@ def _check_host() -> Response | None:
     if request.endpoint in {"web.healthz", "web.readyz"} or _hostname(request.host) in _own_names():
         return None
     abort(400, f"{request.host} is not an address of this installation; set PLEDGEWORKS_BASE_URL if it should be.")
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL keeps no text with a NUL in it, so nothing here has such a name."""
+    if "\0" in request.path or any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+        abort(400, "The address holds a NUL character (%00); nothing here has one in its name.")
 
 
 def _limit_body() -> None:

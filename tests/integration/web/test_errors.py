@@ -122,6 +122,13 @@ def test_another_hosts_name_is_refused(client: Client, ada: Person) -> None:
     assert client.get("/healthz", headers={"Host": "10.0.0.7:8000"}).status == 200
 
 
+@pytest.mark.parametrize("address", ["/projects/a%00b", "/compute/pools/%00", "/jobs?project=%00", "/jobs?%00=vllm"])
+def test_an_address_with_a_nul_is_refused_before_the_database_is_asked(client: Client, ada: Person, address: str) -> None:
+    page = client.get(address)
+    assert page.status == 400
+    assert "NUL" in page.words
+
+
 def test_a_body_beyond_the_limit_is_refused(client: Client, ada: Person) -> None:
     page = client.post("/sign-in", {"email": "x" * 3_000_000, "password": "y"})
     assert (page.status, page.h1) == (413, "That is too large")
