@@ -64,7 +64,6 @@ def create_job(json_data: schemas.JobIn) -> schemas.JobOut:
         json_data.to_new_job(),
         submitter=current_person(),
         now=utc_now(),
-        in_person=False,
         local_roots=local_repositories(),
     )
     return schemas.JobOut.of(job)

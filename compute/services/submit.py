@@ -139,12 +139,12 @@ def submit(
     *,
     submitter: Person | None,
     now: datetime,
-    in_person: bool = True,
+    in_person: bool = False,
     local_roots: Sequence[Path] = (),
 ) -> Job:
     """Queue a job. Nothing is held yet: that happens when it starts.
 
-    `in_person`: the submitter is here; false for a program that holds their token, as it may run anybody's pull request.
+    `in_person`: the submitter is here, at a page. A program with their token, or our command, may run anybody's pull request.
 
     Raises:
         NotAllowed: the person may not submit for this project.

@@ -75,7 +75,9 @@ def new_job() -> ResponseReturnValue:
     if form.validate_on_submit() and "preview" not in request.form:
         try:
             project = submit.project_named(session, form.project.data)
-            job = submit.submit(session, project, form.to_new_job(), submitter=person, now=now, local_roots=local_repositories())
+            job = submit.submit(
+                session, project, form.to_new_job(), submitter=person, in_person=True, now=now, local_roots=local_repositories()
+            )
         except DomainError as error:
             refused(form, error)
         else:

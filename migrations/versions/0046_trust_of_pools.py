@@ -31,6 +31,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # The version before would run anybody's code there.
+    reviewed = op.get_bind().scalars(sa.text("SELECT name FROM pool WHERE trust = 'reviewed' ORDER BY name")).all()
+    if reviewed:
+        raise RuntimeError(
+            f"The version before knows no pools for reviewed code only, and would let everybody's code into {', '.join(reviewed)}. "
+            "Close these pools and set them to everybody's code first (pledgeworks compute trust), or stay on this version."
+        )
     op.drop_constraint("origin", "job", type_="check")
     op.drop_column("job", "origin")
     op.drop_column("pool", "reviewed_refs")

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, delete, inspect
+from sqlalchemy import create_engine, delete, inspect, update
 from sqlalchemy.orm import Session
 
 import core.metadata
+from compute.models import Flavor, Pool, Trust
 from core.books.models import Explanation, Subject
 from core.db import new_id
 from core.db.migrate import downgrade, upgrade
@@ -39,4 +40,23 @@ def test_a_way_back_that_would_lose_what_people_said_is_refused(fresh_database: 
     with Session(engine) as session, session.begin():
         assert session.scalar(delete(Explanation).returning(Explanation.subject)) is Subject.PROVIDER_BALANCE
     downgrade(engine, "0039_idle_holding")
+    engine.dispose()
+
+
+def test_a_way_back_that_would_open_a_pool_to_everybodys_code_is_refused(fresh_database: str) -> None:
+    engine = create_engine(fresh_database)
+    with Session(engine) as session, session.begin():
+        now = datetime(2026, 11, 2, tzinfo=UTC)
+        flavor = Flavor(id=new_id(), slug="h100", name="H100", vendor="NVIDIA", created_at=now)
+        session.add(
+            Pool(
+                id=new_id(), slug="lab", name="Lab", flavor=flavor, executor="local", endpoint="", region="", devices=1,
+                runs=["repository"], trust=Trust.REVIEWED, created_at=now,
+            )
+        )  # fmt: skip
+    with pytest.raises(RuntimeError, match="would let everybody's code into Lab"):
+        downgrade(engine, "0045_run_limits")
+    with Session(engine) as session, session.begin():
+        session.execute(update(Pool).values(trust=Trust.OPEN))
+    downgrade(engine, "0045_run_limits")
     engine.dispose()
