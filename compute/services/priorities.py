@@ -54,23 +54,14 @@ def set_class(session: Session, new: NewClass, *, actor: Person, now: datetime) 
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
     _require_sense(new)
     row = next((each for each in priorities.classes(session) if each.slug == new.slug), None)
+    before = _said(row) if row is not None else None
     if row is None:
         row = PriorityClass(id=new_id(), slug=new.slug)
         session.add(row)
     row.name, row.rank, row.use, row.needs_reason = new.name.strip(), new.rank, new.use, new.needs_reason
     row.month_ticks, row.is_open, row.set_by_id, row.set_at = new.month_ticks, new.is_open, actor.id, now
     session.flush()
-    audit.record(
-        session,
-        "priority_class.set",
-        row,
-        actor=actor,
-        at=now,
-        rank=row.rank,
-        use=str(row.use),
-        month_ticks=row.month_ticks,
-        is_open=row.is_open,
-    )
+    audit.record(session, "priority_class.set", row, actor=actor, at=now, before=before, after=_said(row))
     return row
 
 
@@ -166,3 +157,15 @@ def _require_sense(new: NewClass) -> None:
             "Say how many GPU-hours a month a project may use with it; else everything would go before ordinary jobs.",
             field="month_hours",
         )
+
+
+def _said(row: PriorityClass) -> dict[str, object]:
+    """A class in the words of the audit trail."""
+    return {
+        "name": row.name,
+        "rank": row.rank,
+        "use": str(row.use),
+        "needs_reason": row.needs_reason,
+        "month_ticks": row.month_ticks,
+        "is_open": row.is_open,
+    }

@@ -57,12 +57,12 @@ def set_trust(
     if not said:
         raise InvalidInput("Say why, for those whose jobs it concerns.", field="reason")
     session.refresh(pool, with_for_update={"of": Pool})
-    before = pool.trust
+    before, refs_before = pool.trust, list(pool.reviewed_refs)
     pool.trust, pool.reviewed_refs = trust, list(reviewed_refs)
     session.flush()
     audit.record(
         session, "pool.trust_set", pool, actor=actor, at=now, reason=said, trust=trust.value, before=before.value,
-        reviewed_refs=list(reviewed_refs),
+        reviewed_refs=list(reviewed_refs), reviewed_refs_before=refs_before,
     )  # fmt: skip
 
 

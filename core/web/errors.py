@@ -26,7 +26,7 @@ log = structlog.get_logger("pledgeworks.web")
 SENTENCES = {
     400: ("Your browser sent something we can't read", "Go back and try again."),
     401: ("You need to sign in", "Sign in and try again."),
-    403: ("You may not do this", "An owner of the organisation or an administrator can give you the role it needs."),
+    403: ("You may not do this", "If it should be yours to do, ask an administrator of this installation."),
     404: ("There is no such page", "The address may be mistyped, or the thing is gone, or it isn't yours to see."),
     405: ("This address can't be used that way", "Go back and use the buttons of the page."),
     409: ("A rule refuses this", "Nothing was changed."),

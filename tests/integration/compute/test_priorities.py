@@ -147,6 +147,14 @@ def test_an_officer_gives_one_to_a_job_that_waits(world: World, officer: Person,
     assert (other.priority, other.priority_reason) == (None, None)
 
 
+def test_what_held_before_is_in_the_audit(world: World, officer: Person) -> None:
+    made = replace(RELEASE, slug="hotfix")
+    row = priorities.set_class(world.session, made, actor=officer, now=world.now)
+    priorities.set_class(world.session, replace(made, rank=20), actor=officer, now=world.now)
+    told = [event.details for event in audit.history(world.session, row)]
+    assert {(each["after"]["rank"], (each["before"] or {}).get("rank")) for each in told} == {(10, None), (20, 10)}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"slug": "Ab"}, {"slug": "ordinary"}, {"name": " "}, {"rank": 0}, {"rank": 101}, {"month_ticks": 0}, {"month_ticks": None}],

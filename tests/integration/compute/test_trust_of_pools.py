@@ -195,6 +195,7 @@ def test_an_officer_sets_it_and_it_is_on_record(world: World, vllm: Project, cli
     assert (world.pool.trust, world.pool.reviewed_refs) == (Trust.REVIEWED, ["refs/heads/main", "refs/tags/v*"])
     (event,) = [each for each in audit.history(world.session, world.pool) if each.verb == "pool.trust_set"]
     assert (event.reason, event.details["before"], event.details["trust"]) == ("Own network.", "open", "reviewed")
+    assert event.details["reviewed_refs_before"] == ["refs/heads/main", "refs/heads/master"]
 
 
 def test_the_command_line_sets_and_lists_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
