@@ -88,7 +88,7 @@ def turns(engine: Engine, queued: int, runs: int) -> Iterator[Line]:
     stateless = [turn(None, 2) for _ in range(runs)]
     peer = Runs("told everything, no memory", stateless)
     yield Line(Runs("core kept", one), "ms", peer=peer)
-    yield Line(Runs("... and reasons of all that wait", everybody), "ms", peer=peer)
+    yield Line(Runs("... and reasons of a thousand that wait", everybody), "ms", peer=peer)
     yield Line(Runs("core built anew", anew), "ms", peer=peer)
 
 

@@ -51,9 +51,13 @@ class KeptCore:
         self.starts = self._starts(self._core.apply(snapshot.now, events))
         return self.starts
 
-    def decisions(self, of: Container[UUID] | None = None) -> tuple[Decision, ...]:
+    def decisions(self, of: Container[Name] | None = None) -> tuple[Decision, ...]:
         """Why the waiting jobs (these of them) wait, in the order of the line."""
         return answer(self._snapshot, (), self._core.decisions(of)).waiting
+
+    def line(self) -> list[Name]:
+        """The waiting jobs in the order of their turns."""
+        return self._core.line()
 
     def remember(self) -> Memory:
         """What a core that is built anew must know, as far as it changed since it was last asked: by project."""

@@ -18,11 +18,14 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.models import FailureCause
 from compute.queries import attempts, snapshot
+from compute.scheduling.estimates import Name
 from compute.services import memory
 
 KEPT_FOR = timedelta(days=1)
 REASONS_EVERY = timedelta(seconds=10)
-"""How old the words of a waiting job may be; why it waits is worked out again whenever somebody asks."""
+"""So often a round through the line begins that writes anew why each job waits; whoever asks is told that of the moment."""
+REASONS_A_TURN = 1000
+"""Of a round at most, so that no turn waits for the words of a long line."""
 
 log = structlog.get_logger()
 
@@ -35,7 +38,8 @@ class Keeper:
         self._read = snapshot.Read()
         self._turn = 0  # the last that was taken
         self._built_at: datetime | None = None
-        self._told_at: datetime | None = None  # when all reasons were last worked out
+        self._told_at: datetime | None = None  # when the last round of reasons began
+        self._to_tell: list[Name] = []  # who is still to be told in it, first in line first
 
     def decide(self, session: Session, connected: Container[str] | None, *, now: datetime) -> tuple[scheduling.Start, ...]:
         """Who starts now."""
@@ -61,10 +65,14 @@ class Keeper:
             self.forget()
             return ()
         self._turn += 1
-        if self._told_at is None or now - self._told_at >= REASONS_EVERY:
+        if self._told_at is None:
             self._told_at = now
             return self._core.decisions()
-        return self._core.decisions(self._core.new) if self._core.new else ()
+        if not self._to_tell and now - self._told_at >= REASONS_EVERY:
+            self._told_at, self._to_tell = now, self._core.line()
+        told = {*self._to_tell[:REASONS_A_TURN], *self._core.new}
+        self._to_tell = self._to_tell[REASONS_A_TURN:]
+        return self._core.decisions(told) if told else ()
 
     def reasons(self) -> tuple[scheduling.Decision, ...]:
         """Why everybody else waits, in the order of the line."""
@@ -81,7 +89,7 @@ class Keeper:
 
     def _build(self, session: Session, connected: Container[str] | None, *, now: datetime) -> tuple[scheduling.Start, ...]:
         remembered = memory.load(session)
-        self._read, self._told_at = snapshot.Read(), None
+        self._read, self._told_at, self._to_tell = snapshot.Read(), None, []
         state = snapshot.take(session, connected=connected, read=self._read, now=now)
         there = {job.id for job in state.queued} | {run.job_id for run in state.running}
         over = _endings(session, [job for job in remembered.unfinished() if job not in there])

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from compute.executors.base import AttemptState
-from compute.models import FailureCause, JobAttempt, JobStatus, SchedulerMemory, SchedulerTurn
+from compute.models import FailureCause, Job, JobAttempt, JobStatus, SchedulerMemory, SchedulerTurn
 from compute.queries import budget, snapshot
 from compute.scheduling import Start
 from compute.services import attempts as attempt_services
@@ -196,6 +196,26 @@ def test_a_job_whose_rows_the_database_refuses_keeps_nobody_else_from_starting(
     for _ in range(2):
         _turn(world, keeper)
     assert (poisoned.status, other.status) == (JobStatus.QUEUED, JobStatus.HELD)
+
+
+def test_the_words_of_a_long_line_are_written_in_several_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keepers, "REASONS_A_TURN", 2)
+    world.offer(world.organisation("aws"), ticks=PLENTY)
+    project = world.project("vllm")
+    world.grant(project, ticks=PLENTY)
+    keeper = Keeper()
+    world.job(project, gpus=8)
+    _turn(world, keeper)
+    waiting = [world.job(project, gpus=8) for _ in range(5)]
+    _turn(world, keeper)
+    assert [job.waiting_code for job in waiting] == ["reserved_next", *["waiting_for_capacity"] * 4], "new ones at once"
+    world.session.execute(update(Job).values(waiting_reason="old"))
+    told = []
+    for seconds in (10, 2, 2, 2):
+        _turn(world, keeper, after=timedelta(seconds=seconds))
+        world.session.expire_all()
+        told.append([job.waiting_reason != "old" for job in waiting].count(True))
+    assert told == [2, 4, 5, 5]
 
 
 def test_a_start_that_was_refused_is_decided_about_anew(
