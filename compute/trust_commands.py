@@ -55,7 +55,7 @@ def pools_command(*, as_json: bool) -> None:
 def trust_command(pool: str, code: str, refs: tuple[str, ...], reason: str, email: str, *, as_json: bool) -> None:
     """Say whose CODE POOL runs: anybody's (open), or reviewed code only."""
     with session_scope() as session:
-        actor, found = people.acting_person(session, email), trust.pool_named(session, pool)
+        actor, found = people.acting_person(session, email), overview.pool_named(session, pool)
         reviewed = parse_refs("\n".join(refs)) if refs else found.reviewed_refs
         trust.set_trust(session, found, Trust(code), reviewed_refs=reviewed, reason=reason, actor=actor, now=utc_now())
         made = {"pool": found.slug, "trust": found.trust.value, "reviewed_refs": found.reviewed_refs}

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from compute.models import Origin, Pool, Trust
 from compute.policies.trust import runs_own_program, same_repository
 from core import audit
-from core.errors import InvalidInput, NotFound
+from core.errors import InvalidInput
 from core.identity import access
 from core.identity.models import Person, Project, Role
 
@@ -64,15 +63,3 @@ def set_trust(
         session, "pool.trust_set", pool, actor=actor, at=now, reason=said, trust=trust.value, before=before.value,
         reviewed_refs=list(reviewed_refs), reviewed_refs_before=refs_before,
     )  # fmt: skip
-
-
-def pool_named(session: Session, slug: str) -> Pool:
-    """A pool by its slug.
-
-    Raises:
-        NotFound: there is none.
-    """
-    pool = session.scalars(select(Pool).where(Pool.slug == slug)).first()
-    if pool is None:
-        raise NotFound(f"There is no pool “{slug}”.")
-    return pool

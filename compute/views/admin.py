@@ -30,6 +30,7 @@ from compute.services import activity as activity_services
 from compute.services import catalogue, compute_grants, offers, shares, submit
 from compute.services import trust as trust_services
 from compute.views import bp
+from compute.views.desk_forms import done_at_desk
 from core import audit
 from core.clock import utc_now
 from core.errors import DomainError
@@ -192,7 +193,7 @@ def new_rate() -> ResponseReturnValue:
             now=now,
         )
 
-    return _add(form, act, "The rate is entered.", "compute/new_rate.html", rates=overview.rates(session))
+    return done_at_desk(form, act, "The rate is entered.", "compute/new_rate.html", rates=overview.rates(session))
 
 
 @bp.route("/admin/compute/weights/new", methods=["GET", "POST"])
@@ -207,7 +208,7 @@ def new_weight() -> ResponseReturnValue:
         project = submit.project_named(session, form.project.data)
         shares.set_weight(session, project, form.weight.data, reason=form.reason.data, actor=current_person(), now=utc_now())
 
-    return _add(form, act, "The weight is set.", "compute/new_weight.html")
+    return done_at_desk(form, act, "The weight is set.", "compute/new_weight.html")
 
 
 @bp.route("/admin/compute/flavors/new", methods=["GET", "POST"])
@@ -228,7 +229,7 @@ def new_flavor() -> ResponseReturnValue:
             now=utc_now(),
         )
 
-    return _add(form, act, "The kind of accelerator is known from now on.", "compute/new_flavor.html")
+    return done_at_desk(form, act, "The kind of accelerator is known from now on.", "compute/new_flavor.html")
 
 
 @bp.route("/admin/compute/pools/new", methods=["GET", "POST"])
@@ -254,7 +255,7 @@ def new_pool() -> ResponseReturnValue:
             now=utc_now(),
         )
 
-    return _add(form, act, "The pool is open.", "compute/new_pool.html")
+    return done_at_desk(form, act, "The pool is open.", "compute/new_pool.html")
 
 
 @bp.route("/admin/compute/pools/<slug>/idle", methods=["GET", "POST"])
@@ -268,7 +269,7 @@ def set_idle_rule(slug: str) -> ResponseReturnValue:
         rule = IdleRule(form.rule.data)
         activity_services.set_rule(db(), pool, minutes=form.minutes.data, rule=rule, actor=current_person(), now=utc_now())
 
-    return _add(form, act, f"The rule of {pool.name} holds from now on.", "compute/idle_rule.html", pool=pool)
+    return done_at_desk(form, act, f"The rule of {pool.name} holds from now on.", "compute/idle_rule.html", pool=pool)
 
 
 @bp.route("/admin/compute/pools/<slug>/trust", methods=["GET", "POST"])
@@ -284,7 +285,7 @@ def set_trust(slug: str) -> ResponseReturnValue:
             db(), pool, Trust(form.trust.data), reviewed_refs=refs, reason=form.reason.data, actor=current_person(), now=utc_now()
         )
 
-    return _add(form, act, f"{pool.name} takes such code from now on.", "compute/trust.html", pool=pool)
+    return done_at_desk(form, act, f"{pool.name} takes such code from now on.", "compute/trust.html", pool=pool)
 
 
 @bp.post("/admin/compute/pools/<slug>/<any(open, draining, closed):status>")
@@ -298,7 +299,7 @@ def set_pool_status(slug: str, status: str) -> ResponseReturnValue:
 
 
 def _pool(slug: str) -> Pool:
-    return trust_services.pool_named(db(), slug)
+    return overview.pool_named(db(), slug)
 
 
 def _step(form: Form, act: Callable[[], None], done: str, grant_id: UUID, **shown: Form) -> ResponseReturnValue:
@@ -329,15 +330,3 @@ def _grant_page(grant: ComputeGrant, *, status: int | None = None, **shown: Form
         wrong=wrong,
         **{**forms, **shown},
     )
-
-
-def _add(form: Form, act: Callable[[], None], done: str, template: str, **context: Any) -> ResponseReturnValue:
-    if form.validate_on_submit():
-        try:
-            act()
-        except DomainError as error:
-            refused(form, error)
-        else:
-            flash(done)
-            return redirect(url_for("compute.desk"), code=303)
-    return page(template, form=form, **context)

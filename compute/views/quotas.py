@@ -1,8 +1,5 @@
 """The pages on which programme officers say what projects own of a pool."""
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
@@ -13,11 +10,10 @@ from compute.services import quotas as quota_services
 from compute.services import submit
 from compute.services.quotas import Quota, Terms
 from compute.views import bp
+from compute.views.desk_forms import done_at_desk
 from core.clock import utc_now
-from core.errors import DomainError
 from core.identity.models import Role
-from core.web import current_person, db, flash, page, refused, requires
-from core.web.forms import Form
+from core.web import current_person, db, flash, requires
 
 
 @bp.route("/admin/compute/pools/<slug>/quota", methods=["GET", "POST"])
@@ -37,7 +33,7 @@ def set_quota_group(slug: str) -> ResponseReturnValue:
         terms = Terms(form.name.data, form.grace_minutes.data * 60, form.lost_gpu_hours.data * 3600)
         quota_services.set_group(session, pool, terms, reason=form.reason.data, actor=current_person(), now=utc_now())
 
-    return _answer(form, act, "The terms hold from the scheduler's next look on.", "compute/quota_group.html", pool=pool)
+    return done_at_desk(form, act, "The terms hold from the scheduler's next look on.", "compute/quota_group.html", pool=pool)
 
 
 @bp.route("/admin/compute/pools/<slug>/quota/share", methods=["GET", "POST"])
@@ -59,16 +55,4 @@ def set_quota_share(slug: str) -> ResponseReturnValue:
         project = submit.project_named(session, form.project.data)
         quota_services.set_share(session, group, project, quota, reason=form.reason.data, actor=current_person(), now=utc_now())
 
-    return _answer(form, act, "The quota holds from the scheduler's next look on.", "compute/quota_share.html", group=group)
-
-
-def _answer(form: Form, act: Callable[[], None], done: str, template: str, **context: Any) -> ResponseReturnValue:
-    if form.validate_on_submit():
-        try:
-            act()
-        except DomainError as error:
-            refused(form, error)
-        else:
-            flash(done)
-            return redirect(url_for("compute.desk"), code=303)
-    return page(template, form=form, **context)
+    return done_at_desk(form, act, "The quota holds from the scheduler's next look on.", "compute/quota_share.html", group=group)
