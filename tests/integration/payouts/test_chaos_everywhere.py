@@ -152,13 +152,16 @@ class Everywhere:
             life.join()
 
     def payout_of(self) -> Mapping[tuple[str, str], tuple[UUID, int, AttemptState]]:
-        """The payout of every attempt, what it asked for, and its state, by rail and the name it has there."""
+        """The payout of every attempt, what it asked for, and its state, by rail and the name it has there.
+
+        At GitHub all attempts of a payout have the maintainer's name. What was paid there belongs to the accepted one, if any is.
+        """
         with self.session() as session:
             return {
                 (each.rail, each.parameters["destination"]["login"] if each.rail in GITHUB else each.idem_key): (
                     each.payout_id, each.money.amount_minor, each.state,
                 )
-                for each in session.scalars(select(PayoutAttempt)).all()
+                for each in session.scalars(select(PayoutAttempt).order_by(PayoutAttempt.state == AttemptState.ACCEPTED)).all()
             }  # fmt: skip
 
     def unfinished(self) -> str:
