@@ -28,7 +28,7 @@ from compute.scheduling import (
     Start,
     plan,
 )
-from compute.scheduling.estimates import Lineage
+from compute.scheduling.learning.estimates import Lineage
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 BEGINS = 20_000 * DAY

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from compute.scheduling.fragments import WHOLE, Need, Room
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.fragments import WHOLE, Need, Room
+from compute.scheduling.hosts.placement import Host
 
 CPU_MOST, GPUS_MOST = 128_000, 8 * WHOLE
 """What best fit divides by, to compare CPU with GPUs."""

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import Choice, Event, GrantSet, Kind, OfferSet, ProjectSet, SubmitterSet, WindowSet
-from compute.scheduling.model import Limit, Priority
+from compute.scheduling.model import Limit, Name, Priority
 from core.units import TICKS_PER_GPU_HOUR, TICKS_PER_GPU_SECOND
 
 LANES: dict[Name, int] = {"berlin h100": 4_000, "paris a100": 3_500, "oregon l4": 2_500}

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from compute.scheduling.booking import Limits, Line
-from compute.scheduling.fragments import WHOLE, Need
-from compute.scheduling.placement import Host, Hosts
+from compute.scheduling.hosts.booking import Limits, Line
+from compute.scheduling.hosts.fragments import WHOLE, Need
+from compute.scheduling.hosts.placement import Host, Hosts
 
 LOADS = (70, 90, 100, 105, 110, 130)
 """Percent of all GPUs that are asked for."""

@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bench._report import Line, Runs, report
-from compute.scheduling.preemption import Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import Share
 from compute.simulation.engine import Ask, Decision, Leave, Schedule, TraceJob, simulate
 from compute.simulation.ours import Ours
 

@@ -8,7 +8,7 @@ all there are. None ends. What counts is the part of all GPUs that is allocated 
 ten seeds of the authors' simulator. Every policy here sees the same draws, and memory counts, too.
 
 `ours` puts a pod where it takes least from the work that is expected, and lets pods wait that would make more of a GPU useless
-than they use, once all GPUs that are free or come back will be asked for (compute/scheduling/booking.py). It learns what is
+than they use, once all GPUs that are free or come back will be asked for (compute/scheduling/hosts/booking.py). It learns what is
 expected from the pods that came so far; FGD is given the mix of the whole trace beforehand. `ours, whoever fits starts` is the
 same without the waiting. What waiting costs while load is lower is printed below the table: nothing ends here, so that any pool
 is on its way to being full. `--turnover` prints what it costs in a pool in which pods end (bench/_turnover.py).
@@ -33,9 +33,9 @@ from typing import Protocol
 
 from bench._placement_peers import AtRandom, Scan, best_fit, gradient_descent
 from bench._turnover import LOADS, turnover
-from compute.scheduling.booking import Limits, Line
-from compute.scheduling.fragments import WHOLE, Need
-from compute.scheduling.placement import Host, Hosts
+from compute.scheduling.hosts.booking import Limits, Line
+from compute.scheduling.hosts.fragments import WHOLE, Need
+from compute.scheduling.hosts.placement import Host, Hosts
 
 LOAD_PERCENT = 130
 FIRST_SEED = 42

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench._report import Line, Runs, report
-from compute.scheduling.ahead import Counted, Hosted
+from compute.scheduling.forecasts.ahead import Counted, Hosted
 
 TYPED = tuple(minutes * 60 for minutes in (10, 20, 30, 60, 120, 240, 480, 720, 1440))
 GPUS_PER_HOST = 8

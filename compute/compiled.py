@@ -22,15 +22,15 @@ SOURCE = ROOT / "compute" / "scheduling"
 PACKAGE = "compute.scheduling"
 MODULES = (
     "core",
-    "estimates",
-    "grants",
-    "ideal",
     "lanes",
-    "limits",
+    "learning.estimates",
+    "learning.ideal",
     "line",
-    "offers",
     "parking",
     "rulebook",
+    "rules.grants",
+    "rules.limits",
+    "rules.offers",
     "turns",
 )
 """What an event passes through. What is asked now and then, such as why a job waits, runs as it is written."""
@@ -38,12 +38,17 @@ MODULES = (
 OFF = {"0", "false", "no", "off", "f", "n"}
 
 
+def path_of(module: str) -> Path:
+    """Where the source of a module is, from the root."""
+    return Path("compute", "scheduling", *module.split(".")).with_suffix(".py")
+
+
 @cache
 def place() -> Path:
     """Where the translation of this very source belongs, made or not."""
     seen = hashlib.sha256(sysconfig.get_config_var("EXT_SUFFIX").encode())
-    for path in sorted(SOURCE.glob("*.py")):  # all of them: the translation relies on what the others are like
-        seen.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(SOURCE.rglob("*.py")):  # all of them: the translation relies on what the others are like
+        seen.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return FOLDER / seen.hexdigest()[:20]
 
 
@@ -63,7 +68,7 @@ class _Finder(MetaPathFinder):
     """Finds the translated modules, and the library that they share."""
 
     def __init__(self, folder: Path) -> None:
-        self._places = {f"{PACKAGE}.{name}": folder / "compute" / "scheduling" for name in MODULES}
+        self._places = {f"{PACKAGE}.{name}": (folder / path_of(name)).parent for name in MODULES}
         self._places |= {path.name.partition(".")[0]: folder for path in folder.glob("*__mypyc.*")}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from compute.compiled import FOLDER, MODULES, ROOT, place
+from compute.compiled import FOLDER, MODULES, ROOT, path_of, place
 
 NEEDED = ("compute/scheduling", "core/__init__.py", "core/errors.py", "core/units.py")
 """What the modules import, and nothing else: types are looked up there."""
@@ -64,7 +64,7 @@ def build() -> Path:
         (work / "made/compute/__init__.py").touch()
         (work / "made/mypy.ini").write_text(CONFIG, encoding="utf-8")
         done = subprocess.run(  # noqa: S603 - names of our own modules, nothing from outside
-            ["mypyc", *(f"compute/scheduling/{module}.py" for module in MODULES)],  # noqa: S607 - of this environment, see _path
+            ["mypyc", *(str(path_of(module)) for module in MODULES)],  # noqa: S607 - of this environment, see _path
             cwd=work / "made",
             env={**os.environ, "PATH": _path(), "MYPYC_OPT_LEVEL": "2", "MYPYPATH": ""},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""What the scheduler remembers between its turns beside what all other tables say: see compute/scheduling/memory.py."""
+"""What the scheduler remembers between its turns beside what all other tables say: see compute/scheduling/keeping/memory.py."""
 
 from uuid import UUID
 

@@ -8,8 +8,8 @@ and what one leaves goes to the others. Over time it adds up to GPU-seconds that
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.ideal import shares
+from compute.scheduling.learning.ideal import shares
+from compute.scheduling.model import Name
 
 STEP_SECONDS = 900
 """Wants are averaged over so long, as in the ideal beside the scheduler: a month has 2,880."""

@@ -13,7 +13,7 @@ from compute.policies.sharing import Got, Span, fair_shares
 from compute.queries import history, overview, shares
 from compute.queries.history import Ran
 from compute.scheduling import Reason
-from compute.scheduling.estimates import Name
+from compute.scheduling.model import Name
 from compute.simulation.outcome import percentile
 from core.identity.models import Project
 

@@ -3,12 +3,12 @@
 `docs/explanation/scheduling.md` says in which order to read it, what of it production uses, and the why.
 """
 
-from compute.scheduling.estimates import Estimates
-from compute.scheduling.feed import Surprise
-from compute.scheduling.forecast import forecast
-from compute.scheduling.kept import KeptCore
+from compute.scheduling.forecasts.forecast import forecast
+from compute.scheduling.keeping.feed import Surprise
+from compute.scheduling.keeping.kept import KeptCore
+from compute.scheduling.keeping.memory import IdealJob, IdealShare, Memory, ProjectMemory
 from compute.scheduling.knobs import Knobs
-from compute.scheduling.memory import IdealJob, IdealShare, Memory, ProjectMemory
+from compute.scheduling.learning.estimates import Estimates
 from compute.scheduling.model import (
     Alternative,
     Asks,
@@ -36,10 +36,10 @@ from compute.scheduling.model import (
     Start,
     Window,
 )
-from compute.scheduling.offers import draw
 from compute.scheduling.plan import plan
-from compute.scheduling.preemption import Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import Share
+from compute.scheduling.rules.offers import draw
 
 __all__ = [
     "Alternative",

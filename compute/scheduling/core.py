@@ -20,7 +20,6 @@ from bisect import insort
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     Asked,
     Cancelled,
@@ -42,17 +41,17 @@ from compute.scheduling.events import (
     Submitted,
     in_order,
 )
-from compute.scheduling.explanations import Question, explain, passed_over
-from compute.scheduling.hosts import Held
+from compute.scheduling.hosts.book import Held
+from compute.scheduling.keeping.memory import Memory
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
-from compute.scheduling.memory import Memory
-from compute.scheduling.model import Decision, Instant
+from compute.scheduling.model import Decision, Instant, Name
 from compute.scheduling.parking import Obstacle
-from compute.scheduling.preemption import Claim
+from compute.scheduling.quotas.preemption import Claim
 from compute.scheduling.rulebook import Rulebook
 from compute.scheduling.turns import Turns
+from compute.scheduling.why.explanations import Question, explain, passed_over
 
 
 class Core:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, Passed, PoolState, Priority
-from compute.scheduling.placement import Host
-from compute.scheduling.preemption import DEFAULT_TERMS, Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.hosts.placement import Host
+from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, Name, Passed, PoolState, Priority
+from compute.scheduling.quotas.preemption import DEFAULT_TERMS, Terms
+from compute.scheduling.quotas.quota import Share
 
 NEVER: Instant = 1 << 62
 """Later than any moment, and more than any amount."""

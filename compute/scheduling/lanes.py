@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER, LaneSet, Promise, WindowSet
-from compute.scheduling.hosts import Held, HostBook
-from compute.scheduling.model import Instant, PoolState, Reason
+from compute.scheduling.hosts.book import Held, HostBook
+from compute.scheduling.model import Instant, Name, PoolState, Reason
 from compute.scheduling.parking import Moments, Obstacle, Shelf
 
 if TYPE_CHECKING:

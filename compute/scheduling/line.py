@@ -8,13 +8,13 @@ import heapq
 from collections import deque
 from dataclasses import dataclass, field
 
-from compute.scheduling.estimates import Lineage, Name
 from compute.scheduling.events import Choice, Kind
-from compute.scheduling.groups import Member
 from compute.scheduling.lanes import Lane
-from compute.scheduling.model import Instant
-from compute.scheduling.offers import Purse
+from compute.scheduling.learning.estimates import Lineage
+from compute.scheduling.model import Instant, Name
 from compute.scheduling.parking import CROWDED, Book, Shelf
+from compute.scheduling.quotas.groups import Member
+from compute.scheduling.rules.offers import Purse
 from core.units import TICKS_PER_GPU_SECOND
 
 

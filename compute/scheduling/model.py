@@ -6,7 +6,7 @@ devices of a flavor; a slice is a flavor of its own, and slots of a machine with
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,11 +14,14 @@ from uuid import UUID
 from compute.scheduling.knobs import DEFAULTS, Knobs
 
 if TYPE_CHECKING:
-    from compute.scheduling.preemption import Terms
-    from compute.scheduling.quota import Share
+    from compute.scheduling.quotas.preemption import Terms
+    from compute.scheduling.quotas.quota import Share
 
 Instant = int
 """A moment, in whole seconds."""
+
+Name = Hashable
+"""What the caller calls a thing by: ids in production, numbers in a simulation."""
 
 
 # What the scheduler is told ------------------------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ class Start:
     @property
     def chosen_because(self) -> str | None:
         """Why not a flavor that it likes better, in words; None: it likes none better."""
-        from compute.scheduling.sentences import choice
+        from compute.scheduling.why.sentences import choice
 
         return choice(self)
 
@@ -334,21 +337,21 @@ class Decision:
     @property
     def detail(self) -> str:
         """The decision as one sentence for the person who waits."""
-        from compute.scheduling.sentences import sentence  # there, not here: words change more often than rules
+        from compute.scheduling.why.sentences import sentence  # there, not here: words change more often than rules
 
         return sentence(self)
 
     @property
     def remedy(self) -> str:
         """What would have to happen for this reason to hold no more."""
-        from compute.scheduling.remedies import remedy
+        from compute.scheduling.why.remedies import remedy
 
         return remedy(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """When a waiting job probably starts, if nobody new comes before it in line. See forecast.py for what it assumes."""
+    """When a waiting job probably starts, if nobody new comes before it in line: forecasts/forecast.py says what it assumes."""
 
     as_of: Instant  # what it was computed from
     soonest_at: Instant  # in the luckiest of the futures that were drawn, ...
@@ -359,14 +362,14 @@ class Expected:
     @property
     def detail(self) -> str:
         """All of it in words, with what it assumes."""
-        from compute.scheduling.remedies import expectation
+        from compute.scheduling.why.remedies import expectation
 
         return expectation(self)
 
     @property
     def in_short(self) -> str:
         """The likely start and the range, for a list."""
-        from compute.scheduling.remedies import expectation_in_short
+        from compute.scheduling.why.remedies import expectation_in_short
 
         return expectation_in_short(self)
 

@@ -10,9 +10,10 @@ A rule that time opens (an offer, a grant, the end of maintenance) notes the mom
 To add a rule:
 
 1. `events.py`: the event that brings its figure, in its place in `Event`.
-2. A module with its `Book`; `rulebook.py`: `Rulebook.set` hands it the event, `Rulebook.books` gives it to the kinds it is about.
+2. A module in `rules/` with its `Book`; `rulebook.py`: `Rulebook.set` hands it the event, `Rulebook.books` gives it to the kinds
+   that it is about.
 3. `model.py`: a `Reason`, in the order in which reasons apply, and the fields of a `Decision` that its words need.
-4. `sentences.py` and `remedies.py`: those words. `docs/reference/job-states.md`: its line; a test looks for it.
+4. `why/sentences.py` and `why/remedies.py`: those words. `docs/reference/job-states.md`: its line; a test looks for it.
 5. For production: a part of `Snapshot`, read in `compute/queries/snapshot.py` and told as the event in `plan.py`.
 6. The slow scheduler of the tests (`scheduling_slow.py`), which must agree.
 """
@@ -23,9 +24,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER, Choice, Kind
-from compute.scheduling.model import Instant, Reason
+from compute.scheduling.model import Instant, Name, Reason
 
 CROWDED = 4
 """Entries that count no more are swept out once there are so many for each that may count."""

@@ -10,7 +10,6 @@ from typing import cast
 from uuid import UUID
 
 from compute.scheduling.core import Core
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     NEVER,
     Asked,
@@ -31,7 +30,21 @@ from compute.scheduling.events import (
     SubmitterSet,
     WindowSet,
 )
-from compute.scheduling.model import Asks, Decision, Instant, Job, Leave, Plan, Pool, Quota, Running, Snapshot, Start, Window
+from compute.scheduling.model import (
+    Asks,
+    Decision,
+    Instant,
+    Job,
+    Leave,
+    Name,
+    Plan,
+    Pool,
+    Quota,
+    Running,
+    Snapshot,
+    Start,
+    Window,
+)
 from core.units import TICKS_PER_GPU_SECOND
 
 

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     Choice,
     Event,
@@ -17,14 +16,14 @@ from compute.scheduling.events import (
     WindowGone,
     WindowSet,
 )
-from compute.scheduling.grants import GrantBook
-from compute.scheduling.groups import GroupBook, Member
 from compute.scheduling.lanes import Lane
-from compute.scheduling.limits import LimitBook
 from compute.scheduling.line import Place
-from compute.scheduling.model import Instant, PoolState, Reason
-from compute.scheduling.offers import Offers, Purse
+from compute.scheduling.model import Instant, Name, PoolState, Reason
 from compute.scheduling.parking import Book, Moments
+from compute.scheduling.quotas.groups import GroupBook, Member
+from compute.scheduling.rules.grants import GrantBook
+from compute.scheduling.rules.limits import LimitBook
+from compute.scheduling.rules.offers import Offers, Purse
 
 
 class Rulebook:

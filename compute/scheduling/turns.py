@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import chain
 
-from compute.scheduling.estimates import Estimates, Name
 from compute.scheduling.events import Choice, Kind, ProjectSet
-from compute.scheduling.ideal import Ideal
+from compute.scheduling.keeping.memory import Memory, ProjectMemory
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.lanes import Lane, Size
+from compute.scheduling.learning.estimates import Estimates
+from compute.scheduling.learning.ideal import Ideal
 from compute.scheduling.line import Bucket, InLine, Place, Project, Waiting
-from compute.scheduling.memory import Memory, ProjectMemory
-from compute.scheduling.model import Instant
+from compute.scheduling.model import Instant, Name
 from compute.scheduling.parking import CROWDED
 from compute.scheduling.rulebook import Rulebook
 from core.units import TICKS_PER_GPU_SECOND

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.models import FailureCause
 from compute.queries import attempts, snapshot
-from compute.scheduling.estimates import Name
+from compute.scheduling.model import Name
 from compute.services import memory
 
 KEPT_FOR = timedelta(days=1)

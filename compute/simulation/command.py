@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.placement import Host
 from compute.simulation.engine import Schedule
 from compute.simulation.engine import simulate as replay
 from compute.simulation.outcome import figures, write_schedule

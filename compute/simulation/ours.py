@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from compute.scheduling.core import Core
 from compute.scheduling.events import Asked, Choice, Ended, Event, Evicted, GroupSet, Kind, LaneSet, Submitted
+from compute.scheduling.hosts.placement import Host
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.model import Priority
-from compute.scheduling.placement import Host
-from compute.scheduling.preemption import DEFAULT_TERMS, Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.quotas.preemption import DEFAULT_TERMS, Terms
+from compute.scheduling.quotas.quota import Share
 from compute.simulation.engine import Ask, Decision, Leave, Stay
 
 LANE = "gpus"

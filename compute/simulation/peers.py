@@ -12,8 +12,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from compute.scheduling.hosts import HostBook
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.book import HostBook
+from compute.scheduling.hosts.placement import Host
 from compute.simulation.engine import Ask
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.placement import Host
 from compute.simulation.engine import Policy
 from compute.simulation.ours import Ours
 from compute.simulation.peers import PEERS

@@ -21,7 +21,7 @@ import core.db
 from compute.models import AttemptDraw, Job, JobAttempt, JobStatus, Pool, ProjectWeight, SourceKind, UsageRecord
 from compute.queries import attempts as attempt_queries
 from compute.queries import snapshot
-from compute.scheduling import estimates
+from compute.scheduling.learning import estimates
 from compute.services import catalogue, starts, tick
 from compute.services.keeper import Keeper
 from core import ledger

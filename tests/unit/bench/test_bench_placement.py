@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from bench.placement import LOAD_PERCENT, POLICIES, WORKLOADS, draw, run
-from compute.scheduling.fragments import WHOLE, Need
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.fragments import WHOLE, Need
+from compute.scheduling.hosts.placement import Host
 
 HOSTS = [Host(f"h{number}", 4, "AB"[number % 2], 32_000, 65_536) for number in range(10)]
 PODS = [Need(1, 810, 2_000), Need(1, cpu_milli=8_000), Need(1, 470, 4_000), Need(0, cpu_milli=4_000), Need(4)] * 4

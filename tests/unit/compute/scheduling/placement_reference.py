@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from compute.scheduling.fragments import WHOLE, Need
-from compute.scheduling.placement import Host, Place
+from compute.scheduling.hosts.fragments import WHOLE, Need
+from compute.scheduling.hosts.placement import Host, Place
 
 Placed = Mapping[str, Sequence[Place]]
 

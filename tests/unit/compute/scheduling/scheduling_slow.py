@@ -7,7 +7,6 @@ the core looks again at an expectation or a project's past are as they are there
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
-from compute.scheduling.estimates import BATCH_GAP, FIRST_GUESS, TRUST
 from compute.scheduling.events import (
     Cancelled,
     Choice,
@@ -27,10 +26,11 @@ from compute.scheduling.events import (
     WindowSet,
     in_order,
 )
-from compute.scheduling.ideal import Ideal
 from compute.scheduling.knobs import Knobs
+from compute.scheduling.learning.estimates import BATCH_GAP, FIRST_GUESS, TRUST
+from compute.scheduling.learning.ideal import Ideal
 from compute.scheduling.model import Limit, PoolState
-from compute.scheduling.quota import STRANGER
+from compute.scheduling.quotas.quota import STRANGER
 
 
 @dataclass(frozen=True)

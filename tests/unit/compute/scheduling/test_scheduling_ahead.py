@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling import profile
-from compute.scheduling.ahead import Counted, Hosted
+from compute.scheduling.forecasts import profile
+from compute.scheduling.forecasts.ahead import Counted, Hosted
 
 HORIZON = 400
 """Everything in these small worlds is over by then."""
@@ -160,7 +160,7 @@ def test_more_durations_than_are_kept_change_nothing(monkeypatch: pytest.MonkeyP
     jobs = [(chance.choice([1, 2, 4]), chance.randint(1, 99)) for _ in range(80)]
     plans = []
     for kept in (2, 1000):
-        monkeypatch.setattr("compute.scheduling.ahead.KINDS_MAX", kept)
+        monkeypatch.setattr("compute.scheduling.forecasts.ahead.KINDS_MAX", kept)
         plan = Hosted(0, [(4, []), (4, [])])
         plans.append([plan.reserve(gpus, seconds) for gpus, seconds in jobs])
 

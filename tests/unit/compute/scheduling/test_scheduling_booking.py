@@ -5,9 +5,9 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling.booking import Limits, Line, packings
-from compute.scheduling.fragments import WHOLE, Need
-from compute.scheduling.placement import Host, Hosts
+from compute.scheduling.hosts.booking import Limits, Line, packings
+from compute.scheduling.hosts.fragments import WHOLE, Need
+from compute.scheduling.hosts.placement import Host, Hosts
 
 FULL, WASTEFUL, HALF = Need(1), Need(1, 810), Need(1, 500)
 

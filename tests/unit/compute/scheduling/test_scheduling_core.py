@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scheduling_slow import Reference
 
 from compute.scheduling.core import Core
-from compute.scheduling.estimates import BATCH_GAP
 from compute.scheduling.events import (
     NEVER,
     Asked,
@@ -31,11 +30,12 @@ from compute.scheduling.events import (
     WindowGone,
     WindowSet,
 )
-from compute.scheduling.ideal import Ideal
 from compute.scheduling.knobs import Knobs
+from compute.scheduling.learning.estimates import BATCH_GAP
+from compute.scheduling.learning.ideal import Ideal
 from compute.scheduling.model import Limit, PoolState
-from compute.scheduling.preemption import Terms
-from compute.scheduling.quota import STRANGER, Share
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import STRANGER, Share
 
 LANES = {"a": 4, "b": 6}
 WEIGHTS = {"p": 3}

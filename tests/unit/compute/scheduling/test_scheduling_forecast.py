@@ -8,7 +8,7 @@ from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, runni
 from scheduling_worlds import world
 
 from compute.scheduling import Expected, Limit, PoolState, Priority, Snapshot, forecast, plan
-from compute.scheduling.forecast import _PARTS, DRAWS
+from compute.scheduling.forecasts.forecast import _PARTS, DRAWS
 
 
 def expect(state: Snapshot, share: float = 1.0, jobs_max: int = 1000) -> dict[UUID, Expected]:

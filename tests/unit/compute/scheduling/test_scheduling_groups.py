@@ -16,8 +16,8 @@ from compute.scheduling.events import (
     Submitted,
 )
 from compute.scheduling.model import Priority, Reason
-from compute.scheduling.preemption import Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import Share
 
 LANE = "h100"
 TERMS = Terms(grace_seconds=60, lost_gpu_seconds_max=10_000)

@@ -4,10 +4,10 @@ from random import Random
 
 from compute.scheduling.core import Core
 from compute.scheduling.events import Choice, Ended, Kind, LaneSet, Submitted
-from compute.scheduling.hosts import HostBook
+from compute.scheduling.hosts.book import HostBook
+from compute.scheduling.hosts.placement import Host
 from compute.scheduling.model import Reason
-from compute.scheduling.placement import Host
-from compute.scheduling.remedies import remedy
+from compute.scheduling.why.remedies import remedy
 
 LANE, SIZE = "gpus", 8
 

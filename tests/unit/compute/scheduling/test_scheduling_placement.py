@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling.fragments import LEARN_FROM, WHOLE, Mix, Need, Room
-from compute.scheduling.placement import Host, Hosts, Place
+from compute.scheduling.hosts.fragments import LEARN_FROM, WHOLE, Mix, Need, Room
+from compute.scheduling.hosts.placement import Host, Hosts, Place
 from tests.unit.compute.scheduling.placement_reference import cheapest, left, overfull
 
 EMPTY = Mix()

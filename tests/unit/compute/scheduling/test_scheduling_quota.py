@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.scheduling import preemption
-from compute.scheduling.preemption import Claim, Lending, Terms, TooDear
-from compute.scheduling.quota import Group, Share, Use, Wish
+from compute.scheduling.quotas import preemption
+from compute.scheduling.quotas.preemption import Claim, Lending, Terms, TooDear
+from compute.scheduling.quotas.quota import Group, Share, Use, Wish
 
 LANE = "h100"
 TERMS = Terms(grace_seconds=60, lost_gpu_seconds_max=10_000)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import main
-from compute.scheduling.placement import Host
+from compute.scheduling.hosts.placement import Host
 from compute.simulation import POLICIES, Ask, TraceJob, simulate
 
 TRACE = "job_id,project,user,submit_time_s,gpus,duration_s,declared_walltime_s\n"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.kueue import CONFIGURATIONS, DECLARED, SETTINGS, Configuration, Setting, Writing, replay
-from compute.scheduling.preemption import Terms
-from compute.scheduling.quota import Share
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import Share
 from compute.simulation import Ask, TraceJob, simulate
 from compute.simulation.engine import Decision, Leave, Schedule, Stay
 from compute.simulation.ours import Ours

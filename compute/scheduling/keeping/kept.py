@@ -8,11 +8,10 @@ from collections.abc import Container, Iterable, Mapping
 from uuid import UUID
 
 from compute.scheduling.core import Core
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import Cancelled, Ended, Started
-from compute.scheduling.feed import difference, everything, unseen
-from compute.scheduling.memory import Memory
-from compute.scheduling.model import Asks, Decision, Ending, Snapshot, Start
+from compute.scheduling.keeping.feed import difference, everything, unseen
+from compute.scheduling.keeping.memory import Memory
+from compute.scheduling.model import Asks, Decision, Ending, Name, Snapshot, Start
 from compute.scheduling.plan import answer, asked
 
 NOTHING = Memory()

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.memory import IdealJob, IdealShare
-from compute.scheduling.model import Instant
+from compute.scheduling.keeping.memory import IdealJob, IdealShare
+from compute.scheduling.model import Instant, Name
 
 STEP_SECONDS = 900
 

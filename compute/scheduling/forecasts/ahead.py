@@ -15,8 +15,8 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
+from compute.scheduling.forecasts.profile import Profile
 from compute.scheduling.model import Instant
-from compute.scheduling.profile import Profile
 
 Releases = Iterable[tuple[Instant, int]]
 """When something that runs is over by its declared time, and the GPUs that are free again then."""

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER, Choice, Kind, OfferSet
-from compute.scheduling.model import Draw, Instant, Reason
+from compute.scheduling.model import Draw, Instant, Name, Reason
 from compute.scheduling.parking import Moments, Obstacle, Shelf, used_ticks
 
 

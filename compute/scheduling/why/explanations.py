@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER
 from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Place, Waiting
-from compute.scheduling.model import Decision, Instant, Passed, PoolState, Reason
+from compute.scheduling.model import Decision, Instant, Name, Passed, PoolState, Reason
 from compute.scheduling.parking import Obstacle
 
 _ORDER = {reason: number for number, reason in enumerate(Reason)}

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import (
     NO_LIMIT,
     Cancelled,
@@ -34,7 +33,7 @@ from compute.scheduling.events import (
     WindowGone,
     WindowSet,
 )
-from compute.scheduling.model import Ending, Instant, Job, Running, Snapshot, Start
+from compute.scheduling.model import Ending, Instant, Job, Name, Running, Snapshot, Start
 from compute.scheduling.plan import events
 
 

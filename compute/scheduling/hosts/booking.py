@@ -22,9 +22,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from fractions import Fraction
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.fragments import LEARN_FROM, WHOLE, Need
-from compute.scheduling.placement import Hosts, Place
+from compute.scheduling.hosts.fragments import LEARN_FROM, WHOLE, Need
+from compute.scheduling.hosts.placement import Hosts, Place
+from compute.scheduling.model import Name
 
 GROWTH = 16
 """Packings are made anew when so many-th more has arrived."""

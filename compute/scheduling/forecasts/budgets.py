@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from compute.scheduling.model import Draw, Grant, Instant, Job, Offer
-from compute.scheduling.offers import draw
+from compute.scheduling.rules.offers import draw
 
 
 @dataclass(frozen=True, slots=True)

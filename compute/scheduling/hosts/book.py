@@ -10,10 +10,9 @@ there. Who would still run then goes elsewhere, or where the promised hosts have
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.fragments import Need
-from compute.scheduling.model import Instant
-from compute.scheduling.placement import Host, Hosts
+from compute.scheduling.hosts.fragments import Need
+from compute.scheduling.hosts.placement import Host, Hosts
+from compute.scheduling.model import Instant, Name
 
 Held = tuple[tuple[str, int], ...]
 """Hosts by name, and how many of their GPUs."""

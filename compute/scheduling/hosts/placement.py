@@ -12,8 +12,8 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.fragments import WHOLE, Mix, Need, Room
+from compute.scheduling.hosts.fragments import WHOLE, Mix, Need, Room
+from compute.scheduling.model import Name
 
 SWEEP_AT = 64
 """Changes kept for each host before all hosts are measured anew."""

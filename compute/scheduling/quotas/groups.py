@@ -12,13 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import Asked, Choice, GroupSet, Kind, Leaving, Spared
 from compute.scheduling.lanes import Lane
-from compute.scheduling.model import Instant, Reason
+from compute.scheduling.model import Instant, Name, Reason
 from compute.scheduling.parking import Obstacle, Shelf
-from compute.scheduling.preemption import Claim, Leave, Lending
-from compute.scheduling.quota import Group, Use, Wish
+from compute.scheduling.quotas.preemption import Claim, Leave, Lending
+from compute.scheduling.quotas.quota import Group, Use, Wish
 
 Oldest = Callable[[Kind], tuple[Instant, Name] | None]
 """The oldest waiting job of a kind and since when it waits; None: none waits."""

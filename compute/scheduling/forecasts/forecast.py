@@ -15,8 +15,8 @@ id alone decides. So the same state has the same forecast, and a job that comes 
 from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
-from compute.scheduling.ahead import Counted
-from compute.scheduling.budgets import Grants, Offers
+from compute.scheduling.forecasts.ahead import Counted
+from compute.scheduling.forecasts.budgets import Grants, Offers
 from compute.scheduling.model import Expected, Instant, Job, Limit, Offer, Plan, PoolState, Reason, Snapshot
 
 DRAWS = 7

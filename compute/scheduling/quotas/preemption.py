@@ -16,9 +16,8 @@ lost, takes the newest first, and from a queue that borrows it takes any job.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.model import Instant
-from compute.scheduling.quota import Counts, Group, Obstacle, Use, Wish
+from compute.scheduling.model import Instant, Name
+from compute.scheduling.quotas.quota import Counts, Group, Obstacle, Use, Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from collections import deque
 from typing import Any
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import Choice, Kind
-from compute.scheduling.model import Instant, Limit, Reason
+from compute.scheduling.model import Instant, Limit, Name, Reason
 from compute.scheduling.parking import Obstacle, Shelf
 
 

@@ -3,9 +3,8 @@
 from collections import deque
 from typing import Any
 
-from compute.scheduling.estimates import Name
 from compute.scheduling.events import NEVER, Choice, GrantSet, Kind
-from compute.scheduling.model import Instant, Reason
+from compute.scheduling.model import Instant, Name, Reason
 from compute.scheduling.parking import Moments, Obstacle, Shelf, used_ticks
 
 

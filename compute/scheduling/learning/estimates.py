@@ -14,12 +14,9 @@ turned long is noticed before its first job ends.
 Expectations decide whose turn it is. Promises and budgets trust declared times alone.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
-from compute.scheduling.model import Instant
-
-Name = Hashable
+from compute.scheduling.model import Instant, Name
 
 TRUST = 4
 """So many jobs of the level above weigh as much as a level's own."""

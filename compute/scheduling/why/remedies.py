@@ -1,7 +1,7 @@
 """What would have to happen for a waiting job to start, and when that is expected, in words for the person who waits."""
 
 from compute.scheduling.model import Decision, Expected, Reason
-from compute.scheduling.sentences import amounts, count, hours, moment
+from compute.scheduling.why.sentences import amounts, count, hours, moment
 
 
 def remedy(decision: Decision) -> str:

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.model import Instant
+from compute.scheduling.model import Instant, Name
 
 
 @dataclass(frozen=True, slots=True)
 class IdealJob:
-    """A job in the ideal world (ideal.py), until it is over there and really."""
+    """A job in the ideal world (learning/ideal.py), until it is over there and really."""
 
     job: Name
     entered_at: Instant

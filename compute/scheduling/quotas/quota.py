@@ -11,8 +11,7 @@ what all use together is never more than the group's quota.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from compute.scheduling.estimates import Name
-from compute.scheduling.model import Instant
+from compute.scheduling.model import Instant, Name
 
 
 @dataclass(frozen=True, slots=True)

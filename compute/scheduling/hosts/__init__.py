@@ -1,0 +1,1 @@
+"""Which host a job goes to, where the hosts of a lane are known."""

@@ -1,0 +1,1 @@
+"""What is learnt from the past: how long jobs run, and how projects fare."""

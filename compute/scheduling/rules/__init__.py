@@ -1,0 +1,1 @@
+"""What can refuse a kind: each a book, as parking.py wants it."""
