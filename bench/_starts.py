@@ -14,6 +14,7 @@ from compute.models import ComputeGrant, Flavor, Job, JobKind, OfferKind, Pool, 
 from compute.policies import OfferPolicy
 from compute.queries import snapshot
 from compute.services import catalogue, compute_grants, lifecycle, offers, starts, submit
+from compute.services.new_jobs import MEMORY_BYTES_DEFAULT
 from compute.services.offers import NewOffer
 from core.clock import utc_now
 from core.db import new_id
@@ -133,7 +134,7 @@ def _queue(session: Session, grants: Sequence[ComputeGrant], count: int, now: da
             flavor_id=flavor_id,
             gpus=1 + number % 4,
             wall_seconds=600 * (1 + number % 7),
-            memory_bytes=submit.MEMORY_BYTES_DEFAULT,
+            memory_bytes=MEMORY_BYTES_DEFAULT,
             status_at=now,
             submitted_at=now,
         )

@@ -11,6 +11,7 @@ from compute.explanation_schemas import ExplanationOut
 from compute.models import Job, JobStatus
 from compute.queries import activity, jobs, overview
 from compute.queries import explain as explaining
+from compute.queries.named import project_named
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from core.clock import utc_now
@@ -56,7 +57,7 @@ def create_job(json_data: schemas.JobIn) -> schemas.JobOut:
     It is refused before anything is written if no pool, no offer or no budget could ever carry it; the problem's `detail`
     names what is missing.
     """
-    project = submit.project_named(db(), json_data.project)
+    project = project_named(db(), json_data.project)
     require_project(project.id)
     job = submit.submit(
         db(),
@@ -79,7 +80,7 @@ def list_jobs(query_data: JobQuery) -> schemas.JobPage:
     if (limited_to := api_token().project_id) is not None:
         statement = statement.where(Job.project_id == limited_to)
     if query_data.project is not None:
-        project = submit.project_named(db(), query_data.project)
+        project = project_named(db(), query_data.project)
         require_project(project.id)
         statement = statement.where(Job.project_id == project.id)
     if query_data.status is not None:

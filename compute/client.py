@@ -15,6 +15,7 @@ from compute.models import Job
 from compute.queries import activity
 from compute.queries import explain as explaining
 from compute.queries import jobs as job_queries
+from compute.queries.named import project_named
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from core.clock import utc_now
@@ -54,7 +55,7 @@ class LocalJobs:
 
     def submit(self, given: schemas.JobIn) -> Document:
         with session_scope() as session:
-            project = submit.project_named(session, given.project)
+            project = project_named(session, given.project)
             job = submit.submit(
                 session,
                 project,
@@ -69,7 +70,7 @@ class LocalJobs:
         with session_scope() as session:
             query = select(Job).order_by(Job.id.desc()).limit(limit)
             if project is not None:
-                query = query.where(Job.project_id == submit.project_named(session, project).id)
+                query = query.where(Job.project_id == project_named(session, project).id)
             if status is not None:
                 query = query.where(Job.status == status)
             if idle:

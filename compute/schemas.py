@@ -12,9 +12,9 @@ from compute.activity_schemas import ActivityOut
 from compute.models import AttemptStatus, FailureCause, Job, JobAttempt, JobKind, JobStatus, Origin, SourceKind
 from compute.queries import activity, expected
 from compute.scheduling import Expected
+from compute.services.new_jobs import MEMORY_BYTES_DEFAULT, NewJob
 from compute.services.reclaim import asked_to_leave
 from compute.services.results import JobLog
-from compute.services.submit import MEMORY_BYTES_DEFAULT, NewJob
 from core.units import TICKS_PER_GPU_HOUR
 
 WALL_SECONDS_MAX = 31 * 24 * 3600

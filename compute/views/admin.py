@@ -8,26 +8,20 @@ from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms import (
-    AcceptOfferForm,
-    DecisionForm,
-    FlavorForm,
-    IdleRuleForm,
-    NoteForm,
-    PoolForm,
-    RateForm,
-    ReasonForm,
-    TrustForm,
-    WeightForm,
-    ticks,
-)
+from compute.forms.amounts import ticks
+from compute.forms.catalogue import FlavorForm, IdleRuleForm, PoolForm, RateForm, TrustForm
+from compute.forms.grants import DecisionForm
+from compute.forms.offers import AcceptOfferForm
+from compute.forms.reasons import NoteForm, ReasonForm
+from compute.forms.shares import WeightForm
 from compute.models import ComputeGrant, GrantStatus, IdleRule, OfferStatus, Pool, PoolStatus, SourceKind, Trust
 from compute.policies.offers import parse_refs
 from compute.queries import activity, budget, overview, priorities, quotas, run_limits
 from compute.queries import shares as share_queries
+from compute.queries.named import flavor_named, project_named
 from compute.runtime import executors
 from compute.services import activity as activity_services
-from compute.services import catalogue, compute_grants, offers, shares, submit
+from compute.services import catalogue, compute_grants, offers, shares
 from compute.services import trust as trust_services
 from compute.views import bp
 from compute.views.desk_forms import done_at_desk
@@ -185,7 +179,7 @@ def new_rate() -> ResponseReturnValue:
         assert moment is not None
         catalogue.set_rate(
             session,
-            submit.flavor_named(session, form.flavor.data),
+            flavor_named(session, form.flavor.data),
             form.fraction(),
             valid_from=now if 0 <= (now - moment).total_seconds() < 3600 else moment,
             source=form.source.data,
@@ -205,7 +199,7 @@ def new_weight() -> ResponseReturnValue:
     form.project.choices = [(project.slug, project.name) for project in share_queries.sharing(session)]
 
     def act() -> None:
-        project = submit.project_named(session, form.project.data)
+        project = project_named(session, form.project.data)
         shares.set_weight(session, project, form.weight.data, reason=form.reason.data, actor=current_person(), now=utc_now())
 
     return done_at_desk(form, act, "The weight is set.", "compute/new_weight.html")
@@ -246,7 +240,7 @@ def new_pool() -> ResponseReturnValue:
             session,
             slug=form.slug.data,
             name=form.name.data,
-            flavor=submit.flavor_named(session, form.flavor.data),
+            flavor=flavor_named(session, form.flavor.data),
             executor=form.executor.data,
             devices=form.devices.data,
             runs=[SourceKind.COMMAND, SourceKind.REPOSITORY],

@@ -7,7 +7,8 @@ from uuid import UUID
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import NoteForm, ProposalForm
+from compute.forms.catalogue import ProposalForm
+from compute.forms.reasons import NoteForm
 from compute.models import RateProposal
 from compute.queries import benchmarks, overview
 from compute.services import calibration

@@ -7,10 +7,12 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms import GrantForm, day_begins, ticks
+from compute.forms.amounts import day_begins, ticks
+from compute.forms.grants import GrantForm
 from compute.models import Job
 from compute.queries import budget, forecast, overview
-from compute.services import compute_grants, submit
+from compute.queries.named import project_named
+from compute.services import compute_grants
 from compute.views import bp
 from compute.views.outlook import outlook
 from core import audit
@@ -51,7 +53,7 @@ def new_grant() -> ResponseReturnValue:
         try:
             grant = compute_grants.request(
                 session,
-                submit.project_named(session, form.project.data),
+                project_named(session, form.project.data),
                 title=form.title.data,
                 purpose=form.purpose.data,
                 ticks=ticks(form.gpu_hours.data),

@@ -9,14 +9,16 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from compute import policies
-from compute.forms import JobForm, QuoteForm, ReasonForm
+from compute.forms.jobs import JobForm, QuoteForm
+from compute.forms.reasons import ReasonForm
 from compute.models import Job, JobStatus, PriorityUse
 from compute.queries import activity, expected, jobs, overview, priorities
 from compute.queries import explain as explaining
+from compute.queries.named import flavors_named, project_named
 from compute.runtime import executors, local_repositories
-from compute.services import attempts, results, submit
+from compute.services import attempts, quotes, results, submit
+from compute.services.quotes import Quote
 from compute.services.reclaim import asked_to_leave
-from compute.services.submit import Quote
 from compute.views import bp
 from core import audit, ledger
 from core.clock import today, utc_now
@@ -41,7 +43,7 @@ def list_jobs() -> ResponseReturnValue:
     session = db()
     statement = select(Job)
     chosen = request.args.get("project") or None
-    project = submit.project_named(session, chosen) if chosen else None
+    project = project_named(session, chosen) if chosen else None
     if project is not None:
         statement = statement.where(Job.project_id == project.id)
     status = request.args.get("status") or None
@@ -74,7 +76,7 @@ def new_job() -> ResponseReturnValue:
     form.priority.choices = _priorities()
     if form.validate_on_submit() and "preview" not in request.form:
         try:
-            project = submit.project_named(session, form.project.data)
+            project = project_named(session, form.project.data)
             job = submit.submit(
                 session, project, form.to_new_job(), submitter=person, in_person=True, now=now, local_roots=local_repositories()
             )
@@ -261,10 +263,10 @@ def _quote(project: str | None, flavors: list[str | None], gpus: int | None, wal
         return None
     session = db()
     try:
-        return submit.quote(
+        return quotes.quote(
             session,
-            submit.project_named(session, project),
-            submit.flavors_named(session, chosen[0], chosen[1:]),
+            project_named(session, project),
+            flavors_named(session, chosen[0], chosen[1:]),
             gpus=gpus,
             wall_seconds=min(policies.parse_duration(wall_time), int(timedelta(days=31).total_seconds())),
             now=utc_now(),

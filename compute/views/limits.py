@@ -5,12 +5,13 @@ from uuid import UUID
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import ReasonForm
+from compute.forms.reasons import ReasonForm
+from compute.forms.rules import RunLimitForm
 from compute.models import RunLimit
 from compute.queries import shares
-from compute.rule_forms import RunLimitForm
+from compute.queries.named import project_named
 from compute.scheduling import Limit
-from compute.services import run_limits, submit
+from compute.services import run_limits
 from compute.services.run_limits import Whose
 from compute.views import bp
 from core import audit
@@ -68,7 +69,7 @@ def _whose(form: RunLimitForm) -> Whose:
     if form.whose.data == "project":
         if not form.project.data:
             raise InvalidInput("Choose the project.", field="project")
-        return submit.project_named(db(), form.project.data)
+        return project_named(db(), form.project.data)
     found = people.by_email(db(), (form.person.data or "").strip())
     if found is None:
         raise InvalidInput("There is nobody with this address here.", field="person")

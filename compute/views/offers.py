@@ -6,11 +6,11 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms import OfferForm, TakeBackForm
+from compute.forms.offers import OfferForm, TakeBackForm
 from compute.models import ComputeOffer, OfferStatus
 from compute.queries import budget, forecast, overview
+from compute.queries.named import flavor_named
 from compute.services import offers as services
-from compute.services import submit
 from compute.views import bp
 from compute.views.outlook import outlook
 from core import audit
@@ -54,7 +54,7 @@ def new_offer() -> ResponseReturnValue:
             offer = services.propose(
                 session,
                 donor,
-                form.to_new_offer(submit.flavor_named(session, form.flavor.data)),
+                form.to_new_offer(flavor_named(session, form.flavor.data)),
                 actor=person,
                 now=utc_now(),
             )

@@ -5,12 +5,13 @@ from uuid import UUID
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import ReasonForm
+from compute.forms.reasons import ReasonForm
+from compute.forms.rules import WindowForm
 from compute.models import PoolWindow, WindowKind
 from compute.queries import attempts, overview, shares
 from compute.queries import windows as window_queries
-from compute.rule_forms import WindowForm
-from compute.services import submit, windows
+from compute.queries.named import project_named
+from compute.services import windows
 from compute.views import bp
 from core import audit
 from core.clock import today, utc_now
@@ -125,4 +126,4 @@ def _form(form: WindowForm) -> WindowForm:
 
 
 def _project(form: WindowForm) -> Project | None:
-    return submit.project_named(db(), form.project.data) if form.project.data else None
+    return project_named(db(), form.project.data) if form.project.data else None

@@ -5,9 +5,9 @@ from uuid import UUID
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from compute.forms.rules import GivePriorityForm, PriorityClassForm
 from compute.queries import jobs
 from compute.queries import priorities as priority_queries
-from compute.rule_forms import GivePriorityForm, PriorityClassForm
 from compute.services import priorities
 from compute.views import bp
 from core import audit

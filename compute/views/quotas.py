@@ -3,11 +3,11 @@
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import QuotaGroupForm, QuotaShareForm
+from compute.forms.shares import QuotaGroupForm, QuotaShareForm
 from compute.models import QuotaGroup
 from compute.queries import overview, quotas, shares
+from compute.queries.named import project_named
 from compute.services import quotas as quota_services
-from compute.services import submit
 from compute.services.quotas import Quota, Terms
 from compute.views import bp
 from compute.views.desk_forms import done_at_desk
@@ -52,7 +52,7 @@ def set_quota_share(slug: str) -> ResponseReturnValue:
     def act() -> None:
         assert isinstance(group, QuotaGroup)
         quota = Quota(form.nominal.data, form.lends.data, form.borrows.data)
-        project = submit.project_named(session, form.project.data)
+        project = project_named(session, form.project.data)
         quota_services.set_share(session, group, project, quota, reason=form.reason.data, actor=current_person(), now=utc_now())
 
     return done_at_desk(form, act, "The quota holds from the scheduler's next look on.", "compute/quota_share.html", group=group)

@@ -7,8 +7,8 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from compute.queries import use
+from compute.queries.named import flavor_named
 from compute.queries.use import PoolDays, Week
-from compute.services import submit
 from compute.views import bp
 from core import plots
 from core.clock import utc_now
@@ -41,7 +41,7 @@ def utilisation() -> ResponseReturnValue:
 def fairness() -> ResponseReturnValue:
     """One flavor: use beside fair share, waits by week, and what jobs waited for."""
     days, slug = _days(), request.args.get("flavor") or None
-    named = submit.flavor_named(db(), slug) if slug else None
+    named = flavor_named(db(), slug) if slug else None
 
     def drawn() -> Drawn:
         session, now = db(), utc_now()

@@ -5,9 +5,9 @@ from uuid import UUID
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from compute.forms import WhatIfForm
+from compute.forms.what_if import WhatIfForm
 from compute.queries import shares, what_if
-from compute.services import submit
+from compute.queries.named import flavor_named, project_named
 from compute.services import what_if as asking
 from compute.services.what_if import Change
 from compute.simulation.what_if import PERCENTS, Answer
@@ -39,11 +39,11 @@ def ask_what_if() -> ResponseReturnValue:
         try:
             asked = asking.ask(
                 session,
-                submit.flavor_named(session, form.flavor.data),
+                flavor_named(session, form.flavor.data),
                 Change(
                     gpus=form.gpus.data or 0,
                     wall_seconds_max=form.wall_seconds_max(),
-                    project=submit.project_named(session, form.project.data) if form.project.data else None,
+                    project=project_named(session, form.project.data) if form.project.data else None,
                     weight=form.weight.data,
                 ),
                 days=int(form.days.data),

@@ -16,8 +16,8 @@ from compute.executors.base import Artefact, AttemptState, AttemptStatus, Capaci
 from compute.models import ComputeGrant, ComputeOffer, Flavor, Job, JobAttempt, JobKind, OfferKind, Pool, SourceKind
 from compute.policies import OfferPolicy
 from compute.services import attempts, catalogue, compute_grants, lifecycle, offers, submit, tick
+from compute.services.new_jobs import NewJob
 from compute.services.offers import NewOffer
-from compute.services.submit import NewJob
 from core.db import new_id
 from core.identity.models import Membership, Organisation, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR

@@ -15,7 +15,8 @@ from compute.models import Job, JobKind, JobStatus, SourceKind
 from compute.queries import budget, snapshot, use
 from compute.queries import explain as explaining
 from compute.services import catalogue, expectations, starts
-from compute.services.submit import BudgetTooSmall, NoPoolForJob
+from compute.services.quotes import BudgetTooSmall
+from compute.services.takers import NoPoolForJob
 from core import ledger
 from core.errors import InvalidInput
 from core.identity.models import Project

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from compute import history_cli
+from compute.cli import history as history_cli
+from compute.cli.history import export_history
 from compute.executors.base import AttemptState
-from compute.history_cli import export_history
 from compute.queries import history
 from compute.simulation import PEERS, read_trace, simulate
 from core import audit

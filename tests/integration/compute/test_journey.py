@@ -72,7 +72,7 @@ def test_flavor_time_is_exchanged_at_the_rate_of_the_start(world: World) -> None
 
 def test_a_shortfall_refuses_before_the_start_and_names_the_minutes(world: World) -> None:
     """AE-044: 1,000 GPU-minutes, 600 used; 2 GPUs for 4 h lack 80; for 3 h 20 min they fit exactly."""
-    from compute.services.submit import BudgetTooSmall
+    from compute.services.quotes import BudgetTooSmall
 
     project = world.project("vllm")
     world.offer(world.organisation("aws"), ticks=1000 * G)
@@ -266,7 +266,7 @@ def test_the_soonest_ending_offer_is_drawn_first_and_splits_are_exact(world: Wor
 
 def test_an_offer_for_others_is_not_drawn(world: World) -> None:
     from compute.policies import OfferPolicy
-    from compute.services.submit import NoOfferForJob
+    from compute.services.takers import NoOfferForJob
 
     vllm, deepspeed = world.project("vllm"), world.project("deepspeed")
     world.offer(world.organisation("aws"), ticks=100 * G, policy=OfferPolicy(projects=frozenset({vllm.id})))

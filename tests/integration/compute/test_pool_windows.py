@@ -351,8 +351,8 @@ def test_the_pages_plan_change_and_call_off(world: World, officer: Person, vllm:
 
 
 def test_the_commands_do_what_the_pages_do(world: World, officer: Person, vllm: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compute.window_commands.session_scope", world.sessions)
-    monkeypatch.setattr("compute.window_commands.utc_now", lambda: world.now)
+    monkeypatch.setattr("compute.cli.windows.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.windows.utc_now", lambda: world.now)
     run = CliRunner().invoke
     assert "No window is planned." in run(main, ["compute", "windows"]).output
     begins, ends = _in(world, 24), _in(world, 26)

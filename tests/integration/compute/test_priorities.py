@@ -16,8 +16,8 @@ from compute.models import Job, JobKind, JobStatus, PriorityClass, PriorityUse, 
 from compute.queries import explain
 from compute.queries import priorities as priority_queries
 from compute.services import priorities, submit
+from compute.services.new_jobs import NewJob
 from compute.services.priorities import JobDoesNotWait, NewClass, PriorityUsedUp
-from compute.services.submit import NewJob
 from core import audit
 from core.db import new_id
 from core.errors import InvalidInput, NotAllowed
@@ -197,7 +197,7 @@ def test_the_pages_name_choose_and_give_them(
 
 
 def test_the_commands_do_what_the_pages_do(world: World, officer: Person, vllm: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compute.priority_commands.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.priorities.session_scope", world.sessions)
     monkeypatch.setattr("compute.client.session_scope", world.sessions)
 
     def run(*words: str) -> str:

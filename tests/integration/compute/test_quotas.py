@@ -267,7 +267,7 @@ def test_the_commands_do_what_the_pages_do(
 ) -> None:
     world.job(owner, gpus=4)
     world.tick()
-    monkeypatch.setattr("compute.quota_commands.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.quotas.session_scope", world.sessions)
     run = CliRunner().invoke
     listed = json.loads(run(main, ["compute", "quotas", "--json"]).output)
     share = {"project": "owner", "nominal": 4, "lends": None, "borrows": None, "uses": 0, "reason": "Pays half."}

@@ -180,7 +180,7 @@ def test_the_desk_shows_sets_and_lifts_them(world: World, officer: Person, vllm:
 
 
 def test_the_commands_do_what_the_pages_do(world: World, officer: Person, vllm: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compute.limit_commands.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.limits.session_scope", world.sessions)
     mo = world.maintainer(vllm)
 
     def run(*words: str) -> str:

@@ -12,7 +12,8 @@ from compute.models import AttemptStatus, Job, JobKind, JobStatus, Origin, Pool,
 from compute.queries import explain as explaining
 from compute.queries import snapshot
 from compute.services import catalogue, starts, submit, tick, trust
-from compute.services.submit import NewJob, NoPoolForJob
+from compute.services.new_jobs import NewJob
+from compute.services.takers import NoPoolForJob
 from core import audit
 from core.db import new_id
 from core.errors import InvalidInput, NotAllowed
@@ -199,7 +200,7 @@ def test_an_officer_sets_it_and_it_is_on_record(world: World, vllm: Project, cli
 
 
 def test_the_command_line_sets_and_lists_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compute.trust_commands.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.trust.session_scope", world.sessions)
     actor = officer(world)
     done = CliRunner().invoke(
         cli.compute, ["trust", "main", "reviewed", "--ref", "refs/heads/stable", "--reason", "Own network.", "--as", actor.email]

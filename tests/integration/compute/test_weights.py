@@ -89,7 +89,7 @@ def test_the_desk_shows_and_sets_them(world: World, officer: Person, client: Cli
 
 def test_the_commands_do_what_the_page_does(world: World, officer: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     granted(world, "vllm")
-    monkeypatch.setattr("compute.weight_commands.session_scope", world.sessions)
+    monkeypatch.setattr("compute.cli.weights.session_scope", world.sessions)
     run = CliRunner().invoke
     empty = run(main, ["compute", "weights"])
     assert "Every project weighs 1." in empty.output

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from compute.api import bp as jobs_api
 from compute.models import JobKind, OfferKind, SourceKind
 from compute.services import catalogue, compute_grants, lifecycle, offers, submit
+from compute.services.new_jobs import NewJob
 from compute.services.offers import NewOffer
-from compute.services.submit import NewJob
 from compute.views import bp as compute
 from core.clock import utc_now
 from core.db import new_id

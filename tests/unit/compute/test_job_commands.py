@@ -42,7 +42,7 @@ class LoggingJobs:
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> LoggingJobs:
     made = LoggingJobs()
-    monkeypatch.setattr(cli, "_jobs", lambda *_: made)
+    monkeypatch.setattr("compute.cli.ways.LocalJobs", lambda _email: made)
     return made
 
 

@@ -29,7 +29,8 @@ from compute.models import (
 from compute.policies import OfferPolicy
 from compute.queries import budget
 from compute.services import attempts, catalogue, results, submit, tick
-from compute.services.submit import NewJob
+from compute.services.new_jobs import NewJob
+from compute.services.takers import NoPoolForJob
 from core.db import new_id
 from core.identity.models import Membership, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR, TICKS_PER_GPU_SECOND
@@ -227,7 +228,7 @@ def test_a_pool_for_reviewed_code_proves_the_branch_before_anything_runs(machine
 
     honest = machine.until(machine.job(project, "./test.sh", commit=merged, **given), *ENDED)
     liar = machine.until(machine.job(project, "./test.sh", commit=git(folder, "rev-parse", "HEAD"), **given), *ENDED)
-    with pytest.raises(submit.NoPoolForJob, match="takes reviewed code only"):
+    with pytest.raises(NoPoolForJob, match="takes reviewed code only"):
         machine.job(project, "echo anything", commit=merged, **given)
 
     assert (honest.job.origin, honest.status) == (Origin.REPOSITORY, AttemptStatus.SUCCEEDED)

@@ -7,8 +7,9 @@ import click
 from sqlalchemy.orm import Session
 
 from compute.queries import run_limits as limit_queries
+from compute.queries.named import project_named
 from compute.scheduling import Limit
-from compute.services import run_limits, submit
+from compute.services import run_limits
 from compute.services.run_limits import Whose
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
@@ -102,7 +103,7 @@ def _whose(session: Session, project: str | None, person: str | None, *, everybo
     if [project is not None, person is not None, everybody].count(True) != 1:
         raise click.UsageError("Name one: --project, --person or --everybody.")
     if project is not None:
-        return submit.project_named(session, project)
+        return project_named(session, project)
     if person is None:
         return None
     found = people.by_email(session, person)

@@ -3,7 +3,8 @@
 import click
 
 from compute.queries import shares as share_queries
-from compute.services import shares, submit
+from compute.queries.named import project_named
+from compute.services import shares
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
@@ -36,7 +37,7 @@ def weigh_command(project: str, weight: int, reason: str, email: str, *, as_json
     """Set how much PROJECT counts when turns are shared: twice the WEIGHT, twice the share."""
     with session_scope() as session:
         actor = people.acting_person(session, email)
-        found = submit.project_named(session, project)
+        found = project_named(session, project)
         row = shares.set_weight(session, found, weight, reason=reason, actor=actor, now=utc_now())
         made = {"project": found.slug, "weight": row.weight, "reason": row.reason}
         words = f"{found.name} weighs {row.weight} from the scheduler's next look on."
@@ -44,3 +45,6 @@ def weigh_command(project: str, weight: int, reason: str, email: str, *, as_json
         print_json(made)
     else:
         click.echo(words)
+
+
+WEIGHT_COMMANDS: list[click.Command] = [weights_command, weigh_command]

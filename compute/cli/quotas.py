@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from compute.models import QuotaGroup
 from compute.queries import overview
 from compute.queries import quotas as quota_queries
-from compute.services import quotas, submit
+from compute.queries.named import project_named
+from compute.services import quotas
 from compute.services.quotas import Quota, Terms
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
@@ -104,7 +105,7 @@ def quota_command(
             raise NotFound(
                 f"Pool {pool} has no quota group: say first on which terms quotas are asked back (`compute quota-group`)."
             )
-        found = submit.project_named(session, project)
+        found = project_named(session, project)
         quotas.set_share(session, group, found, Quota(nominal, lends, borrows), reason=reason, actor=actor, now=utc_now())
         made = {"group": group.name, "project": found.slug, "nominal": nominal, "lends": lends, "borrows": borrows}
         words = f"{found.name} owns {nominal} devices of pool {group.pool.name} from the scheduler's next look on."
@@ -138,3 +139,6 @@ def _group(session: Session, group: QuotaGroup) -> dict[str, Any]:
 
 def _or_all(limit: int | None) -> str:
     return "all" if limit is None else str(limit)
+
+
+QUOTA_COMMANDS: list[click.Command] = [quotas_command, quota_group_command, quota_command]

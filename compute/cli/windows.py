@@ -9,7 +9,8 @@ import click
 from compute.models import PoolWindow, WindowKind
 from compute.queries import overview
 from compute.queries import windows as window_queries
-from compute.services import submit, windows
+from compute.queries.named import project_named
+from compute.services import windows
 from compute.services.windows import NewWindow
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
@@ -96,7 +97,7 @@ def plan_window_command(pool: str, email: str, *, as_json: bool, **given: Any) -
                 given["why"],
                 given["ends_at"],
                 given["gpus"] or (None if kind is WindowKind.DRAIN else found.devices),
-                submit.project_named(session, given["project"]) if given["project"] else None,
+                project_named(session, given["project"]) if given["project"] else None,
             ),
             actor=actor,
             now=utc_now(),

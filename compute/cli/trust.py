@@ -64,3 +64,6 @@ def trust_command(pool: str, code: str, refs: tuple[str, ...], reason: str, emai
         print_json(made)
     else:
         click.echo(words)
+
+
+TRUST_COMMANDS: list[click.Command] = [pools_command, trust_command]
