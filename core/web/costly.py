@@ -3,6 +3,10 @@
 Anybody may ask for them, and under many addresses (every month of every donor is one), so keeping them is not enough: whoever
 goes round all addresses would keep the database busy. That no two are drawn at once bounds what all visitors together cost, and
 nothing in a request gets past it, not even the cookie that core/web/public_pages.py trusts.
+
+A process has three threads, and the rest of the site needs them. So while one draws, everybody else gets a copy that is a little
+older, or is refused at once and told when to come again. One visitor in a process may wait for a moment, so that who comes second
+on a quiet day is not sent away.
 """
 
 import enum
@@ -19,8 +23,10 @@ from core.web.context import Application
 from core.web.public_pages import Drawn
 
 KEPT_SECONDS = 30.0
-PATIENCE_SECONDS = 2.0
-"""A process has few threads: one draws, and those that wait for it must not keep the rest of the site waiting."""
+KEPT_LONGER = 10
+"""While others are drawn, a copy may be so many times as old."""
+PATIENCE_SECONDS = 1.0
+COME_AGAIN_SECONDS = 5
 KEPT_CHARACTERS_MAX = 32_000_000
 
 
@@ -36,6 +42,7 @@ Content = TypeVar("Content", Drawn, bytes)
 _kept: OrderedDict[tuple[object, ...], tuple[float, Drawn | bytes]] = OrderedDict()
 _keeping = Lock()
 _drawing = {reads: Lock() for reads in Reads}
+_waiting = Lock()
 
 
 def costly(
@@ -44,15 +51,21 @@ def costly(
     """The answer of this key as it was drawn a moment ago, or drawn now. The key says all that it depends on.
 
     Raises:
-        TooMany: others are being drawn, for longer than anybody should wait.
+        TooMany: others are being drawn, and somebody waits already, or waited for long enough.
     """
     if cast("Application", current_app).bind is not None:  # tests look at their own uncommitted rows
         return draw()
     place = (request.script_root, *key)
     if (known := _known(place, seconds)) is not None:
         return cast("Content", known)
-    if not _drawing[reads].acquire(timeout=PATIENCE_SECONDS):
-        raise TooMany("Other visitors are having pages like this drawn. Try again in a few seconds.", retry_after_seconds=5)
+    if not _drawing[reads].acquire(blocking=False):
+        if (known := _known(place, seconds * KEPT_LONGER)) is not None:
+            return cast("Content", known)
+        if not _acquire_in_time(_drawing[reads]):
+            raise TooMany(
+                f"Other visitors are having pages like this drawn. Try again in {COME_AGAIN_SECONDS} seconds.",
+                retry_after_seconds=COME_AGAIN_SECONDS,
+            )
     try:
         known = _known(place, seconds)  # somebody had it drawn while this one waited
         if known is None:
@@ -61,6 +74,16 @@ def costly(
         return cast("Content", known)
     finally:
         _drawing[reads].release()
+
+
+def _acquire_in_time(drawing: Lock) -> bool:
+    """Wait for it, unless somebody waits already, or two kinds are being drawn: the last thread is everybody else's."""
+    if sum(each.locked() for each in _drawing.values()) > 1 or not _waiting.acquire(blocking=False):
+        return False
+    try:
+        return drawing.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        _waiting.release()
 
 
 def _known(place: tuple[object, ...], seconds: float) -> Drawn | bytes | None:

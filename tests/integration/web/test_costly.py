@@ -1,9 +1,12 @@
 """Public pages that read a whole history: however often and by however many they are asked for, the database works once."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from datetime import timedelta
 from fractions import Fraction
+from itertools import islice
 from uuid import UUID
 
 import pytest
@@ -130,6 +133,48 @@ def test_two_are_never_drawn_at_once_and_the_other_is_told_when_to_come_again(en
     with costly._drawing[costly.Reads.HISTORY]:
         assert visitor.get("/compute").status_code == 200, "whoever has all statements drawn closes the overview to nobody"
     assert visitor.get(ADDRESSES[1]).status_code == 200
+
+
+def test_while_others_are_drawn_an_older_copy_is_shown(
+    engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.get(ADDRESSES[3])
+    began = time.monotonic()
+    with costly._drawing[costly.Reads.HISTORY], statements_of(engine) as read:
+        monkeypatch.setattr("core.web.costly.time.monotonic", lambda: began + costly.KEPT_SECONDS * 9)
+        assert visitor.get(ADDRESSES[3]).status_code == 200
+        monkeypatch.setattr("core.web.costly.time.monotonic", lambda: began + costly.KEPT_SECONDS * 11)
+        refused = visitor.get(ADDRESSES[3])
+    assert not read
+    page = refused.get_data(as_text=True)
+    assert refused.status_code == 429
+    assert "Other visitors are having pages like this drawn. Try again in 5 seconds." in page
+    assert '<a class="button" href="">Try again</a>' in page
+
+
+def test_refusals_take_no_thread_from_the_rest_of_the_site(
+    engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dozen for addresses that are being drawn, and then a cheap page: all by the three threads of one process."""
+    monkeypatch.setattr(costly, "PATIENCE_SECONDS", 60.0)
+    app = visitor.application
+
+    def asked(address: str) -> int:
+        return app.test_client().get(address).status_code
+
+    addresses = [f"/compute/{page}?flavor=cpu&days={days}" for page in ("fairness", "utilisation") for days in (7, 30, 90)] * 2
+    with ThreadPoolExecutor(3) as process, costly._drawing[costly.Reads.HISTORY]:
+        refused = [process.submit(asked, address) for address in addresses]
+        assert process.submit(asked, "/healthz").result(timeout=20) == 200
+        told = list(islice(as_completed(refused, timeout=20), len(refused) - 1))  # one may wait
+        assert {each.result() for each in told} == {429}
+
+
+def test_nobody_waits_while_two_kinds_are_drawn(engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costly, "PATIENCE_SECONDS", 60.0)
+    with costly._drawing[costly.Reads.LINE], costly._drawing[costly.Reads.HISTORY], ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(visitor.get, ADDRESSES[0])
+        assert answer.result(timeout=20).status_code == 429
 
 
 def test_a_line_is_planned_for_one_visitor_at_a_time_and_keeps_nobody_from_the_histories(
