@@ -11,6 +11,15 @@ OVERHEAD = timedelta(seconds=60)
 """How long an attempt may keep its devices beyond its wall time: fetching sources, being stopped."""
 
 
+def handed_over_by(held_at: datetime, wall_seconds: int, now: datetime) -> datetime:
+    """When an attempt is over at the latest if it is handed to its executor now.
+
+    Half of `OVERHEAD` covers what it lay in a queue since it was held: a start that just fits is not refused for seconds.
+    """
+    wall = timedelta(seconds=wall_seconds)
+    return max(held_at + wall + OVERHEAD, now + wall + OVERHEAD / 2)
+
+
 def device_ticks(devices: int, slices_per_gpu: int, seconds: int) -> int:
     """Time on `devices` schedulable devices, each 1/`slices_per_gpu` of a GPU, in flavor ticks. Exact for 1 to 8 slices."""
     return gpu_ticks(Fraction(devices, slices_per_gpu), seconds)

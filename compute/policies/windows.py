@@ -54,6 +54,12 @@ class PoolTime:
             return 0
         return found.gpus - self.used_in(reservation_id)
 
+    def room_for(self, project_id: UUID, reservation_id: UUID | None, starts_at: datetime, ends_by: datetime) -> int:
+        """Whichever of the two: inside this reservation, or outside all if there is none."""
+        if reservation_id is None:
+            return self.room(starts_at, ends_by)
+        return self.reserved_room(reservation_id, project_id, starts_at, ends_by)
+
     def used_in(self, reservation_id: UUID) -> int:
         """GPUs that run in a reservation now."""
         return sum(run.gpus for run in self.runs if run.reservation_id == reservation_id)

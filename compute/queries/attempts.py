@@ -15,16 +15,20 @@ from core.errors import NotFound
 OPEN = JobAttempt.settled_at.is_(None)
 
 
-def locked(session: Session, attempt_id: UUID) -> JobAttempt:
+def locked(session: Session, attempt_id: UUID, *, with_pool: bool = False) -> JobAttempt:
     """An attempt and its job, locked until the end of the transaction: the job first, as every writer does.
+
+    `with_pool`: before both its pool, shared. Whoever starts jobs there, plans a window or closes it has it alone.
 
     Raises:
         NotFound: there is no such attempt.
     """
-    job_id = session.scalar(select(JobAttempt.job_id).where(JobAttempt.id == attempt_id))
-    if job_id is None:
+    known = session.execute(select(JobAttempt.job_id, JobAttempt.pool_id).where(JobAttempt.id == attempt_id)).first()
+    if known is None:
         raise NotFound(f"There is no attempt {attempt_id}.")
-    session.execute(select(Job).where(Job.id == job_id).with_for_update(of=Job).execution_options(populate_existing=True))
+    if with_pool:
+        session.execute(select(Pool.id).where(Pool.id == known.pool_id).with_for_update(read=True, of=Pool))
+    session.execute(select(Job).where(Job.id == known.job_id).with_for_update(of=Job).execution_options(populate_existing=True))
     return session.scalars(
         select(JobAttempt)
         .where(JobAttempt.id == attempt_id)
@@ -86,6 +90,13 @@ def devices_in_use(session: Session, pool: Pool) -> int:
 def ends_by(attempt: JobAttempt, now: datetime) -> datetime:
     """When an attempt gives its devices back at the latest; one that has not begun to run counts from now."""
     return (attempt.started_at or now) + timedelta(seconds=attempt.wall_seconds) + policies.OVERHEAD
+
+
+def handed_over_by(attempt: JobAttempt, now: datetime) -> datetime:
+    """The same for one that begins as soon as it is handed over, which happens now if it did not happen yet."""
+    if attempt.started_at is not None:
+        return ends_by(attempt, now)
+    return policies.handed_over_by(attempt.held_at, attempt.wall_seconds, now)
 
 
 def past_their_window(session: Session, now: datetime) -> Sequence[JobAttempt]:

@@ -66,6 +66,26 @@ def pool_times(
     session: Session, pools: Sequence[Pool], *, runs_where_planned: bool = False, now: datetime
 ) -> dict[UUID, PoolTime]:
     """The GPUs of pools over time, by pool. With `runs_where_planned`, what runs is read only where there is a window."""
+    times, rows = _as_planned(session, pools, now=now)
+    wanted = {row.pool_id for row in rows} if runs_where_planned else times.keys()
+    query = select(JobAttempt).where(attempts.OPEN, JobAttempt.pool_id.in_(wanted))
+    for attempt in session.scalars(query) if wanted else ():
+        times[attempt.pool_id].runs.append(Run(attempt.gpus, attempts.ends_by(attempt, now), attempt.reservation_id))
+    return times
+
+
+def time_beside(session: Session, attempt: JobAttempt, *, now: datetime) -> PoolTime:
+    """The GPUs of an attempt's pool over time without its own. What runs is read only where there is a window."""
+    times, rows = _as_planned(session, [attempt.pool], now=now)
+    time = times[attempt.pool_id]
+    query = select(JobAttempt).where(attempts.OPEN, JobAttempt.pool_id == attempt.pool_id, JobAttempt.id != attempt.id)
+    for other in session.scalars(query) if rows else ():
+        time.runs.append(Run(other.gpus, attempts.handed_over_by(other, now), other.reservation_id))
+    return time
+
+
+def _as_planned(session: Session, pools: Sequence[Pool], *, now: datetime) -> tuple[dict[UUID, PoolTime], Sequence[PoolWindow]]:
+    """The pools with their windows, and the windows; nothing runs in them yet."""
     times = {pool.id: PoolTime(pool.devices) for pool in pools}
     rows = planned(session, pools, now=now)
     for pool_id, moment in drains(rows).items():
@@ -76,11 +96,7 @@ def pool_times(
                 *times[row.pool_id].windows,
                 Taken(row.id, row.gpus, row.begins_at, row.ends_at, row.project_id),
             ]
-    wanted = {row.pool_id for row in rows} if runs_where_planned else times.keys()
-    query = select(JobAttempt).where(attempts.OPEN, JobAttempt.pool_id.in_(wanted))
-    for attempt in session.scalars(query) if wanted else ():
-        times[attempt.pool_id].runs.append(Run(attempt.gpus, attempts.ends_by(attempt, now), attempt.reservation_id))
-    return times
+    return times, rows
 
 
 def in_the_way(session: Session, window: PoolWindow, *, now: datetime) -> Sequence[JobAttempt]:

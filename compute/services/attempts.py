@@ -21,8 +21,8 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, trust
-from compute.queries import attempts, jobs, quotas, snapshot
-from compute.services import books
+from compute.queries import attempts, jobs, quotas
+from compute.services import books, handover
 from compute.services.submit import queue, require_submitter
 from core import audit, tasks
 from core.db import new_id
@@ -35,6 +35,9 @@ WAITING_FOR_RETRY = "waiting_for_retry"
 
 GAVE_BACK = "gave_back"
 """It was stopped because its GPUs are somebody else's, and waits again at its old place."""
+
+TAKEN_BACK = "taken_back"
+"""Its start was taken back before it began, and it waits again at its old place."""
 
 _OUTCOMES: Mapping[executors.AttemptState, AttemptStatus] = {
     executors.AttemptState.SUCCEEDED: AttemptStatus.SUCCEEDED,
@@ -80,18 +83,20 @@ class Ending:
 def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> executors.LaunchSpec | None:
     """Mark an attempt as handed over and say what to start; None if there is nothing to start (any more).
 
+    What no longer can be handed over, see handover.py, goes back into the line. That is asked at every try to hand it over.
+
     Committed before the executor is called: from here on its answer is looked up, never assumed.
     """
-    attempt = attempts.locked(session, attempt_id)
-    if attempt.status is AttemptStatus.HELD and not snapshot.trusts(attempt.pool, attempt.job):
-        reason = f"Pool {attempt.pool.name} takes reviewed code only, since after this job was chosen for it."
-        ask_to_stop(session, attempt, executors.Stop.EVICTED, reason, now=now)
+    attempt = attempts.locked(session, attempt_id, with_pool=True)
+    if attempt.status not in {AttemptStatus.HELD, AttemptStatus.STARTING} or attempt.stop is not None:
+        return None
+    obstacle = handover.obstacle(session, attempt, now=now)
+    if obstacle is not None:
+        ask_to_stop(session, attempt, executors.Stop.EVICTED, obstacle, now=now)
         return None
     if attempt.status is AttemptStatus.HELD:
         attempt.status, attempt.launched_at = AttemptStatus.STARTING, now
         attempt.job.advance(JobStatus.STARTING, now)
-    elif attempt.status is not AttemptStatus.STARTING or attempt.stop is not None:
-        return None
     job = attempt.job
     source: executors.Source = None
     if job.source is SourceKind.REPOSITORY:
@@ -253,7 +258,9 @@ def _lose(session: Session, attempt: JobAttempt, reason: str, *, now: datetime) 
 
 
 def _finish_job(session: Session, attempt: JobAttempt, *, now: datetime) -> None:
-    """The job follows its attempt; after a failure of the infrastructure it goes back into the line once."""
+    """The job follows its attempt. After a failure of the infrastructure it goes back into the line once, and as often as the
+    platform took back a start: what never began was no try.
+    """
     job = attempt.job
     job.advance(JobStatus(attempt.status), now)
     audit.record(
@@ -269,6 +276,9 @@ def _finish_job(session: Session, attempt: JobAttempt, *, now: datetime) -> None
     again = attempt.cause is FailureCause.INFRASTRUCTURE and attempt.stop is not executors.Stop.CANCELLED
     if again and _gave_back(session, attempt) and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
         queue(job, GAVE_BACK, f"goes again at its old place: attempt {attempt.number} gave its GPUs back", now=now)
+    elif again and _never_began(attempt) and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
+        reason = (attempt.reason or "").removesuffix(".")
+        queue(job, TAKEN_BACK, f"goes again at its old place, as attempt {attempt.number} had not begun: {reason}", now=now)
     elif again and job.retries_left > 0 and job.grant.status in {GrantStatus.ACTIVE, GrantStatus.LOW}:
         job.retries_left -= 1
         queue(job, WAITING_FOR_RETRY, f"goes again: attempt {attempt.number} was {job.status}, credited back in full", now=now)
@@ -281,6 +291,11 @@ def _gave_back(session: Session, attempt: JobAttempt) -> bool:
     """Whether it was stopped for a project that owns its GPUs: however often that happens, it goes again."""
     notice = quotas.notice_of(session, attempt) if attempt.stop is executors.Stop.EVICTED else None
     return notice is not None and notice.stopped_at is not None
+
+
+def _never_began(attempt: JobAttempt) -> bool:
+    """Whether the platform stopped it before its command ran."""
+    return attempt.stop is executors.Stop.EVICTED and attempt.started_at is None
 
 
 def _ending(attempt: JobAttempt, seen: executors.AttemptStatus) -> Ending:

@@ -156,7 +156,9 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     if not snapshot.trusts(pool, job):
         return None
     rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
-    if not seen.limits.lets_start(job) or job.gpus > _room(seen.times[pool.id], start, job, now=now, ends_by=ends_by):
+    # What windows leave, of which one may have been planned a moment ago.
+    room = seen.times[pool.id].room_for(job.project_id, start.reservation_id, now, ends_by)
+    if not seen.limits.lets_start(job) or job.gpus > room:
         return None
     ticks = policies.device_ticks(job.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(seen, job, pool, ticks, now=now, ends_by=ends_by)
@@ -185,13 +187,6 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     for offer, part in drawn:
         seen.left[offer.id] -= part
     return _Admitted(attempt, job, pool, grant, drawn)
-
-
-def _room(time: PoolTime, start: scheduling.Start, job: Job, *, now: datetime, ends_by: datetime) -> int:
-    """What windows leave, of which one may have been planned a moment ago."""
-    if start.reservation_id is not None:
-        return time.reserved_room(start.reservation_id, job.project_id, now, ends_by)
-    return time.room(now, ends_by)
 
 
 def _draw(

@@ -189,7 +189,7 @@ def launch(sessions: Sessions, executors: Mapping[str, Executor], attempt_id: UU
         ExecutorError: not now; another try may help.
     """
     with sessions() as session:
-        attempt = attempts.locked(session, attempt_id)
+        attempt = attempts.locked(session, attempt_id, with_pool=True)
         executor = executors.get(attempt.pool.executor)
         if executor is None:
             if attempt.status is AttemptStatus.HELD:  # else another process handed it over, and it may run
