@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, djlint, squawk
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint templates --lint --quiet
-	$(BIN)/python -m app db sql > .squawk.sql && $(BIN)/squawk .squawk.sql; status=$$?; rm -f .squawk.sql; exit $$status
+	$(BIN)/python -m core.db.check_migrations
 
 compiled: $(VENV)/.installed-dev ## Compile the scheduler's core path; what starts from then on uses it
 	$(BIN)/python -m compute.compiling
