@@ -14,6 +14,7 @@ from compute.queries import explain as explaining
 from compute.queries.named import project_named
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
+from compute.services.priorities import URGENT_SCOPE
 from core.clock import utc_now
 from core.web import current_person, db
 from core.web.api import Paging, api_token, authenticated, idempotent, require_project, scope
@@ -23,6 +24,7 @@ bp = APIBlueprint("compute_api", __name__, url_prefix="/api/v1", tag="Jobs")
 
 READ = scope("jobs:read", "See jobs, their logs and their cost")
 WRITE = scope("jobs:write", "Submit and cancel jobs")
+URGENT = scope(URGENT_SCOPE, "Submit with priorities that are for maintainers")
 
 LOG_BYTES = 200_000
 
@@ -64,6 +66,7 @@ def create_job(json_data: schemas.JobIn) -> schemas.JobOut:
         project,
         json_data.to_new_job(),
         submitter=current_person(),
+        as_maintainer=URGENT in api_token().scopes,
         now=utc_now(),
         local_roots=local_repositories(),
     )

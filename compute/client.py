@@ -61,6 +61,7 @@ class LocalJobs:
                 project,
                 given.to_new_job(),
                 submitter=self._person(session),
+                as_maintainer=True,  # whoever runs this command has the database
                 now=utc_now(),
                 local_roots=local_repositories(),
             )

@@ -16,6 +16,8 @@ from core.identity import access
 from core.identity.models import Person, Project, Role
 
 ORDINARY = "ordinary"
+URGENT_SCOPE = "jobs:urgent"
+"""What a token needs besides, so that a program may use what is for maintainers."""
 REASON_MAX = 300
 
 
@@ -73,9 +75,13 @@ def choose(
     slug: str | None,
     reason: str | None,
     ticks: int,
+    as_maintainer: bool,
     now: datetime,
 ) -> PriorityClass | None:
     """The class a job is submitted with; none: ordinary. `ticks`: reference ticks that it may use at most.
+
+    `as_maintainer`: a maintainer submits it, or a program that they let speak for them as one; not any program of theirs, which
+    may run anybody's pull request.
 
     Raises:
         InvalidInput: there is no such class, it is closed, or it asks for a reason.
@@ -91,6 +97,11 @@ def choose(
     if not may_use(session, row, project, submitter, now=now):
         whom = "maintainers of the project" if row.use is PriorityUse.MAINTAINERS else "programme officers, who give it to jobs"
         raise NotAllowed(f"“{row.name}” is for {whom}.")
+    if row.use is PriorityUse.MAINTAINERS and submitter is not None and not as_maintainer:
+        raise NotAllowed(
+            f"“{row.name}” is for maintainers of the project, and this token does not speak for one. Submit the job on the page, "
+            f"or with a token that has the scope “{URGENT_SCOPE}”; don't give that one to a CI that runs anybody's pull request."
+        )
     if row.month_ticks is not None:
         used = priorities.used_this_month(session, row, project.id, now=now)
         if used + ticks > row.month_ticks:

@@ -30,11 +30,13 @@ def submit(
     submitter: Person | None,
     now: datetime,
     in_person: bool = False,
+    as_maintainer: bool = False,
     local_roots: Sequence[Path] = (),
 ) -> Job:
     """Queue a job. Nothing is held yet: that happens when it starts.
 
     `in_person`: the submitter is here, at a page. A program with their token, or our command, may run anybody's pull request.
+    `as_maintainer`: it may use the priorities that are for maintainers, if the submitter is one.
 
     Raises:
         NotAllowed: the person may not submit for this project.
@@ -57,7 +59,16 @@ def submit(
     offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
     require_budget(offered, new)
     ticks = offered.reference_ticks
-    priority = priorities.choose(session, project, submitter, slug=new.priority, reason=new.priority_reason, ticks=ticks, now=now)
+    priority = priorities.choose(
+        session,
+        project,
+        submitter,
+        slug=new.priority,
+        reason=new.priority_reason,
+        ticks=ticks,
+        as_maintainer=as_maintainer,
+        now=now,
+    )
 
     job = Job(
         id=new.job_id or new_id(),

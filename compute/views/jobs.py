@@ -78,7 +78,14 @@ def new_job() -> ResponseReturnValue:
         try:
             project = project_named(session, form.project.data)
             job = submit.submit(
-                session, project, form.to_new_job(), submitter=person, in_person=True, now=now, local_roots=local_repositories()
+                session,
+                project,
+                form.to_new_job(),
+                submitter=person,
+                in_person=True,
+                as_maintainer=True,
+                now=now,
+                local_roots=local_repositories(),
             )
         except DomainError as error:
             refused(form, error)

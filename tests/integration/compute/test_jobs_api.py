@@ -11,11 +11,13 @@ from schemathesis import checks as known_checks
 from sqlalchemy import select
 
 from compute.executors.base import AttemptState
-from compute.models import ComputeGrant, Job
+from compute.models import ComputeGrant, Job, PriorityUse
+from compute.services import priorities
+from compute.services.priorities import NewClass
 from core.clock import utc_now
 from core.db import new_id
 from core.identity import tokens
-from core.identity.models import Person, Project
+from core.identity.models import Membership, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR
 from core.web import api
 from core.web.context import Application
@@ -81,6 +83,22 @@ def client_api(app: Application, busy: World, maintainer: Person) -> Api:
 
 
 ASKED: dict[str, Any] = {"project": "vllm", "command": "make test", "flavor": "h100", "gpus": 2, "wall_seconds": 3600}
+
+
+def test_only_a_token_made_for_it_uses_what_is_for_maintainers(
+    app: Application, busy: World, maintainer: Person, vllm: Project
+) -> None:
+    officer = busy.person("Olga")
+    busy.session.add(Membership(person_id=officer.id, role=Role.PROGRAMME_OFFICER, from_on=busy.now.date()))
+    busy.session.flush()
+    release = NewClass("release", "Release", 10, PriorityUse.MAINTAINERS, needs_reason=True, month_ticks=40 * G)
+    priorities.set_class(busy.session, release, actor=officer, now=busy.now)
+    wanted = {**ASKED, "priority": "release", "priority_reason": "1.0 is due."}
+    status, refused = Api(app, token(busy, maintainer)).post("/jobs", wanted)
+    assert (status, refused["code"]) == (403, "not_allowed")
+    assert "jobs:urgent" in refused["detail"]
+    status, made = Api(app, token(busy, maintainer, "jobs:write", "jobs:urgent")).post("/jobs", wanted)
+    assert (status, made["priority"]["name"]) == (201, "Release")
 
 
 def test_a_job_is_submitted_followed_and_paid_for(busy: World, client_api: Api) -> None:

@@ -110,8 +110,9 @@ def test_classes_are_for_whom_they_are(world: World, officer: Person, vllm: Proj
         priority="release", priority_reason="1.0 is due.",
     )  # fmt: skip
 
-    def send(person: Person, **changes: object) -> Job:
-        return submit.submit(world.session, vllm, replace(new, **changes), submitter=person, now=world.now)  # type: ignore[arg-type]
+    def send(person: Person, *, as_maintainer: bool = True, **changes: object) -> Job:
+        job = replace(new, **changes)  # type: ignore[arg-type]
+        return submit.submit(world.session, vllm, job, submitter=person, as_maintainer=as_maintainer, now=world.now)
 
     with pytest.raises(NotAllowed, match="“Release” is for maintainers"):
         send(submitter)
@@ -124,6 +125,11 @@ def test_classes_are_for_whom_they_are(world: World, officer: Person, vllm: Proj
     with pytest.raises(InvalidInput, match="An ordinary job needs no reason"):
         send(maintainer, priority="")
     assert send(submitter, priority="spare-time", priority_reason="").priority_reason is None
+    with pytest.raises(NotAllowed, match=r"this token does not speak for one.*jobs:urgent"):
+        send(maintainer, as_maintainer=False)
+    with pytest.raises(NotAllowed, match=r"“Release” is for maintainers of the project\.$"):
+        send(submitter, as_maintainer=True)
+    assert send(maintainer, as_maintainer=False, priority="spare-time").priority_reason == "1.0 is due."
     assert send(maintainer).priority_reason == "1.0 is due."
     assert send(maintainer, priority="ordinary", priority_reason="").priority is None
     priorities.set_class(world.session, replace(RELEASE, is_open=False), actor=officer, now=world.now)
