@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scheduling_books import Books, merged
 from scheduling_build import GPU_HOUR, grant, job, offer, running, snapshot, uid
 
-from compute.scheduling import Ending, KeptCore, Surprise, estimates
+from compute.scheduling import Ending, KeptCore, Surprise
 from compute.scheduling.core import Core
+from compute.scheduling.learning import estimates
 from compute.scheduling.plan import events
 from core.units import TICKS_PER_GPU_SECOND
 
