@@ -1,7 +1,7 @@
 """A change to try on our own history."""
 
 from compute import policies
-from compute.models import WEIGHT_MAX
+from compute.models import RUN_LIMIT_MAX, WEIGHT_MAX
 from core.errors import InvalidInput
 from core.web.forms import Form, IntegerField, NumberRange, Optional, SelectField, TextField, required
 
@@ -17,6 +17,9 @@ class WhatIfForm(Form):
     wall_time = TextField("Longest declared time", length_max=20)
     project = SelectField("Project whose weight changes")
     weight = IntegerField("Its weight", [Optional(), NumberRange(1, WEIGHT_MAX, f"Between 1 and {WEIGHT_MAX:,}.")])
+    limited = SelectField("Whose running jobs are limited")
+    limit_jobs = IntegerField("Jobs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
+    limit_gpus = IntegerField("GPUs at a time", [Optional(), NumberRange(1, RUN_LIMIT_MAX, "At least one.")])
 
     def wall_seconds_max(self) -> int | None:
         """The limit in seconds; none if it stays as it is.

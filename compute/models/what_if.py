@@ -1,4 +1,4 @@
-"""Questions to our own history: what would the waits have been with more GPUs, a shorter limit, another weight?"""
+"""Questions to our own history: what would the waits have been with more GPUs, shorter jobs, another weight, a limit?"""
 
 import enum
 from datetime import datetime
@@ -42,8 +42,11 @@ class WhatIf(Base):
         CheckConstraint("wall_seconds_max > 0", name="limit"),
         CheckConstraint("(project_id IS NULL) = (weight_after IS NULL)", name="whose_weight"),
         CheckConstraint("weight_after > 0", name="weight"),
+        CheckConstraint("limit_jobs > 0 AND limit_gpus > 0", name="run_limit"),
+        CheckConstraint("limit_project_id IS NULL OR num_nonnulls(limit_jobs, limit_gpus) > 0", name="whose_limit"),
         CheckConstraint(
-            "gpus_before <> gpus_after OR wall_seconds_max IS NOT NULL OR weight_after IS NOT NULL", name="some_change"
+            "gpus_before <> gpus_after OR num_nonnulls(wall_seconds_max, weight_after, limit_jobs, limit_gpus) > 0",
+            name="some_change",
         ),
         CheckConstraint("(status = 'answered') = (answer IS NOT NULL)", name="answer"),
         CheckConstraint("(status = 'failed') = (failure IS NOT NULL)", name="failure"),
@@ -63,6 +66,10 @@ class WhatIf(Base):
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
     """Whose weight changes, if one does."""
     weight_after: Mapped[int | None]
+    limit_project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    """Who may have no more running at a time than this; nobody named and one of the two set: each project."""
+    limit_jobs: Mapped[int | None]
+    limit_gpus: Mapped[int | None]
     status: Mapped[WhatIfStatus] = mapped_column(default=WhatIfStatus.WAITING)
     status_at: Mapped[Utc]
     failure: Mapped[str | None]
@@ -71,7 +78,8 @@ class WhatIf(Base):
 
     asked_by: Mapped[Person] = relationship()
     flavor: Mapped[Flavor] = relationship(lazy="joined")
-    project: Mapped[Project | None] = relationship(lazy="joined")
+    project: Mapped[Project | None] = relationship(lazy="joined", foreign_keys=[project_id])
+    limit_project: Mapped[Project | None] = relationship(lazy="joined", foreign_keys=[limit_project_id])
 
     @property
     def open(self) -> bool:

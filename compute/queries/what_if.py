@@ -103,4 +103,9 @@ def words(row: WhatIf) -> list[str]:
         said.append(f"no job longer than {format_seconds(row.wall_seconds_max)}")
     if row.project is not None:
         said.append(f"{row.project.name} weighs {row.weight_after}")
+    if row.limit_jobs is not None or row.limit_gpus is not None:
+        whose = row.limit_project.name if row.limit_project is not None else "each project"
+        counts = (("job", row.limit_jobs), ("GPU", row.limit_gpus))
+        most = " and ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts if count is not None)
+        said.append(f"{whose} runs at most {most} at a time")
     return said

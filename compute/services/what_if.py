@@ -1,6 +1,6 @@
 """What-if questions: ask, replay our own history with the change in a process apart, keep the answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from compute.models import Flavor, WhatIf, WhatIfStatus
-from compute.queries import history, shares, what_if
+from compute.queries import history, run_limits, shares, what_if
+from compute.queries.history import Ran
+from compute.scheduling import Limit
 from compute.simulation import apart
 from compute.simulation.what_if import ANSWER, Answer, PastJob, Question, Rules
 from core import audit, tasks
@@ -62,6 +64,8 @@ class Change:
     wall_seconds_max: int | None
     project: Project | None
     weight: int | None
+    limit: Limit  # how much may run at a time ...
+    limited: Project | None  # ... of this project; none: of each
 
 
 def ask(session: Session, flavor: Flavor, change: Change, *, days: int, asker: Person, now: datetime) -> WhatIf:
@@ -94,6 +98,9 @@ def ask(session: Session, flavor: Flavor, change: Change, *, days: int, asker: P
         wall_seconds_max=change.wall_seconds_max,
         project=change.project,
         weight_after=change.weight,
+        limit_project=change.limited,
+        limit_jobs=change.limit.jobs,
+        limit_gpus=change.limit.gpus,
         status=WhatIfStatus.WAITING,
         status_at=now,
     )
@@ -139,8 +146,13 @@ def _require_sense(change: Change, devices: int, flavor: Flavor) -> None:
     if (change.project is None) != (change.weight is None):
         missing = "project" if change.project is None else "weight"
         raise InvalidInput("A changed weight takes both: whose, and how much.", field=missing)
-    if not change.gpus and change.wall_seconds_max is None and change.weight is None:
-        raise NoChange("Change something: the number of GPUs, the longest declared time, or a project’s weight.", field="gpus")
+    if change.limited is not None and change.limit == Limit():
+        raise InvalidInput("Say how many jobs or GPUs it may have running at a time.", field="limit_jobs")
+    if not change.gpus and change.wall_seconds_max is None and change.weight is None and change.limit == Limit():
+        raise NoChange(
+            "Change something: the number of GPUs, the longest declared time, a project’s weight, or how much may run at a time.",
+            field="gpus",
+        )
 
 
 def _begin(session: Session, what_if_id: UUID, *, now: datetime) -> Question | None:
@@ -152,6 +164,7 @@ def _begin(session: Session, what_if_id: UUID, *, now: datetime) -> Question | N
     rows = history.ran(session, since=since, until=asked.asked_at, flavor=asked.flavor.slug, newest=JOBS_MAX)
     weights = {row.project.slug: row.weight for row in shares.all_weights(session)}
     changed = {**weights, asked.project.slug: asked.weight_after} if asked.project and asked.weight_after else weights
+    limits = {row.project.slug: Limit(row.jobs, row.gpus) for row in run_limits.all_limits(session) if row.project is not None}
     return Question(
         jobs=[
             PastJob(
@@ -165,9 +178,18 @@ def _begin(session: Session, what_if_id: UUID, *, now: datetime) -> Question | N
             )
             for row in rows
         ],
-        before=Rules(asked.gpus_before, None, weights),
-        after=Rules(asked.gpus_after, asked.wall_seconds_max, changed),
+        before=Rules(asked.gpus_before, None, weights, limits),
+        after=Rules(asked.gpus_after, asked.wall_seconds_max, changed, {**limits, **_limits_after(asked, rows)}),
     )
+
+
+def _limits_after(asked: WhatIf, rows: Iterable[Ran]) -> dict[str, Limit]:
+    """How much may run at a time with the change, of those whom it is about."""
+    limit = Limit(asked.limit_jobs, asked.limit_gpus)
+    if limit == Limit():
+        return {}
+    about = {row.project for row in rows} if asked.limit_project is None else {asked.limit_project.slug}
+    return dict.fromkeys(sorted(about), limit)
 
 
 def _end(session: Session, what_if_id: UUID, found: Answer | None, failure: str, *, now: datetime) -> None:

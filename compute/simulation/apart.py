@@ -56,5 +56,8 @@ def replay(question: Question, *, seconds: float) -> Answer:
         )
     found = ANSWER.validate_json(ran.stdout)
     if found is None:
-        raise ReplayFailed("Every job of these days needs more GPUs than there would be; take fewer away.")
+        raise ReplayFailed(
+            "Every job of these days needs more GPUs than there would be, or than its project might have; "
+            "take fewer away, or allow more."
+        )
     return found

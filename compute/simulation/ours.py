@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from compute.scheduling.core import Core
-from compute.scheduling.events import Asked, Choice, Ended, Event, Evicted, GroupSet, Kind, LaneSet, Submitted
+from compute.scheduling.events import Asked, Choice, Ended, Event, Evicted, GroupSet, Kind, LaneSet, ProjectSet, Submitted
 from compute.scheduling.hosts.placement import Host
 from compute.scheduling.knobs import DEFAULTS, Knobs
-from compute.scheduling.model import Priority
+from compute.scheduling.model import Limit, Priority
 from compute.scheduling.quotas.preemption import DEFAULT_TERMS, Terms
 from compute.scheduling.quotas.quota import Share
 from compute.simulation.engine import Ask, Decision, Leave, Stay
@@ -22,6 +22,7 @@ class Ours:
     """Collects a moment's events, and hands them over when it is asked to decide.
 
     Without quota groups all GPUs are one lane. With groups, each has as many GPUs as its quota in a lane of its own.
+    `limits`: how much projects may have running at a time; a job that alone is more waits for ever.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Ours:
         hosts: Sequence[Host] = (),
         knobs: Knobs = DEFAULTS,
         *,
+        limits: Mapping[Any, Limit] | None = None,
         groups: Mapping[str, Mapping[Any, Share]] | None = None,
         terms: Terms = DEFAULT_TERMS,
     ) -> None:
@@ -38,6 +40,7 @@ class Ours:
         self._asks: dict[int, Ask] = {}
         self._lanes: dict[Any, tuple[Choice, ...]] = {}
         self._events: list[Event] = [] if groups else [LaneSet(LANE, gpus, hosts=tuple(hosts))]
+        self._events += [ProjectSet(name, weights.get(name, 1), limit) for name, limit in (limits or {}).items()]
         for name, shares in (groups or {}).items():
             self._events.append(LaneSet(name, sum(share.nominal for share in shares.values())))
             self._events.append(GroupSet(name, frozenset({name}), shares, terms))

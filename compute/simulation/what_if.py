@@ -13,11 +13,12 @@ import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
+from compute.scheduling.model import Limit
 from compute.simulation.engine import Ask, TraceJob, simulate
 from compute.simulation.ours import Ours
 from compute.simulation.outcome import percentile
@@ -52,6 +53,12 @@ class Rules:
     gpus: int
     wall_seconds_max: int | None  # nobody declares more, and what runs longer is stopped; none: as declared
     weights: Mapping[str, int]  # by project; who is not named weighs 1
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # how much may run at a time, by project
+
+    def widest(self, project: str) -> int:
+        """The most GPUs that a job of a project can get."""
+        limit = self.limits.get(project, Limit())
+        return self.gpus if limit.gpus is None else min(self.gpus, limit.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Answer:
     """Both replays, compared."""
 
     jobs: int
-    too_wide: int  # need more GPUs than one side has: left out of both
+    too_wide: int  # need more GPUs than one side has, or lets their project have: left out of both
     shortened: int  # declared more than the new limit
     stopped: int  # ran longer than it, and would have been stopped
     reality: Side
@@ -120,8 +127,8 @@ class Answer:
 
 def answer(question: Question) -> Answer | None:
     """Replay both sides; None if no job fits both."""
-    fewest = min(question.before.gpus, question.after.gpus)
-    jobs = [job for job in question.jobs if job.gpus <= fewest]
+    sides = (question.before, question.after)
+    jobs = [job for job in question.jobs if job.gpus <= min(side.widest(job.project) for side in sides)]
     if not jobs:
         return None
     before, after = _waits(jobs, question.before), _waits(jobs, question.after)
@@ -157,7 +164,7 @@ def _waits(jobs: Sequence[PastJob], rules: Rules) -> list[int]:
         TraceJob(str(place), _ask(place, job, most), min(job.run_seconds, job.wall_seconds, most or job.run_seconds))
         for place, job in enumerate(jobs)
     ]
-    schedule = simulate(trace, rules.gpus, Ours(rules.gpus, rules.weights))
+    schedule = simulate(trace, rules.gpus, Ours(rules.gpus, rules.weights, limits=rules.limits))
     return [start - job.submitted_at for start, job in zip(schedule.starts, jobs, strict=True)]
 
 

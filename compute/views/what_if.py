@@ -6,8 +6,9 @@ from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from compute.forms.what_if import WhatIfForm
-from compute.queries import shares, what_if
+from compute.queries import run_limits, shares, what_if
 from compute.queries.named import flavor_named, project_named
+from compute.scheduling import Limit
 from compute.services import what_if as asking
 from compute.services.what_if import Change
 from compute.simulation.what_if import PERCENTS, Answer
@@ -35,6 +36,9 @@ def ask_what_if() -> ResponseReturnValue:
     weights = shares.weights(session, [project.id for project in projects])
     named = [(project.slug, f"{project.name} (weighs {weights.get(project.id, 1)})") for project in projects]
     form.project.choices = [("", "None"), *named]
+    limits = run_limits.holding(session, [project.id for project in projects], [])
+    held = {project.id: _held(limits.of_project(project.id)) for project in projects}
+    form.limited.choices = [("", "Each project’s"), *((project.slug, project.name + held[project.id]) for project in projects)]
     if form.validate_on_submit():
         try:
             asked = asking.ask(
@@ -45,6 +49,8 @@ def ask_what_if() -> ResponseReturnValue:
                     wall_seconds_max=form.wall_seconds_max(),
                     project=project_named(session, form.project.data) if form.project.data else None,
                     weight=form.weight.data,
+                    limit=Limit(form.limit_jobs.data, form.limit_gpus.data),
+                    limited=project_named(session, form.limited.data) if form.limited.data else None,
                 ),
                 days=int(form.days.data),
                 asker=current_person(),
@@ -76,6 +82,13 @@ def show_what_if(what_if_id: UUID) -> ResponseReturnValue:
 def what_if_state(what_if_id: UUID) -> ResponseReturnValue:
     """The part of the page that changes while the history is replayed."""
     return render_template("compute/_what_if_state.html", **_shown(what_if_id))
+
+
+def _held(limit: Limit) -> str:
+    """What holds now, beside a project's name."""
+    counts = (("jobs", limit.jobs), ("GPUs", limit.gpus))
+    said = " and ".join(f"{count:,} {noun}" for noun, count in counts if count is not None)
+    return f" (now {said})" if said else ""
 
 
 def _shown(what_if_id: UUID) -> dict[str, object]:

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from compute.executors.base import AttemptState
 from compute.models import WhatIf, WhatIfStatus
 from compute.queries import what_if
+from compute.scheduling import Limit
+from compute.services import run_limits
 from compute.services import what_if as asking
 from compute.services.what_if import ReplayHistory
 from compute.simulation import apart
@@ -80,6 +83,32 @@ def test_an_officer_asks_and_the_answer_is_kept(past: World, officer: Person, cl
     assert percentiles == ["45 min", "0 s"]
     assert "What if" in client.get("/compute/what-if").h1
     assert "Answered" in client.get("/compute/what-if").words
+
+
+def test_a_limit_of_what_may_run_is_tried_for_one_project_and_for_each(past: World, officer: Person, client: Client) -> None:
+    ray = past.project("ray")
+    past.grant(ray, ticks=100 * G)
+    run_limits.set_limit(past.session, ray, Limit(jobs=3, gpus=16), reason="Shares.", actor=officer, now=past.now)
+    client.sign_in(officer)
+    assert "Ray (now 3 jobs and 16 GPUs)" in client.get("/compute/what-if").words
+    for limited, words in (("vllm", LONG), ("", "each project")):
+        sent = ask(client, limited=limited, limit_jobs="1", limit_gpus="8", gpus="8")
+        row = past.session.scalars(select(WhatIf).where(WhatIf.status == WhatIfStatus.WAITING)).one()
+        asking.reply(past.sessions, row.id)
+        shown = client.get(sent.location)
+        assert shown.h1 == f"What if: 8 × NVIDIA H100 more: 16 instead of 8; {words} runs at most 1 job and 8 GPUs at a time"
+        answer = what_if.asked(past.session, row.id, now=utc_now()).answer
+        assert answer is not None
+        assert answer.after.percentiles[-1] == 45 * 60, "the GPUs more are of no use to a project that may have one job"
+    sent = ask(client, limit_gpus="4")
+    asking.reply(past.sessions, past.session.scalars(select(WhatIf.id).where(WhatIf.status == WhatIfStatus.WAITING)).one())
+    assert "or than its project might have" in client.get(sent.location).words
+    refused = insert(WhatIf).values(
+        id=new_id(), asked_by_id=officer.id, asked_at=past.now, days=1, flavor_id=past.flavor.id, gpus_before=8, gpus_after=9,
+        limit_project_id=ray.id, status=WhatIfStatus.WAITING, status_at=past.now,
+    )  # fmt: skip
+    with pytest.raises(IntegrityError, match="ck_what_if_whose_limit"), past.session.begin_nested():
+        past.session.execute(refused)
 
 
 def test_a_replay_that_takes_too_long_is_stopped_and_says_so(
@@ -159,6 +188,8 @@ def test_what_a_dead_worker_left_is_begun_again_and_named_on_the_page(past: Worl
         ({"wall_time": "5s"}, "Let jobs run for a minute"),
         ({"weight": "2"}, "whose, and how much"),
         ({"project": "vllm"}, "whose, and how much"),
+        ({"limited": "vllm"}, "how many jobs or GPUs"),
+        ({"limit_jobs": "0"}, "At least one"),
         ({"gpus": "many"}, "whole number"),
     ],
 )
@@ -182,7 +213,12 @@ def test_days_without_a_job_and_a_tenth_question_an_hour_are_refused(past: World
     nothing = what_if.flavors(past.session)[0]
     with pytest.raises(asking.NoPastJobs):
         asking.ask(
-            past.session, nothing, asking.Change(1, None, None, None), days=7, asker=officer, now=utc_now() + timedelta(days=60)
+            past.session,
+            nothing,
+            asking.Change(1, None, None, None, Limit(), None),
+            days=7,
+            asker=officer,
+            now=utc_now() + timedelta(days=60),
         )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+from compute.scheduling.model import Limit
 from compute.simulation.what_if import PERCENTS, PastJob, Question, Rules, answer
 from core.config import ROOT
 
@@ -45,6 +46,30 @@ def test_more_weight_brings_a_project_forward() -> None:
     assert lines["bee"].after.mean < lines["bee"].before.mean
     assert lines["ant"].after.mean > lines["ant"].before.mean
     assert [line.jobs for line in found.days] == [41]
+
+
+def test_a_limit_of_what_runs_makes_its_project_wait_beside_free_gpus() -> None:
+    """Three jobs of two GPUs each on eight: with one at a time they run one after the other, and the neighbour runs at once."""
+    jobs = [job(0, gpus=2), job(0, gpus=2), job(0, gpus=2), job(0, project="ray", gpus=2)]
+    for limit in (Limit(jobs=1), Limit(gpus=3)):
+        found = answer(Question(jobs, AS_IT_WAS, replace(AS_IT_WAS, limits={"vllm": limit})))
+        assert found is not None
+        lines = {line.project: line for line in found.projects}
+        assert (lines["vllm"].before.mean, lines["vllm"].after.mean) == (0, 600), "0, 600 and 1,200 seconds"
+        assert (lines["ray"].before.mean, lines["ray"].after.mean) == (0, 0)
+    both = replace(AS_IT_WAS, limits={"vllm": Limit(jobs=1)}, weights={"vllm": 3})
+    found = answer(Question(jobs, both, both))
+    assert found is not None
+    assert found.before == found.after
+    assert found.before.percentiles[-1] == 1200
+
+
+def test_a_job_that_alone_is_more_than_its_project_may_have_is_left_out_of_both() -> None:
+    found = answer(
+        Question([job(0), job(5, gpus=4), job(9, project="ray")], AS_IT_WAS, replace(AS_IT_WAS, limits={"vllm": Limit(gpus=4)}))
+    )
+    assert found is not None
+    assert (found.jobs, found.too_wide) == (2, 1)
 
 
 def test_what_fits_on_one_side_only_is_left_out_of_both() -> None:
