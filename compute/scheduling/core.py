@@ -164,6 +164,7 @@ class Core:
                 estimates = self._turns.estimates
                 lineage = estimates.lineage(event.project, event.submitter, event.wall_seconds, event.gpus)
                 estimates.remember(lineage, seconds=event.ran_seconds, jobs=event.jobs)
+                self._rules.expect(event.gpus, event.jobs)
             case _:
                 self._rules.set(event, now)
                 if isinstance(event, ProjectSet):
@@ -193,7 +194,7 @@ class Core:
         assert job not in self._waiting, "a job is submitted once"
         at = now if event.at is None else event.at
         waiting = self._waits(job, self._turns.kind(kind, at), at, now)
-        self._turns.ideal.submitted(job, kind.project, kind.gpus, waiting.expected, now)
+        self._turns.ideal.submitted(job, kind.project, waiting.gpus, waiting.expected, now)
 
     def _waits(self, job: Name, waiting: Waiting, since: Instant, now: Instant) -> Waiting:
         self._waiting[job] = waiting
@@ -220,15 +221,15 @@ class Core:
     def _runs(self, event: Runs, now: Instant) -> None:
         kind = event.kind
         (place,) = self._turns.kind(kind, event.started_at).places
-        self._turns.ideal.submitted(event.job, kind.project, kind.gpus, float(kind.wall_seconds), now)
-        self._begin(event.job, place, event.started_at, event.ends_by)
+        self._turns.ideal.submitted(event.job, kind.project, place.gpus, float(kind.wall_seconds), now)
+        self._begin(event.job, place, event.started_at, event.ends_by, event.held)
         self._turns.use(place.waiting.project, place.rate, now)
 
     def _evict(self, job: Name, now: Instant) -> None:
         """What it held is free, all of it: it pays for nothing."""
         running = self._running.pop(job)
         place, waiting = running.place, running.place.waiting
-        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
+        place.bucket.lane.released(job, running.ends_by, place.gpus)
         for book in place.books:
             book.ended(job, waiting.kind, place.choice, 0)
         self._turns.estimates.stopped(waiting.lineage, running.started_at, now)
@@ -237,13 +238,13 @@ class Core:
 
     def _ends(self, event: EndsBy) -> None:
         running = self._running[event.job]
-        running.place.bucket.lane.ends(event.job, running.ends_by, event.ends_by, running.place.waiting.kind.gpus)
+        running.place.bucket.lane.ends(event.job, running.ends_by, event.ends_by, running.place.gpus)
         self._running[event.job] = replace(running, ends_by=event.ends_by)
 
     def _take_back(self, event: NotStarted, now: Instant) -> None:
         job, running = event.job, self._running.pop(event.job)
         place, waiting = running.place, running.place.waiting
-        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
+        place.bucket.lane.released(job, running.ends_by, place.gpus)
         for book in place.books:
             book.ended(job, waiting.kind, place.choice, 0)
         self._turns.take_back(waiting, place.rate, running.started_at, now)
@@ -253,7 +254,7 @@ class Core:
         job, running = event.job, self._running.pop(event.job)
         place, waiting = running.place, running.place.waiting
         ran = now - running.started_at if event.ran_seconds is None else event.ran_seconds
-        place.bucket.lane.released(job, running.ends_by, waiting.kind.gpus)
+        place.bucket.lane.released(job, running.ends_by, place.gpus)
         for book in place.books:
             book.ended(job, waiting.kind, place.choice, ran)
         if event.teaches:
@@ -290,13 +291,15 @@ class Core:
             else:
                 chosen = self._preferred(place, now) if len(place.waiting.places) > 1 else place
                 lane, kind = chosen.bucket.lane, chosen.waiting.kind
-                if not lane.fits(kind.gpus):
+                ends_by = self._ends_by(kind, now)
+                if not lane.fits(chosen.gpus, ends_by, kind.alone):
                     if self._promise(place, now) is not place:
                         self._set_aside(place, aside)
-                elif lane.lets_pass(kind.gpus, self._ends_by(kind, now)):
+                elif lane.lets_pass(chosen.gpus, ends_by, kind.alone):
                     started.append(self._start(chosen, now))
+                elif lane.promise is None or ends_by <= lane.promise.at:  # its hosts are promised in another lane
+                    self._set_aside(place, aside)
                 else:
-                    assert lane.promise is not None
                     lane.looks += 1
                     over.append(place.bucket)
                     self._turns.enter(place.bucket, within_seconds=lane.promise.at - now - self._knobs.overhead_seconds)
@@ -328,7 +331,7 @@ class Core:
         """The first rule in its way, whether or not GPUs are free."""
         kind = place.waiting.kind
         ends_by = self._ends_by(kind, starts_at)
-        obstacle = place.bucket.lane.refuses(kind.gpus, starts_at, ends_by)
+        obstacle = place.bucket.lane.refuses(place.gpus, starts_at, ends_by)
         if obstacle is not None:
             return obstacle
         for book in place.books:
@@ -367,8 +370,8 @@ class Core:
             return other.choice.order, other.purse.soonest(other.choice, now, ends_by) if other.purse is not None else 0
 
         for other in sorted(waiting.places, key=wish):
-            lane, gpus = other.bucket.lane, waiting.kind.gpus
-            fits = lane.is_open(now) and lane.fits(gpus) and lane.lets_pass(gpus, ends_by)
+            lane, gpus, alone = other.bucket.lane, other.gpus, waiting.kind.alone
+            fits = lane.is_open(now) and lane.fits(gpus, ends_by, alone) and lane.lets_pass(gpus, ends_by, alone)
             if fits and self._may_be_passed(lane) and self._refusal(other, now) is None:
                 return other
         return place
@@ -385,11 +388,11 @@ class Core:
         draws = place.purse.draws(job) if place.purse is not None else ()
         return Started(job, ends_by, backfilled, place.choice.lane, draws, held, passed)
 
-    def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant) -> Held:
-        """Its GPUs are in use, and what it may use at most is held. On which hosts."""
+    def _begin(self, job: Name, place: Place, at: Instant, ends_by: Instant, held: Held | None = None) -> Held:
+        """Its GPUs are in use, and what it may use at most is held. On which hosts; `held`: where it is already."""
         waiting = place.waiting
         self._running[job] = Running(place, at, ends_by)
-        held = place.bucket.lane.taken(job, ends_by, waiting.kind.gpus)
+        held = place.bucket.lane.taken(job, ends_by, place.gpus, waiting.kind.alone, held)
         for book in place.books:
             book.started(job, waiting.kind, place.choice, at, ends_by)
         self._turns.estimates.started(waiting.lineage, at)
@@ -424,9 +427,9 @@ class Core:
         found: tuple[Instant, int, Place] | None = None
         for other in waiting.places:
             lane = other.bucket.lane
-            if lane.promise is not None or not lane.is_open(now) or kind.gpus > lane.facts.gpus or self._refusal(other, now):
+            if lane.promise is not None or not lane.is_open(now) or other.gpus > lane.most or self._refusal(other, now):
                 continue
-            earliest = lane.earliest(kind.gpus, seconds, now)
+            earliest = lane.earliest(other.gpus, seconds, now, kind.alone)
             if earliest is None or self._refusal(other, earliest[0]) is not None:
                 continue
             if found is None or earliest[0] < found[0]:
@@ -435,7 +438,8 @@ class Core:
             self._promised[waiting] = None
             return None
         at, spare, promised = found
-        promised.bucket.lane.keep(Promise(waiting.jobs[0][1], at, spare), kind.gpus, at + seconds)
+        promise = Promise(waiting.jobs[0][1], at, spare)
+        promised.bucket.lane.keep(promise, promised.gpus, at + seconds, kind.alone)
         for book in promised.books:
             book.keep(kind, promised.choice, at, at + seconds)
         self._promised[waiting] = promised

@@ -28,6 +28,7 @@ class Choice:
     cost_ticks: int = 0  # reference ticks: of its grant, and what counts as its use; 0: a reference GPU for each GPU, unmetered
     offer_ticks: int = 0  # ticks of the flavor, of the lane's offers
     order: int = 0  # a lower one is tried first; among equals the lane whose offers close sooner
+    gpus: int = 0  # that it takes there, if that is more than it asks for: whole hosts, if it wants them alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Kind:
     grant: Name = None  # None: not metered by a grant
     offers: frozenset[Name] | None = None  # those whose policy permits it; None: not metered by offers
     priority: Priority = ORDINARY
+    alone: bool = False  # nothing else may be on its hosts; each choice says how many GPUs that takes
+
+    def takes(self, choice: Choice) -> int:
+        """The GPUs that it has in a lane: what counts there, wherever GPUs are counted."""
+        return choice.gpus or self.gpus
 
 
 NO_LIMIT = Limit()
@@ -106,6 +112,7 @@ class Runs:
     kind: Kind  # with the one choice it runs in
     started_at: Instant
     ends_by: Instant
+    held: tuple[tuple[str, int], ...] | None = None  # on which hosts, in a lane that knows them; None: wherever it fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +136,12 @@ class LaneSet:
     state: PoolState = PoolState.OPEN
     opens_at: Instant = 0
     open_until: Instant = NEVER  # nothing may run past this moment
-    hosts: tuple[Host, ...] = ()  # all alike; empty: its GPUs are a number, and where they are is somebody else's matter
+    hosts: tuple[Host, ...] = ()  # empty: its GPUs are a number, and where they are is somebody else's matter
+    spans: bool = True  # a job may be on several hosts, which are all alike then; else it has one
     pool_id: Name = None  # these three are for the words of a decision only
     pool_name: str = ""
     flavor: str = ""
-    within: Name = None  # a reservation: the lane whose GPUs and offers it has
+    within: Name = None  # a reservation: the lane whose GPUs, hosts and offers it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +234,10 @@ Event = (
     | Evicted
     | NotStarted
     | Cancelled
+    | LaneSet
     | Runs
     | EndsBy
     | Past
-    | LaneSet
     | WindowGone
     | WindowSet
     | GrantSet
@@ -242,7 +250,7 @@ Event = (
 )
 
 _ORDER = {kind: place for place, kind in enumerate(Event.__args__)}
-"""Who gives back comes first; new figures come after what they already contain; who asks comes last."""
+"""Who gives back comes first, lanes before who has their GPUs, other figures after what they contain already, who asks last."""
 
 _NAME = {kind: fields(kind)[0].name for kind in Event.__args__}
 """Where the name of the thing is that an event is about."""

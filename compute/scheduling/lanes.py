@@ -65,7 +65,9 @@ class Lane:
         self._shelf = Shelf(woken)
         self._windows: dict[Name, _Window] = {}
         self.facts = facts
-        self.hosts = HostBook(facts.hosts) if facts.hosts else None
+        self.hosts: HostBook | None = None
+        self.most = facts.gpus  # that one job can ever have
+        self.on(_book(facts))
         self.free = facts.gpus  # now; below zero where it shrank under what runs
         self.moments: list[Instant] = []  # at which something that runs has its declared end, sorted
         self.releases: dict[Instant, int] = {}  # the GPUs that are free again then
@@ -79,15 +81,20 @@ class Lane:
 
     def set(self, facts: LaneSet, now: Instant) -> None:
         """A new figure."""
-        if facts.hosts != self.facts.hosts:
-            assert not self.releases, "hosts come and go while nothing runs"
-            self.hosts = HostBook(facts.hosts) if facts.hosts else None
+        are_other = facts.hosts != self.facts.hosts
+        assert not are_other or not self.releases, "hosts come and go while nothing runs"
         self.free += facts.gpus - self.facts.gpus
         self.facts, self.changed, self.looked_at = facts, True, False
+        self.on(_book(facts) if are_other else self.hosts)
         self._shelf.empty()
         if facts.opens_at > now:
             self._moments.note(facts.opens_at, self._change)
         self._count_rooms()
+
+    def on(self, hosts: HostBook | None) -> None:
+        """Its GPUs are on these hosts."""
+        self.hosts = hosts
+        self.most = self.facts.gpus if hosts is None else min(self.facts.gpus, hosts.most)
 
     def is_open(self, now: Instant) -> bool:
         """Whether it takes new jobs."""
@@ -109,25 +116,32 @@ class Lane:
                 )
         return None
 
-    def fits(self, gpus: int) -> bool:
-        """Whether its GPUs are free, on one host if it is not larger than one."""
-        return gpus <= self.free and (self.hosts is None or self.hosts.fits(gpus, 0))
+    def fits(self, gpus: int, ends_by: Instant, alone: bool) -> bool:
+        """Whether its GPUs are free, on one host if it is not larger than one, and not promised in another lane on its hosts."""
+        if self.hosts is None or gpus > self.free:
+            return gpus <= self.free
+        return self.hosts.fits(gpus, ends_by if self.promise is None else 0, alone=alone)
 
-    def lets_pass(self, gpus: int, ends_by: Instant) -> bool:
+    def lets_pass(self, gpus: int, ends_by: Instant, alone: bool) -> bool:
         """Whether a job that fits delays nobody who was promised a start."""
-        if self.promise is None or ends_by <= self.promise.at:
-            return True
-        return gpus <= self.promise.spare and (self.hosts is None or self.hosts.fits(gpus, ends_by))
+        if self.promise is not None and ends_by > self.promise.at and gpus > self.promise.spare:
+            return False
+        return self.hosts is None or self.hosts.lets_pass(gpus, ends_by, alone=alone)
 
     def may_pass(self, gpus: int, size: Size, begins: Instant) -> bool:
         """Whether some waiting kind of this size could start without delaying whom the lane is promised to."""
         assert self.promise is not None
         return gpus <= self.free and (gpus <= self.promise.spare or size.shortest() <= self.promise.at - begins)
 
-    def taken(self, job: Name, ends_by: Instant, gpus: int) -> Held:
-        """GPUs are in use until then at the latest: where, if hosts are known."""
+    def taken(self, job: Name, ends_by: Instant, gpus: int, alone: bool, held: Held | None = None) -> Held:
+        """GPUs are in use until then at the latest: where, if hosts are known. `held`: where it is already."""
         self.free -= gpus
-        held = self.hosts.take(job, gpus, ends_by) if self.hosts is not None else ()
+        if self.hosts is None:
+            held = ()
+        elif held is None:
+            held = self.hosts.take(job, gpus, ends_by, alone=alone)
+        else:
+            self.hosts.put(job, held, ends_by)
         self.looked_at = False
         self._free_at(ends_by, gpus)
         if self.promise is not None and ends_by > self.promise.at:
@@ -168,25 +182,28 @@ class Lane:
 
     # Promises ---------------------------------------------------------------------------------------------------------
 
-    def earliest(self, gpus: int, seconds: int, now: Instant) -> tuple[Instant, int] | None:
+    def earliest(self, gpus: int, seconds: int, now: Instant, alone: bool) -> tuple[Instant, int] | None:
         """When enough GPUs will be free for so long, if running jobs keep their declared times, and how many more.
 
-        None: never, the lane is too small or windows leave too little.
+        None: never, the lane is too small, windows leave too little, or its hosts were promised to somebody else.
         """
-        on_hosts = now if self.hosts is None else self.hosts.earliest(gpus, now)
+        on_hosts = now if self.hosts is None else self.hosts.earliest(gpus, now, alone=alone)
+        if on_hosts is None:
+            return None
         free, at = self.free, now
         for moment, more in self._changes(now):
-            if moment > at >= on_hosts and free >= gpus and self._leaves_windows(gpus, at, at + seconds):
-                return at, free - gpus
+            begin = max(at, on_hosts)  # another lane's job may be what gives the host back
+            if moment > begin and free >= gpus and self._leaves_windows(gpus, begin, begin + seconds):
+                return begin, free - gpus
             free, at = free + more, moment
-        is_enough = free >= gpus and at >= on_hosts and self._leaves_windows(gpus, at, at + seconds)
-        return (at, free - gpus) if is_enough else None
+        at = max(at, on_hosts)
+        return (at, free - gpus) if free >= gpus and self._leaves_windows(gpus, at, at + seconds) else None
 
-    def keep(self, promise: Promise, gpus: int, ends_by: Instant) -> None:
+    def keep(self, promise: Promise, gpus: int, ends_by: Instant, alone: bool) -> None:
         """Promise GPUs to the next in line; beside the windows too."""
         self.promise, self.looked_at = promise, False
         if self.hosts is not None:
-            self.hosts.keep(gpus, promise.at)
+            self.hosts.keep(gpus, promise.at, alone=alone)
         for window in self._beginning(promise.at, ends_by) if self._windows else ():
             window.kept += gpus
 
@@ -264,3 +281,7 @@ class Lane:
 
     def _change(self) -> None:
         self.changed = True
+
+
+def _book(facts: LaneSet) -> HostBook | None:
+    return HostBook(facts.hosts, spans=facts.spans) if facts.hosts else None

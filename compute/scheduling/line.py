@@ -128,6 +128,7 @@ class Waiting:
     kind: Kind
     project: Project
     lineage: Lineage
+    gpus: int  # that a job of it takes, in the lane where that is most
     jobs: deque[tuple[Instant, Name]] = field(default_factory=deque)
     expected: float = 0.0  # seconds
     work: float = 0.0  # expected GPU-seconds, with the power they have in a score; less after a long wait
@@ -148,6 +149,7 @@ class Place:
 
     waiting: Waiting
     choice: Choice
+    gpus: int  # that a job of it takes here
     bucket: Bucket
     books: tuple[Book, ...]  # that may refuse it, in the order of their reasons
     member: Member  # its project in the lane's quota group

@@ -14,6 +14,7 @@ from uuid import UUID
 from compute.scheduling.knobs import DEFAULTS, Knobs
 
 if TYPE_CHECKING:
+    from compute.scheduling.hosts.placement import Host
     from compute.scheduling.quotas.preemption import Terms
     from compute.scheduling.quotas.quota import Share
 
@@ -45,6 +46,7 @@ class Pool:
     capacity: Mapping[str, int]  # GPUs per flavor, in use or not
     state: PoolState = PoolState.OPEN
     open_until: Instant | None = None  # nothing may run past this moment; None: no end is known
+    hosts: "tuple[Host, ...]" = ()  # a job is on one of them; empty: it is one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ class Running:
     wall_seconds: int = 0  # declared; 0: what is left until `ends_by`
     reservation_id: UUID | None = None  # the reservation it runs in
     priority: Priority = ORDINARY
+    host: str = ""  # which of its pool's hosts it is on, if they have names
+    asked_gpus: int = 0  # what it asked for, if `gpus` are more: it has its host alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,17 @@ class Alternative:
     flavor: str
     cost_ticks: int  # reference ticks: rates differ
     offer_ticks: int = 0  # ticks of this flavor
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a job takes in a pool where it has its host alone."""
+
+    pool_id: UUID
+    flavor: str
+    gpus: int  # all of the smallest host that has enough
+    cost_ticks: int  # reference ticks
+    offer_ticks: int  # ticks of the flavor
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,7 @@ class Job:
     distrusted_in: tuple[str, ...] = ()  # names of pools that are not among `pools` because they take reviewed code only
     alternatives: tuple[Alternative, ...] = ()  # other flavors it accepts, the one it likes best first
     tries: int = 0  # how often it was started before
+    wholes: tuple[Whole, ...] | None = None  # what it takes if it wants its host alone; of no pool whose hosts are too small
 
     @property
     def rate(self) -> int:
@@ -178,6 +194,15 @@ class Job:
     def on(self, flavor: str) -> "Job":
         """The job as if it asked for this flavor alone."""
         return next(wish for wish in self.wishes if wish.flavor == flavor)
+
+    def inside(self, pool_id: UUID) -> "Job":
+        """The job, which asks for one flavor, with what it takes in a pool."""
+        if self.wholes is None:
+            return self
+        whole = next((each for each in self.wholes if (each.pool_id, each.flavor) == (pool_id, self.flavor)), None)
+        if whole is None:
+            return self
+        return replace(self, gpus=whole.gpus, cost_ticks=whole.cost_ticks, offer_ticks=whole.offer_ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +287,13 @@ class Start:
     job_id: Any  # the caller's name for it
     pool_id: Any
     flavor: str
-    gpus: int
+    gpus: int  # that it takes: all of its host, if it wants that alone
     ends_by: Instant
     draws: tuple[Draw, ...]  # what to hold of which offers, soonest expiry first; empty if not metered by offers
     backfilled: bool  # it passed a job that is ahead of it in line, without delaying it
     passed: "tuple[Passed, ...]" = ()  # flavors that it likes better
     reservation_id: Any = None  # the reservation it runs in
+    host: str = ""  # on which of the pool's hosts, if they have names
 
     @property
     def chosen_because(self) -> str | None:
@@ -306,10 +332,11 @@ class Decision:
     decided_at: Instant
     place: int  # 1 is the first in line among all that wait
     flavor: str
-    gpus_needed: int
+    gpus_needed: int  # all of a host, if it wants that alone
+    alone: bool = False
     pool_id: Any = None  # the pool the numbers are about, if it is about one
     pool_name: str = ""
-    on_one_host: int | None = None  # WAITING_FOR_CAPACITY: the most that are free on one host, where enough are free on several
+    on_one_host: int | None = None  # where hosts are known: the most that are free on one; WAITING_FOR_POOL: that one has
     gpus_free: int | None = None  # in that pool; for WAITING_FOR_POOL the most any open pool has in all
     ticks_needed: int | None = None  # of the grant or the offers, whichever the reason is about
     ticks_available: int | None = None

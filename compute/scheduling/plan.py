@@ -58,7 +58,7 @@ def plan(snapshot: Snapshot) -> Plan:
 def answer(snapshot: Snapshot, started: Iterable[Started], waiting: Iterable[Decision]) -> Plan:
     """What a core decided about a snapshot, in the snapshot's words."""
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
-    starts = tuple(_start(each, jobs[each.job].gpus) for each in started)
+    starts = tuple(_start(each, jobs[each.job]) for each in started)
     return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in waiting))
 
 
@@ -76,6 +76,8 @@ def events(snapshot: Snapshot) -> Iterator[Event]:
                 pool_name=pool.name,
                 flavor=flavor,
                 open_until=NEVER if pool.open_until is None else pool.open_until,
+                hosts=pool.hosts,
+                spans=False,
             )
     for window in snapshot.windows:
         yield from _window(window, next(pool for pool in pools if pool.id == window.pool_id))
@@ -125,9 +127,11 @@ def _runs(running: Running, reservation: Window | None, now: Instant) -> Runs:
     begun = now if running.started_at is None else running.started_at
     wall = max(1, running.wall_seconds or running.ends_by - begun)
     lane = (running.pool_id, running.flavor)
-    choice = Choice(lane if reservation is None else (*lane, reservation.id), running.rate * wall)
-    kind = Kind(running.project_id, running.submitter_id, (choice,), running.gpus, wall, priority=running.priority)
-    return Runs(running.job_id, kind, begun, running.ends_by)
+    choice = Choice(lane if reservation is None else (*lane, reservation.id), running.rate * wall, gpus=running.gpus)
+    asked = running.asked_gpus or running.gpus
+    alone = asked < running.gpus
+    kind = Kind(running.project_id, running.submitter_id, (choice,), asked, wall, priority=running.priority, alone=alone)
+    return Runs(running.job_id, kind, begun, running.ends_by, ((running.host, running.gpus),))
 
 
 def _kind(job: Job, pools: list[Pool], reserved: Iterable[Window]) -> Kind:
@@ -139,10 +143,26 @@ def _kind(job: Job, pools: list[Pool], reserved: Iterable[Window]) -> Kind:
         own = [each for each in reserved if each.project_id == job.project_id and each.flavor == wish.flavor]
         lanes: list[tuple[Name, int]] = [((pool.id, wish.flavor), 2 * order) for pool in fitting if pool.id in there]
         lanes += [((each.pool_id, each.flavor, each.id), 2 * order - 1) for each in own if each.pool_id in there]
-        choices += [Choice(lane, wish.cost_ticks, wish.offer_ticks, place) for lane, place in lanes]
+        choices += [_choice(wish, lane, place) for lane, place in lanes]
     return Kind(
-        job.project_id, job.submitter_id, tuple(choices), job.gpus, job.wall_seconds, job.grant_id, job.offers, job.priority
+        job.project_id,
+        job.submitter_id,
+        tuple(choices),
+        job.gpus,
+        job.wall_seconds,
+        job.grant_id,
+        job.offers,
+        job.priority,
+        job.wholes is not None,
     )
+
+
+def _choice(wish: Job, lane: Name, order: int) -> Choice:
+    if wish.wholes is None:
+        return Choice(lane, wish.cost_ticks, wish.offer_ticks, order)
+    assert isinstance(lane, tuple)
+    there = wish.inside(lane[0])
+    return Choice(lane, there.cost_ticks, there.offer_ticks, order, there.gpus)
 
 
 def _group(quota: Quota, pool: Pool) -> GroupSet:
@@ -158,19 +178,20 @@ def asked(told: Iterable[Asked | Spared]) -> Asks:
     return Asks(leave, tuple(cast("UUID", each.job) for each in told if isinstance(each, Spared)))
 
 
-def _start(started: Started, gpus: int) -> Start:
+def _start(started: Started, job: Job) -> Start:
     assert isinstance(started.lane, tuple)
     pool_id, flavor, *reservation = started.lane
     return Start(
         started.job,
         pool_id,
         flavor,
-        gpus,
+        job.gpus if job.wholes is None else job.on(flavor).inside(pool_id).gpus,
         started.ends_by,
         started.draws,
         started.backfilled,
         started.passed,
         reservation[0] if reservation else None,
+        started.held[0][0] if started.held else "",
     )
 
 

@@ -59,6 +59,7 @@ class Rulebook:
                 self._set_group(event)
             case LaneSet():
                 self.lane(event.lane).set(event, now)
+                self._share_hosts()
             case WindowSet():
                 self.lane(event.lane).open_window(event, now)
             case WindowGone():
@@ -115,6 +116,18 @@ class Rulebook:
         if name not in self.lanes:
             self.lanes[name] = Lane(LaneSet(name, 0, PoolState.CLOSED), self.woken, self.moments)
         return self.lanes[name]
+
+    def _share_hosts(self) -> None:
+        """A reservation has the hosts of the lane that it is within."""
+        for lane in list(self.lanes.values()):
+            if lane.facts.within is not None:
+                lane.on(self.lane(lane.facts.within).hosts)
+
+    def expect(self, gpus: int, jobs: int) -> None:
+        """So many jobs of this size came before: hosts are chosen with an eye to more of them."""
+        for lane in self.lanes.values():
+            if lane.hosts is not None and lane.facts.within is None:
+                lane.hosts.expect(gpus, jobs)
 
     def gpus(self) -> int:
         """All there are, in use or not; those of a reservation are its lane's."""

@@ -49,7 +49,9 @@ class Turns:
                 self._earlier.setdefault(kind, []).append(waiting)
             elif waiting is not None:
                 self._forget(waiting)
-            waiting = self._kinds[kind] = Waiting(kind, self._project(kind.project), (*self.estimates.lineage(*key), batch))
+            most = max(map(kind.takes, kind.choices), default=kind.gpus) if kind.alone else kind.gpus
+            lineage = (*self.estimates.lineage(*key), batch)
+            waiting = self._kinds[kind] = Waiting(kind, self._project(kind.project), lineage, most)
             waiting.places = tuple(self._place(waiting, choice) for choice in kind.choices)
         return waiting
 
@@ -67,7 +69,7 @@ class Turns:
 
     @staticmethod
     def _below(waiting: Waiting) -> int:
-        borrows = bool(waiting.places) and all(place.member.borrows(waiting.kind) for place in waiting.places)
+        borrows = bool(waiting.places) and all(place.member.borrows(waiting.kind, place.gpus) for place in waiting.places)
         return _BORROWS * borrows - waiting.kind.priority.rank
 
     def first(self, lane: Lane, begins: Instant) -> InLine | None:
@@ -84,7 +86,7 @@ class Turns:
             self.enter(bucket)
         found: InLine | None = None
         for gpus, size in lane.sizes.items():
-            if gpus > lane.facts.gpus or (lane.promise is not None and not lane.may_pass(gpus, size, begins)):
+            if gpus > lane.most or (lane.promise is not None and not lane.may_pass(gpus, size, begins)):
                 continue
             line = size.line
             while line and not line[0][5].stands(line[0][4]):
@@ -107,7 +109,7 @@ class Turns:
         if len(line) > CROWDED * len(self._projects) + CROWDED:
             line[:] = [entry for entry in line if entry[4] == entry[5].entry]
             heapq.heapify(line)
-        below = bucket.below + _BORROWS * best.member.borrows(best.waiting.kind)
+        below = bucket.below + _BORROWS * best.member.borrows(best.waiting.kind, best.gpus)
         heapq.heappush(line, (below, self._score(best.waiting), at, job, bucket.entry, bucket, best))
 
     # What changes it --------------------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ class Turns:
         waiting.work = math.inf  # it comes anew
         self.expect(waiting, now)
         for place in waiting.places:
-            place.bucket.lane.sizes[waiting.kind.gpus].waits(place)
+            place.bucket.lane.sizes[place.gpus].waits(place)
         if not waiting.listed:
             waiting.listed = True
             self._renewals.append((now + self._knobs.refresh_seconds, waiting))
@@ -127,7 +129,7 @@ class Turns:
         before, kind = waiting.work, waiting.kind
         waiting.expected = self.estimates.expected(waiting.lineage, kind.wall_seconds, now)
         waited = now - waiting.jobs[0][0]
-        waiting.work = (waiting.expected * kind.gpus) ** self._knobs.short_first * self._knobs.nearer(waited)
+        waiting.work = (waiting.expected * waiting.gpus) ** self._knobs.short_first * self._knobs.nearer(waited)
         for place in waiting.places:
             if waiting.work > before:
                 place.bucket.rose()
@@ -233,7 +235,7 @@ class Turns:
 
     def _score(self, best: Waiting) -> float:
         knobs, project = self._knobs, best.project
-        use = project.gpus + knobs.own_weight * best.kind.gpus + knobs.past_weight * project.past
+        use = project.gpus + knobs.own_weight * best.gpus + knobs.past_weight * project.past
         return use / project.weight * best.work / project.fared
 
     def _project(self, name: Name) -> Project:
@@ -242,18 +244,18 @@ class Turns:
         return self._projects[name]
 
     def _place(self, waiting: Waiting, choice: Choice) -> Place:
-        kind, project = waiting.kind, waiting.project
-        key = (choice.lane, kind.gpus, kind.priority.rank)
+        kind, project, gpus = waiting.kind, waiting.project, waiting.kind.takes(choice)
+        key = (choice.lane, gpus, kind.priority.rank)
         bucket = project.buckets.get(key)
         if bucket is None:
-            bucket = project.buckets[key] = Bucket(project, kind.gpus, -kind.priority.rank, self._rules.lane(choice.lane))
-            bucket.lane.sizes.setdefault(kind.gpus, Size())
+            bucket = project.buckets[key] = Bucket(project, gpus, -kind.priority.rank, self._rules.lane(choice.lane))
+            bucket.lane.sizes.setdefault(gpus, Size())
         bucket.size += 1
         self._places += 1
-        rate = choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.gpus * TICKS_PER_GPU_SECOND
+        rate = choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else gpus * TICKS_PER_GPU_SECOND
         purse = self._rules.purse(kind, choice)
         member = self._rules.member(kind.project, choice.lane)
-        return Place(waiting, choice, bucket, self._rules.books(kind, choice), member, purse, rate, self._places)
+        return Place(waiting, choice, gpus, bucket, self._rules.books(kind, choice), member, purse, rate, self._places)
 
 
 _BORROWS = 1 << 32

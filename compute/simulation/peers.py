@@ -137,6 +137,7 @@ class PeerPolicy:
 
     def _promise(self, ask: Ask, now: int) -> tuple[int, int]:
         on_hosts = now if self._hosts is None else self._hosts.earliest(ask.gpus, now)
+        assert on_hosts is not None, "all hosts are free some time, and nobody else was promised any"
         free = self._free
         at = now
         for declared_end, index in self._releases:

@@ -9,11 +9,12 @@ search begins where those before it ended; equal jobs, of which a line has many,
 
 `Counted` counts the GPUs of a lane. That is exact where any of them will do: for single GPUs, and for hosts as a whole (count
 hosts then), since who gets which is decided at the start. `Hosted` knows each host, for jobs that need several GPUs of one.
+`Together` is a second look at a counted lane, at the one host that a job is on.
 """
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from compute.scheduling.forecasts.profile import Profile
 from compute.scheduling.model import Instant
@@ -51,6 +52,47 @@ class Counted:
     def take(self, at: Instant, seconds: int, gpus: int) -> None:
         """Reserve as `earliest` said."""
         self._profile.take(at, at + seconds, gpus)
+
+
+class Together:
+    """The hosts of a lane where a job has all its GPUs on one. Of those that are free as soon it gets the smallest."""
+
+    def __init__(self, now: Instant, hosts: Mapping[str, tuple[int, Releases]]) -> None:
+        """For each host: its GPUs, and those of what runs there with when they come back."""
+        self._hosts = {
+            name: (size, Profile(now, size - sum(gpus for _, gpus in runs), runs))
+            for name, (size, runs) in ((name, (size, list(runs))) for name, (size, runs) in sorted(hosts.items()))
+        }
+
+    def of_size(self, gpus: int) -> "Together":
+        """Those with exactly so many GPUs, for who wants one alone. What is reserved of them is reserved here."""
+        found = Together(0, {})
+        found._hosts = {name: host for name, host in self._hosts.items() if host[0] == gpus}
+        return found
+
+    def earliest(self, gpus: int, seconds: int, not_before: Instant) -> Instant | None:
+        """Where a reservation could begin."""
+        found = self._best(gpus, seconds, not_before)
+        return found[0] if found is not None else None
+
+    def take(self, at: Instant, seconds: int, gpus: int) -> None:
+        """Reserve as `earliest` said."""
+        found = self._best(gpus, seconds, at)
+        assert found is not None, "it is reserved where it was found"
+        self.take_on(found[2], at, seconds, gpus)
+
+    def take_on(self, host: str, at: Instant, seconds: int, gpus: int) -> None:
+        """Reserve on this host, if it takes new work."""
+        if host in self._hosts:
+            self._hosts[host][1].take(at, at + seconds, gpus)
+
+    def _best(self, gpus: int, seconds: int, not_before: Instant) -> tuple[Instant, int, str] | None:
+        able = (
+            (at, size, name)
+            for name, (size, profile) in self._hosts.items()
+            if (at := profile.earliest(gpus, seconds, not_before)) is not None
+        )
+        return min(able, default=None)
 
 
 class Hosted:

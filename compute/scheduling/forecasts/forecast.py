@@ -15,7 +15,7 @@ id alone decides. So the same state has the same forecast, and a job that comes 
 from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
-from compute.scheduling.forecasts.ahead import Counted
+from compute.scheduling.forecasts.ahead import Counted, Together
 from compute.scheduling.forecasts.budgets import Grants, Offers
 from compute.scheduling.model import Expected, Instant, Job, Limit, Offer, Plan, PoolState, Reason, Snapshot
 
@@ -73,7 +73,8 @@ def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int,
     jobs = {job.id: job for job in snapshot.queued}
     future = _Future(snapshot, seconds, amounts=amounts)
     for start in decided.starts:
-        future.start(jobs[start.job_id].on(start.flavor), (start.pool_id, start.flavor, start.reservation_id), snapshot.now)
+        lane = (start.pool_id, start.flavor, start.reservation_id)
+        future.start(jobs[start.job_id].on(start.flavor).inside(start.pool_id), lane, snapshot.now, start.host)
     starts = {}
     for decision in decided.waiting[:jobs_max]:
         if decision.reason in _IN_LINE or decision.opens_at is not None:
@@ -106,7 +107,7 @@ class _Future:
         for run in snapshot.running:
             until = snapshot.now + seconds(run.job_id, max(1, run.ends_by - snapshot.now))
             reservation_id = run.reservation_id if run.reservation_id in self._reserved else None
-            for key in ((run.pool_id, run.flavor, reservation_id), run.project_id, run.submitter_id):
+            for key in ((run.pool_id, run.flavor, reservation_id), (run.pool_id, run.host), run.project_id, run.submitter_id):
                 use.setdefault(key, []).append((until, run.gpus))
         capacities: dict[_LaneName, int] = {
             (window.pool_id, window.flavor, window.id): window.gpus
@@ -115,6 +116,13 @@ class _Future:
         }
         capacities |= {(pool.id, flavor, None): gpus for pool in pools for flavor, gpus in pool.capacity.items()}
         self._lanes = {lane: self._counted(gpus, use.get(lane, [])) for lane, gpus in capacities.items()}
+        self._hosts = {
+            pool.id: Together(
+                self._now, {host.name: (host.gpus, use.get((pool.id, host.name), [])) for host in pool.hosts if host.is_open}
+            )
+            for pool in pools
+            if pool.hosts
+        }
         for window in snapshot.windows:
             if (lane := self._lanes.get((window.pool_id, window.flavor, None))) is not None:
                 begins = max(window.begins_at, self._now)
@@ -122,11 +130,14 @@ class _Future:
         limits = {project.id: project.limit for project in snapshot.projects} | dict(snapshot.submitter_limits)
         self._limits = {key: list(self._of_limit(limit, use.get(key, []))) for key, limit in limits.items()}
 
-    def start(self, job: Job, lane: _LaneName, at: Instant) -> None:
-        """The job runs from then on."""
+    def start(self, job: Job, lane: _LaneName, at: Instant, host: str = "") -> None:
+        """The job runs from then on; on this host, if that is known."""
         seconds = self._seconds(job.id, job.wall_seconds + self._overhead)
         for resource, amount in self._needs(job, lane):
-            resource.take(at, seconds, amount)
+            if isinstance(resource, Together) and host:
+                resource.take_on(host, at, seconds, amount)
+            else:
+                resource.take(at, seconds, amount)
         if self._amounts:
             draws = self._offers.draw(job, lane[0], starts_at=at, ends_by=self._ends_by(job, at))
             self._grants.take(job)
@@ -138,9 +149,10 @@ class _Future:
         for wish in job.wishes:
             for lane in self._lanes:
                 if lane[1] == wish.flavor and (job.pools is None or lane[0] in job.pools) and self._is_for(job, lane):
-                    at = self._earliest(wish, lane, not_before)
+                    there = wish.inside(lane[0])
+                    at = self._earliest(there, lane, not_before)
                     if at is not None and (best is None or at < best[0]):
-                        best = at, lane, wish
+                        best = at, lane, there
         if best is None:
             return None
         at, lane, wish = best
@@ -181,8 +193,11 @@ class _Future:
     def _is_for(self, job: Job, lane: _LaneName) -> bool:
         return lane[2] is None or self._reserved[lane[2]].project_id == job.project_id
 
-    def _needs(self, job: Job, lane: _LaneName) -> Iterator[tuple[Counted, int]]:
+    def _needs(self, job: Job, lane: _LaneName) -> Iterator[tuple[Counted | Together, int]]:
         yield self._lanes[lane], job.gpus
+        hosts = self._hosts.get(lane[0])
+        if hosts is not None:
+            yield (hosts if job.wholes is None else hosts.of_size(job.gpus)), job.gpus
         for key in (job.project_id, job.submitter_id):
             for resource, of_jobs in self._limits.get(key, ()) if key is not None else ():
                 yield resource, 1 if of_jobs else job.gpus

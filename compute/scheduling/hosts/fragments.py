@@ -105,10 +105,10 @@ class Mix:
         if self._total:
             self._learn()
 
-    def arrived(self, need: Need) -> bool:
-        """One more. True: what is expected changed, and nothing measured before compares with what is measured now."""
-        self._counts[need] = self._counts.get(need, 0) + 1
-        self._total += 1
+    def arrived(self, need: Need, jobs: int = 1) -> bool:
+        """So many more. True: what is expected changed, and nothing measured before compares with what is measured now."""
+        self._counts[need] = self._counts.get(need, 0) + jobs
+        self._total += jobs
         if self._total < max(LEARN_FROM, 2 * self._learnt_at):
             return False
         self._learn()

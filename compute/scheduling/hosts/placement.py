@@ -28,6 +28,7 @@ class Host:
     model: str = ""
     cpu_milli: int = 0
     memory_mib: int = 0
+    is_open: bool = True  # to new work
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ class Hosts:
         self._placed: dict[Name, tuple[Place, ...]] = {}
         self.free = sum(len(state.free) for state in self._states) * WHOLE  # thousandths of GPUs that nobody uses
 
-    def expect(self, need: Need) -> None:
+    def expect(self, need: Need, jobs: int = 1) -> None:
         """Work like this arrived: more like it is expected."""
-        if self._mix.arrived(need):
+        if self._mix.arrived(need, jobs):
             self._measure_anew()
 
     def place(
@@ -76,6 +77,16 @@ class Hosts:
             places.append(place)
         self._placed[name] = tuple(places)
         return self._placed[name]
+
+    def put(self, name: Name, parts: Iterable[tuple[str, Need]]) -> None:
+        """These parts are on these hosts already, and have whole GPUs there."""
+        assert name not in self._placed, "a job is placed once"
+        places: list[Place] = []
+        for host, need in parts:
+            places.append(self._states[self._number[host]].place(need, WHOLE, 0))
+            assert len(places[-1].gpus) == need.gpus, "it has what the host has"
+            self._take(places[-1])
+        self._placed[name] = tuple(places)
 
     def find(self, need: Need, *, without: Iterable[str] = ()) -> Place | None:
         """The best place for one part right now; nothing is taken."""

@@ -6,7 +6,7 @@ new rule needs nothing here. What the books count on by themselves, the figures 
 
 A difference that nothing here explains (a job that runs and was not decided here, or that runs elsewhere; a figure that vanished)
 is a `Surprise`: the caller builds the core anew from the snapshot. A lane that
-comes or goes is one, too: it is among the choices of many kinds.
+comes or goes is one, too: it is among the choices of many kinds. So is a host.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +70,7 @@ class Told:
 
     def started(self, start: Start) -> None:
         """The core decided it and takes it to run."""
-        where = (start.pool_id, start.flavor, start.gpus, start.reservation_id)
+        where = (start.pool_id, start.flavor, start.gpus, start.reservation_id, start.host)
         self.running[start.job_id] = Run(where, start.ends_by, self.waiting.pop(start.job_id))
 
 
@@ -162,7 +162,7 @@ def _reserved(snapshot: Snapshot) -> frozenset[UUID]:
 
 
 def _where(run: Running) -> tuple[Any, ...]:
-    return run.pool_id, run.flavor, run.gpus, run.reservation_id
+    return run.pool_id, run.flavor, run.gpus, run.reservation_id, run.host
 
 
 # Standing figures ----------------------------------------------------------------------------------------------------------
@@ -185,6 +185,8 @@ def _figures(told: Told, now: list[Event], counted: set[Name], says: Callable[[E
         known = told.figures.get(figure)
         if known is None and isinstance(event, LaneSet):
             raise Surprise(f"lane {event.lane} is new")
+        if isinstance(known, LaneSet) and isinstance(event, LaneSet) and known.hosts != event.hosts:
+            raise Surprise(f"the hosts of lane {event.lane} are others")
         if known is None or _differs(known, event) or figure[1] in counted or not says(event):
             told.figures[figure] = event
             yield event

@@ -74,8 +74,8 @@ class GroupBook:
             return None
         self._short[kind] = wish
         self._changed = True
-        may_take = kind.gpus <= self._lending.group.may_take(kind.project) and not obstacle.for_ever
-        if may_take and kind.gpus > lane.free and self.borrows(kind.project, kind.gpus):
+        may_take = wish.gpus <= self._lending.group.may_take(kind.project) and not obstacle.for_ever
+        if may_take and wish.gpus > lane.free and self.borrows(kind.project, wish.gpus):
             return None
         claim = self._lending.claim_of(kind)
         facts = {
@@ -88,7 +88,7 @@ class GroupBook:
             "never_fits": obstacle.for_ever,
             "expected_start_at": claim.at if claim is not None else None,
         }
-        waits_on = () if may_take else ((self._shelf(kind.project), kind.gpus),)
+        waits_on = () if may_take else ((self._shelf(kind.project), wish.gpus),)
         return Obstacle(Reason.WAITING_FOR_QUOTA, waits_on, is_kept=may_take, facts=facts)
 
     def lacks_gpus(self, kind: Kind, lane: Name) -> None:
@@ -152,9 +152,9 @@ class Member:
         self.uses: dict[Name, Use] = {}
         self._lane = lane
 
-    def borrows(self, kind: Kind) -> bool:
-        """Whether a job of the kind would run on what others lent."""
-        return self.group is not None and self.group.borrows(kind.project, kind.gpus)
+    def borrows(self, kind: Kind, gpus: int) -> bool:
+        """Whether a job of the kind, which takes so many here, would run on what others lent."""
+        return self.group is not None and self.group.borrows(kind.project, gpus)
 
     def lacks_gpus(self, kind: Kind, choice: Choice) -> None:
         """A job of the kind found too few GPUs free."""
@@ -165,7 +165,7 @@ class Member:
         return self.group.refuses(kind, self._lane) if self.group is not None else None
 
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
-        use = self.uses[job] = Use(job, kind.project, choice.lane, kind.gpus, kind.priority.rank, starts_at, ends_by)
+        use = self.uses[job] = Use(job, kind.project, choice.lane, kind.takes(choice), kind.priority.rank, starts_at, ends_by)
         if self.group is not None:
             self.group.took(kind, use)
 
@@ -183,4 +183,5 @@ class Member:
 
 def _wish(kind: Kind, lane: Name) -> Wish:
     """A kind wishes for its oldest job."""
-    return Wish(kind, kind.project, lane, kind.gpus, kind.priority.rank)
+    gpus = next((kind.takes(choice) for choice in kind.choices if choice.lane == lane), kind.gpus)
+    return Wish(kind, kind.project, lane, gpus, kind.priority.rank)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.scheduling.events import NEVER
-from compute.scheduling.lanes import Lane
 from compute.scheduling.line import Place, Waiting
 from compute.scheduling.model import Decision, Instant, Name, Passed, PoolState, Reason
 from compute.scheduling.parking import Obstacle
@@ -33,21 +32,20 @@ class Question:
 def explain(question: Question) -> Decision:
     """The reason of this moment."""
     waiting, now = question.waiting, question.now
-    gpus = waiting.kind.gpus
-    large = [p for p in waiting.places if p.bucket.lane.is_open(now) and gpus <= p.bucket.lane.facts.gpus]
+    large = [p for p in waiting.places if p.bucket.lane.is_open(now) and p.gpus <= p.bucket.lane.most]
     if not large:
         return _no_lane(question)
     for place in large:
         lane = place.bucket.lane
         if lane.promise is not None and lane.promise.job == question.job:
-            return _decision(question, Reason.RESERVED_NEXT, lane, gpus_free=lane.free, expected_start_at=lane.promise.at)
+            return _decision(question, Reason.RESERVED_NEXT, place, gpus_free=lane.free, expected_start_at=lane.promise.at)
     refusals = [(place, question.refusal(place, now)) for place in large]
-    able = [place.bucket.lane for place, obstacle in refusals if obstacle is None]
+    able = [place for place, obstacle in refusals if obstacle is None]
     if able:
         return _no_room(question, able)
-    obstacles = [(place.bucket.lane, each.reason, _of_use(question, place, each)) for place, each in refusals if each is not None]
-    lane, reason, facts = max(obstacles, key=lambda found: _how_far(found[1], found[2]))
-    return _decision(question, reason, lane if reason in _ABOUT_A_LANE else None, flavor=lane.facts.flavor, **facts)
+    obstacles = [(place, each.reason, _of_use(question, place, each)) for place, each in refusals if each is not None]
+    place, reason, facts = max(obstacles, key=lambda found: _how_far(found[1], found[2]))
+    return _decision(question, reason, place, names_pool=reason in _ABOUT_A_LANE, **facts)
 
 
 def passed_over(place: Place, now: Instant, refusal: Callable[[Place, Instant], Obstacle | None]) -> tuple[Passed, ...]:
@@ -62,12 +60,13 @@ def passed_over(place: Place, now: Instant, refusal: Callable[[Place, Instant], 
 
 
 def _in_its_way(place: Place, now: Instant, obstacle: Obstacle | None) -> Reason:
-    lane, gpus = place.bucket.lane, place.waiting.kind.gpus
-    if not lane.is_open(now) or gpus > lane.facts.gpus:
+    lane = place.bucket.lane
+    if not lane.is_open(now) or place.gpus > lane.most:
         return Reason.WAITING_FOR_POOL
     if obstacle is not None:
         return obstacle.reason
-    return Reason.WAITING_FOR_FAIR_TURN if lane.fits(gpus) else Reason.WAITING_FOR_CAPACITY
+    fits = lane.fits(place.gpus, 0, place.waiting.kind.alone)
+    return Reason.WAITING_FOR_FAIR_TURN if fits else Reason.WAITING_FOR_CAPACITY
 
 
 def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str, Any]:
@@ -87,44 +86,50 @@ def _how_far(reason: Reason, facts: Mapping[str, Any]) -> tuple[int, int, int, i
 
 def _no_lane(question: Question) -> Decision:
     """No lane it may use is open and large enough."""
-    gpus, lanes = question.waiting.kind.gpus, [place.bucket.lane for place in question.waiting.places]
-    most = max((lane.facts.gpus for lane in lanes if lane.is_open(question.now)), default=0)
-    away = (each.facts for each in lanes if each.facts.state is PoolState.OUT_OF_REACH and each.facts.gpus >= gpus)
-    opens = (each.facts.opens_at for each in lanes if each.facts.state is PoolState.OPEN and each.facts.gpus >= gpus)
+    places, now = question.waiting.places, question.now
+    lanes = [place.bucket.lane for place in places if place.bucket.lane.is_open(now)]
+    large = [place.bucket.lane for place in places if place.gpus <= place.bucket.lane.most]
+    away = (each.facts for each in large if each.facts.state is PoolState.OUT_OF_REACH)
+    opens = (each.facts.opens_at for each in large if each.facts.state is PoolState.OPEN)
+    by_host = any(lane.most < lane.facts.gpus for lane in lanes)
+    most = max((lane.most for lane in lanes), default=0)
     return _decision(
         question,
         Reason.WAITING_FOR_POOL,
         None,
         gpus_free=most,
+        on_one_host=most if by_host else None,
         out_of_reach=next((facts.pool_name for facts in away), ""),
         opens_at=min(opens, default=None),
     )
 
 
-def _no_room(question: Question, lanes: list[Lane]) -> Decision:
+def _no_room(question: Question, places: list[Place]) -> Decision:
     """Nothing but GPUs is in its way."""
-    gpus = question.waiting.kind.gpus
-    lane = max(lanes, key=lambda lane: lane.free)
-    if lane.free < gpus:
-        return _decision(question, Reason.WAITING_FOR_CAPACITY, lane, gpus_free=lane.free)
-    if lane.hosts is not None and not lane.fits(gpus):
-        return _decision(question, Reason.WAITING_FOR_CAPACITY, lane, gpus_free=lane.free, on_one_host=lane.hosts.most_free())
+    alone = question.waiting.kind.alone
+    place = max(places, key=lambda place: (place.bucket.lane.fits(place.gpus, 0, alone), place.bucket.lane.free))
+    lane, gpus = place.bucket.lane, place.gpus
+    if not lane.fits(gpus, 0, alone):
+        on_one_host = lane.hosts.most_free(gpus if alone else None) if lane.hosts is not None else None
+        return _decision(question, Reason.WAITING_FOR_CAPACITY, place, gpus_free=lane.free, on_one_host=on_one_host)
     kept_until = lane.promise.at if lane.promise is not None else None
-    return _decision(question, Reason.WAITING_FOR_FAIR_TURN, lane, gpus_free=lane.free, kept_until=kept_until)
+    return _decision(question, Reason.WAITING_FOR_FAIR_TURN, place, gpus_free=lane.free, kept_until=kept_until)
 
 
-def _decision(question: Question, reason: Reason, lane: Lane | None, *, flavor: str = "", **facts: Any) -> Decision:
+def _decision(question: Question, reason: Reason, place: Place | None, *, names_pool: bool = True, **facts: Any) -> Decision:
     kind = question.waiting.kind
     facts["gpus_free"] = None if facts.get("gpus_free") is None else max(0, facts["gpus_free"])
-    lanes = [lane] if lane is not None else [place.bucket.lane for place in question.waiting.places]
+    spoken = place if place is not None else next(iter(question.waiting.places), None)
+    lane = place.bucket.lane.facts if place is not None and names_pool else None
     return Decision(
         job_id=question.job,
         reason=reason,
         decided_at=question.now,
         place=question.turn,
-        flavor=flavor or (lanes[0].facts.flavor if lanes else ""),
-        gpus_needed=kind.gpus,
-        pool_id=lane.facts.pool_id if lane is not None else None,
-        pool_name=lane.facts.pool_name if lane is not None else "",
+        flavor=spoken.bucket.lane.facts.flavor if spoken is not None else "",
+        gpus_needed=spoken.gpus if spoken is not None else kind.gpus,
+        alone=kind.alone,
+        pool_id=lane.pool_id if lane is not None else None,
+        pool_name=lane.pool_name if lane is not None else "",
         **facts,
     )

@@ -29,7 +29,8 @@ def _pool(d: Decision) -> str:
         return f"pool {d.pool_name} stays open for longer, or the job is submitted again with less time"
     if d.out_of_reach:
         return f"pool {d.out_of_reach} is connected again"
-    grows = f"a pool that it may use opens or grows to {d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+    on_one_host = " on one host" if d.on_one_host is not None else ""
+    grows = f"a pool that it may use opens or grows to {d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}{on_one_host}"
     if d.distrusted_in:
         return f"{grows}, or a maintainer of its project, signed in, submits it again, or it comes from a reviewed branch"
     return grows
@@ -103,7 +104,8 @@ def _capacity(d: Decision) -> str:
     assert d.gpus_free is not None
     ahead = f", once those ahead of it had their turn ({count(d.place - 1, 'job')})" if d.place > 1 else ""
     if d.on_one_host is not None:
-        return f"{d.gpus_needed} × {d.flavor} are free together in pool {d.pool_name}{ahead}"
+        where = "are free together" if not d.alone else "of one host are free"
+        return f"{d.gpus_needed} × {d.flavor} {where} in pool {d.pool_name}{ahead}"
     return f"{d.gpus_needed - d.gpus_free} more {d.flavor} get free in pool {d.pool_name}{ahead}"
 
 

@@ -29,8 +29,9 @@ _IN_THE_WAY = {
 
 
 def _asked(d: Decision) -> str:
-    """`2 × h100`, or `2 × h100 or h200` if others will do as well."""
-    return f"{d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+    """`2 × h100`, `2 × h100 or h200` if others will do as well, `8 × h100 (a host to itself)`."""
+    asked = f"{d.gpus_needed} × {' or '.join((d.flavor, *d.or_else))}"
+    return f"{asked} (a host to itself)" if d.alone else asked
 
 
 def _pool(d: Decision) -> str:
@@ -41,11 +42,10 @@ def _pool(d: Decision) -> str:
         return f"{needs}; the pool it may use opens at {moment(d.opens_at, d.decided_at)}"
     if d.out_of_reach:
         return f"{needs}; pool {d.out_of_reach} has them, and nothing here is connected to it at the moment"
+    most = "any" if not d.gpus_free else f"more than {d.gpus_free}{' on one host' if d.on_one_host is not None else ''}"
     if d.distrusted_in:
-        return f"{needs}; {distrust(d)}, and no other open pool has {'any' if not d.gpus_free else f'more than {d.gpus_free}'}"
-    if not d.gpus_free:
-        return f"{needs}; no open pool it may use has any"
-    return f"{needs}; no open pool it may use has more than {d.gpus_free}"
+        return f"{needs}; {distrust(d)}, and no other open pool has {most}"
+    return f"{needs}; no open pool it may use has {most}"
 
 
 def distrust(d: Decision) -> str:
@@ -127,9 +127,12 @@ def _reserved(d: Decision) -> str:
 
 
 def _capacity(d: Decision) -> str:
-    if d.on_one_host is not None:
-        return f"{_needs(d)}, but not together: {d.on_one_host} at most on one host; number {d.place} in line"
-    return f"{_needs(d)}; number {d.place} in line"
+    assert d.gpus_free is not None
+    if d.on_one_host is None or d.gpus_free < d.gpus_needed:
+        return f"{_needs(d)}; number {d.place} in line"
+    if d.alone:
+        return f"{_needs(d)}, but no host of its size is empty: {d.on_one_host} at most on one; number {d.place} in line"
+    return f"{_needs(d)}, but not together: {d.on_one_host} at most on one host; number {d.place} in line"
 
 
 def _fair_turn(d: Decision) -> str:

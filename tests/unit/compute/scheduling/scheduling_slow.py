@@ -26,6 +26,7 @@ from compute.scheduling.events import (
     WindowSet,
     in_order,
 )
+from compute.scheduling.hosts.placement import Host
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.learning.estimates import BATCH_GAP, FIRST_GUESS, TRUST
 from compute.scheduling.learning.ideal import Ideal
@@ -50,6 +51,7 @@ class SlowJob:
     choice: Choice | None = None
     ends_by: int = 0
     draws: dict[str, int] = field(default_factory=dict)
+    held: tuple[tuple[str, int], ...] = ()  # on which hosts
     is_stopped: bool = False  # before its end, by the scheduler
 
 
@@ -63,6 +65,7 @@ class Kept:
     at: int
     ends: int
     draws: dict[str, int]
+    host: str = ""
 
 
 @dataclass
@@ -90,11 +93,15 @@ class Reference:
     )  # kinds that GPUs are given back for, and where; told from outside
     stopped: list[SlowJob] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    where: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)  # on which hosts jobs start; told from outside
     now: int = 0
     is_ruled: bool = False  # from when on something beside GPUs may have to be kept for the next in line
 
     def __post_init__(self) -> None:
-        self.ideal = Ideal(sum(lane.gpus for lane in self.lanes.values()), self.weights)
+        self.ideal = Ideal(self.gpus(), self.weights)
+
+    def gpus(self) -> int:
+        return sum(lane.gpus for lane in self.lanes.values() if lane.within is None)
 
     def apply(self, now: int, events: list[Event]) -> list[tuple[int, int, str, dict[str, int]]]:
         self.now = now
@@ -116,12 +123,12 @@ class Reference:
                     self.expect(kind)
                     if all(listed != kind for _, listed in self.renewals):
                         self.renewals.append((self.now + self.knobs.refresh_seconds, kind))
-                self.ideal.submitted(job, kind.project, kind.gpus, self.expected[kind], self.now)
-            case Runs(job, kind, started_at, ends_by):
+                self.ideal.submitted(job, kind.project, most(kind), self.expected[kind], self.now)
+            case Runs(job, kind, started_at, ends_by, held):
                 self.settle(kind.project)
                 kind = self.batch(kind, started_at)
-                self.jobs[job] = SlowJob(job, kind, started_at, started_at, None, kind.choices[0], ends_by)
-                self.ideal.submitted(job, kind.project, kind.gpus, float(kind.wall_seconds), self.now)
+                self.jobs[job] = SlowJob(job, kind, started_at, started_at, None, kind.choices[0], ends_by, held=held or ())
+                self.ideal.submitted(job, kind.project, most(kind), float(kind.wall_seconds), self.now)
                 self.judge(kind.project)
             case Cancelled(job):
                 del self.jobs[job]
@@ -143,7 +150,7 @@ class Reference:
         match event:
             case LaneSet():
                 self.lanes[event.lane] = event
-                self.ideal.gpus = sum(lane.gpus for lane in self.lanes.values())
+                self.ideal.gpus = self.gpus()
             case WindowSet():
                 self.windows[event.lane, event.window] = event
             case WindowGone():
@@ -222,7 +229,8 @@ class Reference:
 
     def is_worth_a_look(self, kind: Kind, choice: Choice) -> bool:
         lane = self.lanes[choice.lane]
-        if not self.is_open(lane) or kind.gpus > lane.gpus or (self.free(choice.lane, self.now) <= 0 and not self.is_ruled):
+        too_large = kind.takes(choice) > self.most(choice.lane)
+        if not self.is_open(lane) or too_large or (self.free(choice.lane, self.now) <= 0 and not self.is_ruled):
             return False
         if self.refused(kind, choice, self.now, room=False):
             return False
@@ -230,21 +238,28 @@ class Reference:
         return not promised or self.can_start(kind, choice)
 
     def can_start(self, kind: Kind, choice: Choice) -> bool:
-        lane = self.lanes[choice.lane]
-        if not self.is_open(lane) or self.refused(kind, choice, self.now) or kind.gpus > self.free(choice.lane, self.now):
+        lane, gpus = self.lanes[choice.lane], kind.takes(choice)
+        if not self.is_open(lane) or self.refused(kind, choice, self.now) or gpus > self.free(choice.lane, self.now):
             return False
         promised = [kept for kept in self.kept if kept.choice.lane == choice.lane]
         if promised and not self.knobs.backfill:
             return False
         ends = self.now + kind.wall_seconds + self.knobs.overhead_seconds
-        return all(ends <= each.at or kind.gpus + each.kind.gpus <= self.free(choice.lane, each.at) for each in promised)
+        if self.hosts(choice.lane) and not self.able(kind, choice, ends):
+            return False
+        return all(ends <= each.at or gpus + takes(each) <= self.free(choice.lane, each.at) for each in promised)
 
     def start(self, job: SlowJob, choice: Choice) -> tuple[int, int, str, dict[str, int]]:
         kind = job.kind
         self.settle(kind.project)
         job.draws = self.draws(kind, choice, self.now) or {}
-        job.started_at, job.choice = self.now, choice
         job.ends_by = self.now + kind.wall_seconds + self.knobs.overhead_seconds
+        job.held = self.where.get(job.name, ())
+        if self.hosts(choice.lane):
+            ((host, gpus),) = job.held
+            assert gpus == kind.takes(choice), "all of it is on one host"
+            assert host in self.able(kind, choice, job.ends_by), "it has room there, and delays nobody"
+        job.started_at, job.choice = self.now, choice
         if kind.grant is not None:
             self.grant_left[kind.grant] -= choice.cost_ticks
         for offer, ticks in job.draws.items():
@@ -257,7 +272,8 @@ class Reference:
         possible = []
         for place, choice in enumerate(job.kind.choices):
             lane, taken = self.lanes[choice.lane], any(kept.choice.lane == choice.lane for kept in self.kept)
-            if taken or not self.is_open(lane) or job.kind.gpus > lane.gpus or self.refused(job.kind, choice, self.now):
+            too_large = job.kind.takes(choice) > self.most(choice.lane)
+            if taken or not self.is_open(lane) or too_large or self.refused(job.kind, choice, self.now):
                 continue
             at = self.earliest(job.kind, choice)
             if at is not None and not self.refused(job.kind, choice, at):
@@ -265,18 +281,64 @@ class Reference:
         if possible:
             at, _, choice = min(possible, key=lambda found: found[:2])
             ends = at + job.kind.wall_seconds + self.knobs.overhead_seconds
-            self.kept.append(Kept(job.name, job.kind, choice, at, ends, self.draws(job.kind, choice, at) or {}))
+            draws, host = self.draws(job.kind, choice, at) or {}, self.promised_host(job.kind, choice, at)
+            self.kept.append(Kept(job.name, job.kind, choice, at, ends, draws, host or ""))
 
     def earliest(self, kind: Kind, choice: Choice) -> int | None:
         needs = kind.wall_seconds + self.knobs.overhead_seconds
-        moments = {max(job.ends_by, self.now + 1) for job in self.running() if job.choice.lane == choice.lane}
+        moments = {max(job.ends_by, self.now + 1) for job in self.running() if self.is_beside(job.choice.lane, choice.lane)}
         moments |= {window.ends_at for window in self.windows_of(choice.lane) if window.ends_at > self.now}
-        return next((at for at in sorted(moments) if self.stays_free(kind.gpus, choice.lane, at, at + needs)), None)
+        for at in sorted(moments):
+            on_host = not self.hosts(choice.lane) or self.promised_host(kind, choice, at) is not None
+            if on_host and self.stays_free(kind.takes(choice), choice.lane, at, at + needs):
+                return at
+        return None
 
     def stays_free(self, gpus: int, lane: str, begins: int, ends: int) -> bool:
         """Free GPUs only become fewer where a window begins."""
         moments = [begins, *(w.begins_at for w in self.windows_of(lane) if begins < w.begins_at < ends)]
         return all(self.free(lane, moment) >= gpus for moment in moments)
+
+    # Hosts ------------------------------------------------------------------------------------------------------------
+
+    def hosts(self, lane: str) -> list[Host]:
+        """A reservation has the hosts of the lane that it is within."""
+        facts = self.lanes[lane]
+        return [host for host in (self.lanes[facts.within] if facts.within else facts).hosts if host.is_open]
+
+    def is_beside(self, lane: str, other: str) -> bool:
+        return lane == other or bool({host.name for host in self.hosts(lane)} & {host.name for host in self.hosts(other)})
+
+    def most(self, lane: str) -> int:
+        return min(self.lanes[lane].gpus, max((host.gpus for host in self.hosts(lane)), default=self.lanes[lane].gpus))
+
+    def free_on(self, host: Host, at: int) -> int:
+        """Now, or then if running jobs keep their declared times."""
+        runs = [job for job in self.running() if at == self.now or max(job.ends_by, self.now + 1) > at]
+        return host.gpus - sum(gpus for job in runs for name, gpus in job.held if name == host.name)
+
+    def able(self, kind: Kind, choice: Choice, ends: int) -> list[str]:
+        """The hosts on which it may start now."""
+        gpus, found = kind.takes(choice), []
+        for host in self.hosts(choice.lane):
+            if self.free_on(host, self.now) < gpus or (kind.alone and host.gpus != gpus):
+                continue
+            here = [(place, each) for place, each in enumerate(self.kept) if each.host == host.name and ends > each.at]
+            if all(gpus + takes(each) + self.promised_on(host, place) <= self.free_on(host, each.at) for place, each in here):
+                found.append(host.name)
+        return found
+
+    def promised_on(self, host: Host, before: int) -> int:
+        return sum(takes(each) for each in self.kept[:before] if each.host == host.name)
+
+    def promised_host(self, kind: Kind, choice: Choice, at: int) -> str | None:
+        """The one with least room beside it."""
+        rooms = []
+        for host in self.hosts(choice.lane):
+            room = self.free_on(host, at) - self.promised_on(host, len(self.kept)) - kind.takes(choice)
+            if room >= 0 and (not kind.alone or host.gpus == kind.takes(choice)):
+                rooms.append((room, host.name))
+        return min(rooms)[1] if rooms else None
 
     # The rules --------------------------------------------------------------------------------------------------------
 
@@ -287,8 +349,8 @@ class Reference:
             or self.refused_by_window(kind, choice, at, ends)
             or self.refused_by_grant(kind, choice, at, ends)
             or self.draws(kind, choice, at) is None
-            or self.refused_by_limit(self.project_limits.get(kind.project), kind, ends, "project")
-            or self.refused_by_limit(self.submitter_limits.get(kind.submitter), kind, ends, "submitter")
+            or self.refused_by_limit(self.project_limits.get(kind.project), kind, kind.takes(choice), ends, "project")
+            or self.refused_by_limit(self.submitter_limits.get(kind.submitter), kind, kind.takes(choice), ends, "submitter")
             or self.may_not_borrow(kind, choice.lane)
             or (room and self.lacks_room(kind, choice.lane))
         )
@@ -300,7 +362,7 @@ class Reference:
         """The GPUs of each project that runs something there."""
         mine = [job for job in self.running() if job.choice.lane in group.lanes]
         return {
-            project: sum(job.kind.gpus for job in mine if job.kind.project == project)
+            project: sum(job.kind.takes(job.choice) for job in mine if job.kind.project == project)
             for project in {j.kind.project for j in mine}
         }
 
@@ -308,28 +370,25 @@ class Reference:
         group = self.group_of(lane)
         if group is None:
             return False
-        return self.taken(group).get(kind.project, 0) + kind.gpus > group.shares.get(kind.project, STRANGER).nominal
+        return self.taken(group).get(kind.project, 0) + gpus_in(kind, lane) > group.shares.get(kind.project, STRANGER).nominal
 
     def may_not_borrow(self, kind: Kind, lane: str) -> bool:
         """It would be more than its project may ever borrow, whatever the others lend."""
         group = self.group_of(lane)
         if group is None:
             return False
-        share, room = group.shares.get(kind.project, STRANGER), self.room(kind, group)
+        share, room, gpus = group.shares.get(kind.project, STRANGER), self.room(kind, group), gpus_in(kind, lane)
         lent = group.unassigned + sum(each.nominal - each.kept for name, each in group.shares.items() if name != kind.project)
-        too_much = (
-            share.borrows is not None and self.taken(group).get(kind.project, 0) + kind.gpus > share.nominal + share.borrows
-        )
-        return kind.gpus > room and (
-            too_much or kind.gpus > share.nominal + min(lent, lent if share.borrows is None else share.borrows)
-        )
+        too_much = share.borrows is not None and self.taken(group).get(kind.project, 0) + gpus > share.nominal + share.borrows
+        return gpus > room and (too_much or gpus > share.nominal + min(lent, lent if share.borrows is None else share.borrows))
 
     def lacks_room(self, kind: Kind, lane: str) -> bool:
         """The group keeps from it what is free. Where too little is free, that is what it waits for, unless it owns it."""
         group = self.group_of(lane)
-        if group is None or kind.gpus <= self.room(kind, group):
+        gpus = gpus_in(kind, lane)
+        if group is None or gpus <= self.room(kind, group):
             return False
-        return not (self.borrows(kind, lane) and kind.gpus > self.free(lane, self.now))
+        return not (self.borrows(kind, lane) and gpus > self.free(lane, self.now))
 
     def room(self, kind: Kind, group: GroupSet) -> int:
         """What its project may take now beside all that runs and what is being given back for those who asked before it."""
@@ -338,9 +397,9 @@ class Reference:
             if all(getattr(kind, each.name) == getattr(other, each.name) for each in fields(other)):
                 break
             if lane in group.lanes:
-                before.append(other)
-        for other in before:
-            taken[other.project] = taken.get(other.project, 0) + other.gpus
+                before.append((other.project, gpus_in(other, lane)))
+        for project, gpus in before:
+            taken[project] = taken.get(project, 0) + gpus
         shares = {name: group.shares.get(name, STRANGER) for name in {*group.shares, *taken, kind.project}}
         mine, used = shares[kind.project], taken.get(kind.project, 0)
         shared = group.unassigned + sum(share.nominal - share.kept for share in shares.values())
@@ -355,7 +414,7 @@ class Reference:
         for window in self.windows_of(choice.lane):
             if at < window.begins_at < ends:
                 mine = [each for each in self.kept if each.choice.lane == choice.lane and each.at < window.begins_at < each.ends]
-                if self.free(choice.lane, window.begins_at) - sum(each.kind.gpus for each in mine) < kind.gpus:
+                if self.free(choice.lane, window.begins_at) - sum(map(takes, mine)) < kind.takes(choice):
                     return True
         return False
 
@@ -366,13 +425,13 @@ class Reference:
         kept = sum(each.choice.cost_ticks for each in self.kept if each.kind.grant == kind.grant)
         return grant.opens_at > at or grant.closes_at < ends or self.grant_left[kind.grant] - kept < choice.cost_ticks
 
-    def refused_by_limit(self, limit: Limit | None, kind: Kind, ends: int, whose: str) -> bool:
+    def refused_by_limit(self, limit: Limit | None, kind: Kind, gpus: int, ends: int, whose: str) -> bool:
         if limit is None:
             return False
-        mine = [job.kind for job in self.running()] + [each.kind for each in self.kept if each.at < ends]
-        mine = [each for each in mine if getattr(each, whose) == getattr(kind, whose)]
+        mine = [*self.running(), *(each for each in self.kept if each.at < ends)]
+        mine = [each for each in mine if getattr(each.kind, whose) == getattr(kind, whose)]
         too_many = limit.jobs is not None and len(mine) + 1 > limit.jobs
-        return too_many or (limit.gpus is not None and sum(each.gpus for each in mine) + kind.gpus > limit.gpus)
+        return too_many or (limit.gpus is not None and sum(map(takes, mine)) + gpus > limit.gpus)
 
     def draws(self, kind: Kind, choice: Choice, at: int) -> dict[str, int] | None:
         if kind.offers is None:
@@ -390,7 +449,12 @@ class Reference:
         for offer in sorted(self.offers.values(), key=lambda offer: (offer.closes_at, offer.offer)):
             left = self.offer_left[offer.offer] - sum(each.draws.get(offer.offer, 0) for each in self.kept)
             in_time = offer.opens_at <= at and ends <= offer.closes_at
-            if offer.lane == choice.lane and offer.offer in kind.offers and left > 0 and in_time:
+            if (
+                offer.lane in {choice.lane, self.lanes[choice.lane].within}
+                and offer.offer in kind.offers
+                and left > 0
+                and in_time
+            ):
                 found.append((offer, left))
         return found
 
@@ -413,7 +477,7 @@ class Reference:
     def free(self, lane: str, at: int) -> int:
         """Now, or then if running jobs keep their declared times."""
         mine = [job for job in self.running() if job.choice.lane == lane]
-        running = sum(job.kind.gpus for job in mine if at == self.now or max(job.ends_by, self.now + 1) > at)
+        running = sum(takes(job) for job in mine if at == self.now or max(job.ends_by, self.now + 1) > at)
         windows = sum(window.gpus for window in self.windows_of(lane) if window.begins_at <= at < window.ends_at)
         return self.lanes[lane].gpus - running - windows
 
@@ -438,13 +502,13 @@ class Reference:
 
     def best_of(self, kind: Kind, lane: str, able: list[tuple[Kind, Choice]]) -> Kind:
         """The one of its project, size, rank and lane that is expected to be the shortest."""
-        mine = (kind.project, kind.gpus, kind.priority.rank)
-        same = [k for k, choice in able if choice.lane == lane and (k.project, k.gpus, k.priority.rank) == mine]
+        mine = (kind.project, gpus_in(kind, lane), kind.priority.rank)
+        same = [k for k, each in able if each.lane == lane and (k.project, k.takes(each), k.priority.rank) == mine]
         return min(same, key=lambda other: (self.work[other], *self.front(other)))
 
     def score(self, kind: Kind) -> float:
         rate = sum(rate_of(job.kind, job.choice) for job in self.running() if job.kind.project == kind.project)
-        use = rate / 840 + self.knobs.own_weight * kind.gpus + self.knobs.past_weight * self.past.get(kind.project, (0.0, 0))[0]
+        use = rate / 840 + self.knobs.own_weight * most(kind) + self.knobs.past_weight * self.past.get(kind.project, (0.0, 0))[0]
         return use / self.weights.get(kind.project, 1) * self.work[kind] / self.fared.get(kind.project, 1.0)
 
     def front(self, kind: Kind) -> tuple[int, int]:
@@ -486,15 +550,29 @@ class Reference:
         self.expected[kind] = min(max(mean, 1.0), float(kind.wall_seconds))
         late = max(0, self.now - self.front(kind)[0] - self.knobs.patience_seconds)
         nearer = 0.5 ** (late / self.knobs.nearer_seconds)
-        self.work[kind] = (self.expected[kind] * kind.gpus) ** self.knobs.short_first * nearer
+        self.work[kind] = (self.expected[kind] * most(kind)) ** self.knobs.short_first * nearer
 
 
 def levels(kind: Kind) -> tuple[object, ...]:
     return kind.project, kind.submitter, kind.wall_seconds, kind.gpus
 
 
+def takes(job: SlowJob | Kept) -> int:
+    """The GPUs that it has, or will have."""
+    return job.kind.takes(job.choice)
+
+
+def gpus_in(kind: Kind, lane: str) -> int:
+    return next(kind.takes(choice) for choice in kind.choices if choice.lane == lane)
+
+
+def most(kind: Kind) -> int:
+    """The GPUs that it takes where that is most."""
+    return max(map(kind.takes, kind.choices), default=kind.gpus)
+
+
 def rate_of(kind: Kind, choice: Choice) -> int:
-    return choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.gpus * 840
+    return choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.takes(choice) * 840
 
 
 def charged(ticks: int, ran: int, kind: Kind) -> int:

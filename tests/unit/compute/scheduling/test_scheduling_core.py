@@ -1,12 +1,13 @@
 """The core that keeps its books agrees, start by start, with a scheduler that counts everything anew."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scheduling_slow import Reference
+from scheduling_slow import Reference, takes
 
 from compute.scheduling.core import Core
 from compute.scheduling.events import (
@@ -30,6 +31,8 @@ from compute.scheduling.events import (
     WindowGone,
     WindowSet,
 )
+from compute.scheduling.hosts.book import alone_takes
+from compute.scheduling.hosts.placement import Host
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.learning.estimates import BATCH_GAP
 from compute.scheduling.learning.ideal import Ideal
@@ -106,12 +109,45 @@ def quotas(lanes: str) -> st.SearchStrategy[list[Event]]:
     return st.lists(one, max_size=1)
 
 
+SIZES = {"a": (4, 2, 2), "b": (4, 1), "reserved": (4, 2, 2)}
+"""The hosts of each lane; the reservation has those of its lane."""
+
+HOSTED: list[Event] = [
+    LaneSet(lane, sum(sizes), hosts=tuple(Host(f"{lane}{number}", size) for number, size in enumerate(sizes)), spans=False)
+    for lane, sizes in SIZES.items()
+    if lane != "reserved"
+] + [LaneSet("reserved", 5, within="a"), WindowSet("reserved", "a", 5, 1000, 50_000, "a release")]
+
+
+@st.composite
+def hosted(draw: st.DrawFn) -> Kind:
+    """A kind that needs its GPUs on one host, or a host to itself."""
+    kind = draw(PLAIN)
+    lanes = draw(st.lists(st.sampled_from(["a", "b", "reserved"]), unique=True, min_size=1, max_size=2))
+    alone = draw(st.booleans())
+    choices = [Choice(lane, gpus=(alone_takes(SIZES[lane], kind.gpus) or 0) if alone else 0) for lane in lanes]
+    return replace(kind, choices=tuple(choices), alone=alone)
+
+
+def hosted_figures(now: int) -> st.SearchStrategy[list[Event]]:
+    """Something new about lanes whose hosts stay."""
+    lanes, begins = st.sampled_from(HOSTED[:2]), st.sampled_from([now, now + 30, now + 300, now + 3000])
+    one = (
+        st.builds(replace, lanes, state=STATES)
+        | st.builds(window, st.just("x"), st.sampled_from("ab"), st.integers(1, 5), begins, st.sampled_from([50, 1000]))
+        | st.builds(ProjectSet, st.sampled_from("pqr"), SHARES, LIMITS)
+        | st.builds(GroupSet, st.just("quota"), st.just(frozenset("a")), st.dictionaries(st.sampled_from("pq"), LENT))
+    )
+    return st.lists(one, max_size=1)
+
+
 @dataclass
 class Story:
     """Both schedulers hear the same, moment by moment."""
 
     data: st.DataObject
     knobs: Knobs
+    lanes: Mapping[str, int] = field(default_factory=lambda: LANES)
     core: Core = field(init=False)
     slow: Reference = field(init=False)
     now: int = 1000
@@ -120,8 +156,8 @@ class Story:
     lost: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # GPU-seconds for each job that asked
 
     def __post_init__(self) -> None:
-        self.core = Core(LANES, WEIGHTS, self.knobs)
-        self.slow = Reference({name: LaneSet(name, gpus) for name, gpus in LANES.items()}, dict(WEIGHTS), self.knobs)
+        self.core = Core(self.lanes, WEIGHTS, self.knobs)
+        self.slow = Reference({name: LaneSet(name, gpus) for name, gpus in self.lanes.items()}, dict(WEIGHTS), self.knobs)
 
     def moment(self, kinds: st.SearchStrategy[Kind], *others: Event) -> None:
         draw = self.data.draw
@@ -144,10 +180,12 @@ class Story:
             events.append(Submitted(self.submitted, kind))
             self.submitted += 1
         mixed = draw(st.permutations(events))
-        fast = [(s.job, s.ends_by, s.lane, {d.offer_id: d.ticks for d in s.draws}) for s in self.core.apply(self.now, mixed)]
+        started = self.core.apply(self.now, mixed)
+        self.slow.where = {each.job: each.held for each in started}
+        fast = [(s.job, s.ends_by, s.lane, {d.offer_id: d.ticks for d in s.draws}) for s in started]
         assert fast == self.slow.apply(self.now, events)
         if any(isinstance(event, Ended) for event in events):  # where nothing happened, a promise stands as it was made
-            for lane in LANES:
+            for lane in self.slow.lanes:
                 seen, kept = self.core.promise(lane), [each for each in self.slow.kept if each.choice.lane == lane]
                 assert ([(seen.job, seen.at)] if seen else []) == [(each.job, each.at) for each in kept]
         self.hear_who_leaves()
@@ -166,14 +204,14 @@ class Story:
             assert owner.started_at is None
             group = self.slow.group_of(victim.choice.lane)
             assert told.at == self.now + group.terms.grace_seconds
-            lost = 0 if victim.ends_by <= told.at else (told.at - victim.started_at) * victim.kind.gpus
+            lost = 0 if victim.ends_by <= told.at else (told.at - victim.started_at) * takes(victim)
             assert told.lost_gpu_seconds == lost
             self.lost[told.needed_for] += lost
             assert self.lost[told.needed_for] <= group.terms.lost_gpu_seconds_max
             mine, rank = owner.kind.project, owner.kind.priority.rank
             inside = [job for name, job in running.items() if job.kind.project == mine and name not in self.leaving]
-            inside = [job.kind.gpus for job in inside if job.kind.priority.rank >= rank and job.choice.lane in group.lanes]
-            assert sum(inside) + owner.kind.gpus <= group.shares.get(mine, STRANGER).nominal
+            inside = [takes(job) for job in inside if job.kind.priority.rank >= rank and job.choice.lane in group.lanes]
+            assert sum(inside) + min(map(owner.kind.takes, owner.kind.choices)) <= group.shares.get(mine, STRANGER).nominal
             if victim.kind.project == mine:
                 assert victim.kind.priority.rank < rank
             else:
@@ -189,7 +227,7 @@ def test_both_start_the_same_jobs_at_the_same_moments(data: st.DataObject) -> No
     for _ in range(data.draw(st.integers(5, 40), "moments")):
         story.moment(PLAIN)
         for lane, gpus in LANES.items():
-            assert sum(job.kind.gpus for job in story.slow.running() if job.choice.lane == lane) <= gpus
+            assert sum(takes(job) for job in story.slow.running() if job.choice.lane == lane) <= gpus
 
 
 @settings(max_examples=60, deadline=None)
@@ -223,6 +261,21 @@ def test_both_start_the_same_jobs_where_quotas_are_lent_and_asked_back(data: st.
     for number in range(data.draw(st.integers(5, 20), "moments")):
         new = data.draw(quotas(lanes)) if number in {0, 7} else []
         story.moment(kinds, *new, *(first if number == 0 else data.draw(figures(story.now))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_both_start_the_same_jobs_where_hosts_are_known_and_some_want_one_alone(data: st.DataObject) -> None:
+    knobs = replace(KNOBS, overhead_seconds=data.draw(st.sampled_from([0, 5])), backfill=data.draw(st.integers(0, 5)) > 0)
+    story = Story(data, knobs, {})
+    for number in range(data.draw(st.integers(5, 25), "moments")):
+        story.moment(hosted(), *(HOSTED if number == 0 else data.draw(hosted_figures(story.now))))
+        running = story.slow.running()
+        for job in running:
+            ((host, gpus),) = job.held
+            beside = [other for other in running if other is not job and other.held[0][0] == host]
+            assert not (job.kind.alone and beside), "who wants a host alone has it alone"
+            assert gpus + sum(takes(other) for other in beside) <= SIZES[host[0]][int(host[1:])]
 
 
 @settings(max_examples=30, deadline=None)
