@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from compute.executors.base import Executor, ExecutorError
 from compute.executors.local import LocalExecutor
-from compute.models import Flavor, Pool, PoolStatus
+from compute.models import Flavor, Pool, PoolHost, PoolStatus
 from core.config import ROOT, Environment, settings
 from core.db import session_scope
 
@@ -20,9 +20,11 @@ def executors() -> Mapping[str, Executor]:
     """Every executor by its name. The local one is left out where it refuses to work (production, unless told so)."""
     with session_scope() as session:
         declared = session.execute(
-            select(Flavor.slug, func.sum(Pool.devices))
+            select(Flavor.slug, func.sum(func.coalesce(PoolHost.devices, Pool.devices)))
             .join(Pool, Pool.flavor_id == Flavor.id)
+            .outerjoin(PoolHost, PoolHost.pool_id == Pool.id)
             .where(Pool.executor == LocalExecutor.name, Pool.status != PoolStatus.CLOSED)
+            .where(or_(PoolHost.id.is_(None), PoolHost.name == settings().host))
             .group_by(Flavor.slug)
         )
         slots = frozenset((flavor, int(devices)) for flavor, devices in declared)

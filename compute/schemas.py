@@ -46,7 +46,8 @@ class JobIn(BaseModel):
         max_length=FLAVORS_MAX - 1,
         description="Other kinds it may start on, the best liked first; not for benchmarks. Charged is the one it starts on.",
     )
-    gpus: int = Field(default=1, ge=1, le=GPUS_MAX, description="GPUs, or slices where the flavor is cut; all at once.")
+    gpus: int = Field(default=1, ge=1, le=GPUS_MAX, description="GPUs, or slices where the flavor is cut; all on one host.")
+    exclusive: bool = Field(default=False, description="Alone on its host: it takes, and pays for, all GPUs of it.")
     wall_seconds: int = Field(ge=1, le=WALL_SECONDS_MAX, description="How long it may run at most; this much is held.")
     memory_mib: int = Field(default=MEMORY_BYTES_DEFAULT // MIB, ge=16, le=4_194_304)
     environment: dict[str, str] = Field(default_factory=dict, max_length=32, description="Public variables; no secrets.")
@@ -72,6 +73,7 @@ class JobIn(BaseModel):
             flavor=self.flavor,
             alternatives=tuple(self.alternatives),
             gpus=self.gpus,
+            exclusive=self.exclusive,
             wall_seconds=self.wall_seconds,
             repository=self.repository or None,
             commit=self.commit or None,
@@ -147,6 +149,8 @@ class AttemptOut(BaseModel):
     id: UUID
     number: int
     pool: str
+    host: str | None = Field(description="The pool's host that it was placed on; none if the pool is one host without a name.")
+    gpus: int = Field(description="Those it takes: what its job asks for, or all of its host.")
     flavor: str = Field(description="What it got: one of those that its job accepts.")
     chosen_because: str | None = Field(description="Why none that the job likes better; none if there is no better.")
     status: AttemptStatus
@@ -173,6 +177,8 @@ class AttemptOut(BaseModel):
             id=attempt.id,
             number=attempt.number,
             pool=attempt.pool.slug,
+            host=attempt.host,
+            gpus=attempt.gpus,
             flavor=attempt.flavor.slug,
             chosen_because=attempt.chosen_because,
             status=attempt.status,
@@ -247,6 +253,7 @@ class JobOut(BaseModel):
     flavor: str
     alternatives: list[str]
     gpus: int
+    exclusive: bool = Field(description="Nothing else of its pool may be on its host.")
     wall_seconds: int
     memory_mib: int
     priority: PriorityOut | None = Field(description="None: ordinary.")
@@ -285,6 +292,7 @@ class JobOut(BaseModel):
             "flavor": job.flavor.slug,
             "alternatives": [flavor.slug for flavor in job.accepts[1:]],
             "gpus": job.gpus,
+            "exclusive": job.exclusive,
             "wall_seconds": job.wall_seconds,
             "memory_mib": job.memory_bytes // MIB,
             "priority": PriorityOut.of(job),

@@ -3,6 +3,7 @@
 import enum
 import re
 import secrets
+import socket
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,9 @@ class Settings(BaseSettings):
     pledgeworks_allow_unconfined: bool = Field(
         default=False,
         description="Let the local executor, which does not confine untrusted code, start in production too.",
+    )
+    pledgeworks_host: str | None = Field(
+        default=None, description="What pools with several hosts call this machine. Unset: the name that it has itself."
     )
     pledgeworks_opencollective_token: SecretStr | None = Field(
         default=None,
@@ -263,6 +267,11 @@ class Settings(BaseSettings):
     @property
     def object_store_url(self) -> str:
         return self.pledgeworks_object_store or f"file://{self.data_folder / 'objects'}"
+
+    @property
+    def host(self) -> str:
+        """What pools call this machine."""
+        return (self.pledgeworks_host or socket.gethostname()).lower()
 
     @property
     def data_folder(self) -> Path:

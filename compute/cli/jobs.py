@@ -96,7 +96,8 @@ def _print_job(found: Document) -> None:
     click.echo(f"Job        {found['id']}  {found['name']}")
     click.echo(f"Project    {found['project']} ({found['kind']})")
     flavors = " or ".join([found["flavor"], *found["alternatives"]])
-    click.echo(f"Asks for   {found['gpus']} × {flavors} for {format_seconds(found['wall_seconds'])} at most")
+    alone = ", a host to itself," if found["exclusive"] else ""
+    click.echo(f"Asks for   {found['gpus']} × {flavors}{alone} for {format_seconds(found['wall_seconds'])} at most")
     click.echo(f"Runs       {found['command']}")
     if found["repository"]:
         click.echo(f"Source     {found['repository']} at {found['commit']}")
@@ -120,7 +121,8 @@ def _print_job(found: Document) -> None:
     for attempt in found["attempts"]:
         code = f", exit code {attempt['exit_code']}" if attempt["exit_code"] is not None else ""
         blame = f" ({attempt['cause']})" if attempt["cause"] else ""
-        click.echo(f"Attempt {attempt['number']}  {words(attempt['status'])}{blame} in pool {attempt['pool']}{code}")
+        where = f"on {attempt['host']} in pool {attempt['pool']}" if attempt["host"] else f"in pool {attempt['pool']}"
+        click.echo(f"Attempt {attempt['number']}  {words(attempt['status'])}{blame} {where}{code}")
         if attempt["chosen_because"]:
             click.echo(f"           On {attempt['flavor']}: {attempt['chosen_because']}")
         if attempt["reason"]:

@@ -47,6 +47,9 @@ class _Size(click.ParamType[int]):
     "--flavor", "flavors", required=True, multiple=True, help="Kind of accelerator, such as h100; repeat for others, best first."
 )
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or slices where the flavor is cut.")
+@click.option(
+    "--exclusive", is_flag=True, help="Alone on its host, for benchmarks that must not be disturbed; pays for all of its GPUs."
+)
 @click.option("--wall", "wall_seconds", type=_Duration(), required=True, help="Longest run time, such as 20m or 3h20m.")
 @click.option("--kind", type=click.Choice([kind.value for kind in JobKind]), default="ci", show_default=True)
 @click.option("--repository", help="https address of a Git repository (in development also a folder of this project).")

@@ -76,6 +76,7 @@ class LaunchSpec:
     output_bytes_max: int  # more output is dropped, with a note in its place
     artefact_globs: tuple[str, ...] = ()  # relative to the work folder, `**` allowed
     artefact_bytes_max: int = 0  # of all artefacts together
+    host: str = ""  # the machine it was placed on, by its executor's name for it; empty: the pool is one machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,10 @@ class LocalExecutor:
         limits: Limits | None = None,
         nvidia_smi: str = "nvidia-smi",
         flavors: Mapping[str, str] | None = None,
+        host: str = "",
     ) -> None:
         """`slots` are declared beside the GPUs that are found; local repositories must lie under one of `repositories`.
+        `host` is what pools call this machine.
 
         A declared slot is a turn to run, no GPU: a job in it is told to see none.
         """
@@ -68,6 +70,7 @@ class LocalExecutor:
         self._slots = slots
         self._nvidia_smi = nvidia_smi
         self._flavors = flavors
+        self._host = host or settings().host
 
     def refusal(self) -> str | None:
         """Why it will not start jobs on this installation; None if it will."""
@@ -247,6 +250,12 @@ class LocalExecutor:
         """Refuse what can never run here."""
         if (refusal := self.refusal()) is not None:
             raise ExecutorError(refusal, permanent=True)
+        if spec.host not in {"", self._host}:
+            raise ExecutorError(
+                f"This job was placed on host “{spec.host}”, and the local executor runs jobs on its own machine only, which is "
+                f"host “{self._host}”. Take that host out of service, or set PLEDGEWORKS_HOST if it is this machine.",
+                permanent=True,
+            )
         if isinstance(spec.source, Image):
             raise ExecutorError(
                 "This pool runs commands on its own machine and can't run container images; choose a Kubernetes pool, "

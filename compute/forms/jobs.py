@@ -7,6 +7,7 @@ from compute.models import Flavor, JobKind, SourceKind
 from compute.services.new_jobs import NewJob
 from core.errors import InvalidInput
 from core.web.forms import (
+    BooleanField,
     Form,
     IntegerField,
     NumberRange,
@@ -48,6 +49,7 @@ class JobForm(Form):
     alternatives = SelectField("Or else")
     third = SelectField("Or else, third choice")
     gpus = IntegerField("How many", [required("Say how many."), NumberRange(1, 4096, "Between 1 and 4,096.")], default=1)
+    exclusive = BooleanField("Alone on its host")
     wall_time = TextField("Longest run time", [required("Say how long it may run.")], default="30m", length_max=20)
     memory = IntegerField(
         "Memory in GiB", [required("Say how much memory."), NumberRange(1, 4096, "Between 1 and 4,096 GiB.")], default=4
@@ -89,6 +91,7 @@ class JobForm(Form):
             flavor=self.flavor.data,
             alternatives=tuple(self.other_flavors),
             gpus=self.gpus.data,
+            exclusive=self.exclusive.data,
             wall_seconds=policies.parse_duration(self.wall_time.data),
             repository=self.repository.data if from_repository else None,
             commit=(self.commit.data or "").lower() or None if from_repository else None,
@@ -113,4 +116,5 @@ class QuoteForm(Form):
     alternatives = TextField()
     third = TextField()
     gpus = IntegerField(validators=[Optional(), NumberRange(1, 4096)])
+    exclusive = BooleanField()
     wall_time = TextField()

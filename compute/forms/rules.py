@@ -52,6 +52,17 @@ class WindowForm(Form):
         )
 
 
+class HostForm(Form):
+    """A machine of a pool."""
+
+    name = TextField("Name", [required("Name it as its executor does.")], length_max=63)
+    devices = IntegerField(
+        "GPUs or slices", [required("Say how many it has."), NumberRange(1, 100_000, "At least one.")], default=8
+    )
+    in_service = BooleanField("Takes new work", default=True)
+    reason = TextField("Reason", [required("Say why, for those whose jobs it concerns.")], length_max=300)
+
+
 class RunLimitForm(Form):
     """How much may run at a time."""
 

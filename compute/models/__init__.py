@@ -7,6 +7,7 @@ ticks* are the same time after the dated exchange table, the unit grants are cou
 from compute.models.activity import AttemptActivity
 from compute.models.calibration import ProposalStatus, RateProposal, RateProposalLine
 from compute.models.grants import ComputeGrant, ExpiryReminder, ForecastWarning, GrantStatus, WarningKind
+from compute.models.hosts import PoolHost
 from compute.models.jobs import (
     Artefact,
     AttemptDraw,
@@ -56,6 +57,7 @@ __all__ = [
     "OfferStatus",
     "Origin",
     "Pool",
+    "PoolHost",
     "PoolStatus",
     "PoolWindow",
     "PriorityClass",

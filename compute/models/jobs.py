@@ -146,7 +146,9 @@ class Job(Base):
     alternative_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default=list, server_default="{}")
     """Other flavors it accepts, the one it likes best first. Flavors are never deleted."""
     gpus: Mapped[int]
-    """Schedulable devices: GPUs, or slices where the flavor is cut. All of one flavor, and all start together or none."""
+    """Schedulable devices: GPUs, or slices where the flavor is cut. All of one flavor on one host, or it does not start."""
+    exclusive: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Nothing else of its pool may be on its host: it takes, and pays for, all devices of it, and sees those it asked for."""
     wall_seconds: Mapped[int]
     memory_bytes: Mapped[int]
     priority_id: Mapped[UUID | None] = mapped_column(ForeignKey("priority_class.id"))
@@ -266,7 +268,10 @@ class JobAttempt(Base):
     job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"))
     number: Mapped[int] = mapped_column(Integer())
     pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
+    host: Mapped[ShortText | None]
+    """The host of the pool that it was placed on; none where the pool is one host without a name."""
     gpus: Mapped[int]
+    """Devices that it takes: those its job asked for, or all of its host."""
     wall_seconds: Mapped[int]
     reservation_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool_window.id"))
     """The reservation whose GPUs it has, if it runs in one."""

@@ -114,7 +114,7 @@ class Pool(Base):
     """Where that adapter finds the hardware; empty for this machine."""
     region: Mapped[ShortText]
     devices: Mapped[int]
-    """Schedulable devices: GPUs, or slices where the flavor is cut."""
+    """Schedulable devices of all hosts that take new work: GPUs, or slices where the flavor is cut."""
     runs: Mapped[list[str]] = mapped_column(ARRAY(Text()))
     """Source kinds the executor can start: command, repository, image."""
     wall_seconds_max: Mapped[int] = mapped_column(default=24 * 3600)

@@ -4,15 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, any_, cast, func, select
+from sqlalchemy import ARRAY, Uuid, any_, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, selectinload
 
 from compute import policies
-from compute.models import AttemptDraw, AttemptStatus, ComputeOffer, Job, JobAttempt, Pool
+from compute.models import AttemptDraw, AttemptStatus, ComputeOffer, Job, JobAttempt, Pool, PoolHost
 from core.errors import NotFound
 
 OPEN = JobAttempt.settled_at.is_(None)
+
+IN_SERVICE = ~exists(PoolHost.id).where(
+    PoolHost.pool_id == JobAttempt.pool_id, PoolHost.name == JobAttempt.host, PoolHost.in_service.is_(False)
+)
+"""Not on a host that takes nothing new: such a host's devices are none of its pool's."""
 
 
 def locked(session: Session, attempt_id: UUID, *, with_pool: bool = False) -> JobAttempt:
@@ -82,9 +87,9 @@ def launched(session: Session) -> Sequence[JobAttempt]:
 
 
 def devices_in_use(session: Session, pool: Pool) -> int:
-    """Devices of a pool that open attempts have or are about to get."""
-    taken = session.scalar(select(func.coalesce(func.sum(JobAttempt.gpus), 0)).where(JobAttempt.pool_id == pool.id, OPEN))
-    return int(taken or 0)
+    """Devices of a pool that open attempts have or are about to get, on hosts that take new work."""
+    mine = (JobAttempt.pool_id == pool.id, OPEN, IN_SERVICE)
+    return int(session.scalar(select(func.coalesce(func.sum(JobAttempt.gpus), 0)).where(*mine)) or 0)
 
 
 def ends_by(attempt: JobAttempt, now: datetime) -> datetime:

@@ -41,9 +41,7 @@ def _likely_seconds(session: Session, state: scheduling.Snapshot, *, now: dateti
     overhead = state.knobs.overhead_seconds
     likely = {}
     running = session.execute(
-        select(
-            JobAttempt.job_id, Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, JobAttempt.held_at
-        )
+        select(JobAttempt.job_id, Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, Job.gpus, JobAttempt.held_at)
         .join(Job, Job.id == JobAttempt.job_id)
         .where(attempts.OPEN)
     ).all()

@@ -28,18 +28,18 @@ class Limits:
     def of_person(self, person_id: UUID | None) -> Limit:
         return Limit() if person_id is None else self.people.get(person_id, self.everybody)
 
-    def lets_start(self, job: Job) -> bool:
-        """Whether one more job fits beside what its project and its submitter run."""
+    def lets_start(self, job: Job, gpus: int) -> bool:
+        """Whether one more job, which takes so many, fits beside what its project and its submitter run."""
         return all(
             (limit.jobs is None or self._jobs.get(whose, 0) < limit.jobs)
-            and (limit.gpus is None or self._gpus.get(whose, 0) + job.gpus <= limit.gpus)
+            and (limit.gpus is None or self._gpus.get(whose, 0) + gpus <= limit.gpus)
             for whose, limit in self._of(job)
         )
 
-    def started(self, job: Job) -> None:
+    def started(self, job: Job, gpus: int) -> None:
         """It runs, too."""
         for whose, _ in self._of(job):
-            self.add(whose, 1, job.gpus)
+            self.add(whose, 1, gpus)
 
     def add(self, whose: UUID, jobs: int, gpus: int) -> None:
         """So much more runs of somebody."""

@@ -21,6 +21,7 @@ from compute.models import (
     JobStatus,
     OfferStatus,
     Pool,
+    PoolHost,
     PoolStatus,
     PoolWindow,
     QuotaGroup,
@@ -28,7 +29,8 @@ from compute.models import (
     UsageRecord,
 )
 from compute.policies import OfferPolicy, Request, trust
-from compute.queries import attempts, budget, jobs, priorities, quotas, run_limits, shares, windows
+from compute.queries import attempts, budget, hosts, jobs, priorities, quotas, run_limits, shares, windows
+from compute.scheduling.hosts.placement import Host
 
 USE_HALF_LIFE = timedelta(days=7)
 """A project's past use counts half after a week."""
@@ -81,13 +83,14 @@ def take_changes(
         select(JobAttempt).where(attempts.OPEN).options(joinedload(JobAttempt.job)).order_by(JobAttempt.id)
     ).all()
     pools = session.scalars(select(Pool).where(Pool.status != PoolStatus.CLOSED).order_by(Pool.id)).all()
+    named = hosts.of_pools(session, [pool.id for pool in pools])
     offers = session.scalars(
         select(ComputeOffer).where(ComputeOffer.status.in_(COMING), ComputeOffer.pool_id.is_not(None)).order_by(ComputeOffer.id)
     ).all()
     # Of a job that failed to launch between these two reads, the first says that it runs, the second that it waits again. It is
     # told once, as running: a core that is told both counts its GPUs twice and never gets the first ones back.
     runs = {attempt.job_id for attempt in running}
-    queued = tuple(job for job in _queued(session, read, pools, offers, now=now) if job.id not in runs)
+    queued = tuple(job for job in _queued(session, read, pools, named, offers, now=now) if job.id not in runs)
     grants = session.scalars(select(ComputeGrant).where(ComputeGrant.id.in_({job.grant_id for job in queued}))).all()
     planned = windows.planned(session, pools, now=now)
     submitters = {job.submitter_id for job in queued if job.submitter_id is not None}
@@ -96,10 +99,7 @@ def take_changes(
     return scheduling.Snapshot(
         now=instant(now),
         pools=tuple(
-            scheduling.Pool(
-                pool.id, pool.name, {pool.flavor.slug: pool.devices}, _state(pool, connected), _seconds(drains.get(pool.id))
-            )
-            for pool in pools
+            _pool(pool, named.get(pool.id, []), running, _state(pool, connected), _seconds(drains.get(pool.id))) for pool in pools
         ),
         projects=_projects(session, {job.project_id for job in queued}, limits, familiar, now=now),
         queued=queued,
@@ -112,6 +112,23 @@ def take_changes(
         windows=tuple(_window(row) for row in planned if row.gpus is not None),
         knobs=KNOBS,
     )
+
+
+def _pool(
+    pool: Pool, rows: Sequence[PoolHost], running: Iterable[JobAttempt], state: scheduling.PoolState, open_until: int | None
+) -> scheduling.Pool:
+    """With its hosts, if they have names. Out of service, a host is as large as what still runs there, and takes nothing new."""
+    used: dict[str, int] = {}
+    for attempt in running if rows else ():
+        if attempt.pool_id == pool.id:
+            host = attempt.host or hosts.THE_ONE
+            used[host] = used.get(host, 0) + attempt.gpus
+    there = hosts.sizes(pool, rows) if rows else {}
+    found = tuple(
+        Host(name, max(there.get(name, 0), used.get(name, 0)), is_open=name in there) for name in sorted({*there, *used})
+    )
+    gpus = sum(host.gpus for host in found) if rows else pool.devices
+    return scheduling.Pool(pool.id, pool.name, {pool.flavor.slug: gpus}, state, open_until, found)
 
 
 def _state(pool: Pool, connected: Container[str] | None) -> scheduling.PoolState:
@@ -186,7 +203,13 @@ _ROW = func.hash_record_extended(func.row(*(column for column in Job.__table__.c
 
 
 def _queued(
-    session: Session, read: Read, pools: Sequence[Pool], offers: Sequence[ComputeOffer], *, now: datetime
+    session: Session,
+    read: Read,
+    pools: Sequence[Pool],
+    named: Mapping[UUID, list[PoolHost]],
+    offers: Sequence[ComputeOffer],
+    *,
+    now: datetime,
 ) -> tuple[scheduling.Job, ...]:
     """What waits, in no particular order. A job whose row is as it was is the very object that it was."""
     rates = budget.rates_at(session, now)
@@ -194,6 +217,7 @@ def _queued(
         rates,
         [(offer.id, offer.policy) for offer in offers],
         [[getattr(pool, column.key) for column in Pool.__table__.columns] for pool in pools],
+        [(row.pool_id, row.name, row.devices, row.in_service) for rows in named.values() for row in rows],
         [(row.id, row.rank, row.name) for row in priorities.classes(session)],
     )
     if rules != read.rules:
@@ -203,7 +227,7 @@ def _queued(
     for job_id in [job_id for job_id in read.jobs if job_id not in rows]:
         del read.jobs[job_id]
     new = [job_id for job_id, row in rows.items() if job_id not in read.jobs or read.jobs[job_id][0] != row]
-    for job in _jobs(session, jobs.these(session, new), pools, offers, rates):
+    for job in _jobs(session, jobs.these(session, new), pools, named, offers, rates):
         read.jobs[job.id] = rows[job.id], job
     return tuple(job for _, job in read.jobs.values())
 
@@ -212,6 +236,7 @@ def _jobs(
     session: Session,
     queued: Sequence[Job],
     pools: Sequence[Pool],
+    named: Mapping[UUID, list[PoolHost]],
     offers: Sequence[ComputeOffer],
     rates: Mapping[UUID, Fraction],
 ) -> Iterable[scheduling.Job]:
@@ -220,7 +245,7 @@ def _jobs(
     for job in queued:
         asked = Request(project_id=job.project_id, host_id=job.project.parent_id, kind=job.kind, ref=job.ref)
         flavors = job.accepts
-        first, *others = (_cost(job, flavor, rates) for flavor in flavors)
+        first, *others = (_cost(job.gpus, job, flavor, rates) for flavor in flavors)
         able = [pool for pool in pools if fits(pool, job)]
         yield scheduling.Job(
             id=job.id,
@@ -239,12 +264,24 @@ def _jobs(
             alternatives=tuple(others),
             tries=tries.get(job.id, 0),
             priority=_priority(job),
+            wholes=tuple(_wholes(job, able, named, rates)) if job.exclusive else None,
         )
 
 
-def _cost(job: Job, flavor: Flavor, rates: Mapping[UUID, Fraction]) -> scheduling.Alternative:
-    """What a job takes at most if it starts on this flavor."""
-    ticks = policies.device_ticks(job.gpus, flavor.slices_per_gpu, job.wall_seconds)
+def _wholes(
+    job: Job, pools: Iterable[Pool], named: Mapping[UUID, list[PoolHost]], rates: Mapping[UUID, Fraction]
+) -> Iterable[scheduling.Whole]:
+    """What a job that wants its host alone takes in each pool which has one that is large enough."""
+    for pool in (pool for pool in pools if pool.flavor in job.accepts):
+        gpus = hosts.takes(pool, named.get(pool.id, []), job.gpus, exclusive=True)
+        if gpus is not None:
+            cost = _cost(gpus, job, pool.flavor, rates)
+            yield scheduling.Whole(pool.id, cost.flavor, gpus, cost.cost_ticks, cost.offer_ticks)
+
+
+def _cost(gpus: int, job: Job, flavor: Flavor, rates: Mapping[UUID, Fraction]) -> scheduling.Alternative:
+    """What a job takes at most if it starts on this flavor and takes so many."""
+    ticks = policies.device_ticks(gpus, flavor.slices_per_gpu, job.wall_seconds)
     return scheduling.Alternative(flavor.slug, policies.in_reference(ticks, rates[flavor.id]), ticks)
 
 
@@ -283,6 +320,8 @@ def _running(attempt: JobAttempt, now: datetime) -> scheduling.Running:
         priority=_priority(attempt.job),
         wall_seconds=attempt.wall_seconds,
         reservation_id=attempt.reservation_id,
+        host=attempt.host or hosts.THE_ONE,
+        asked_gpus=attempt.job.gpus,
     )
 
 
@@ -290,10 +329,10 @@ def _past(session: Session, *, now: datetime) -> tuple[scheduling.Ran, ...]:
     """What the past says of how long jobs run; failures of the infrastructure say nothing."""
     kept = func.extract("epoch", JobAttempt.settled_at - JobAttempt.held_at)
     rows = session.execute(
-        select(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus, func.count(), func.sum(kept))
+        select(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, Job.gpus, func.count(), func.sum(kept))
         .join(Job, Job.id == JobAttempt.job_id)
         .where(JobAttempt.settled_at > now - LEARNT_FROM, JobAttempt.cause.is_distinct_from(FailureCause.INFRASTRUCTURE))
-        .group_by(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, JobAttempt.gpus)
+        .group_by(Job.project_id, Job.submitted_by_id, JobAttempt.wall_seconds, Job.gpus)
     )
     # What ended late or was found out late counts no longer than it could have run.
     return tuple(

@@ -14,6 +14,9 @@ from core.errors import NotFound
 
 PAST_MAX = 20
 
+_COUNTS = or_(attempts.IN_SERVICE, JobAttempt.reservation_id.is_not(None))
+"""Against what a pool has: that is what its hosts in service have. What runs in a reservation counts there in any case."""
+
 
 def planned(session: Session, pools: Iterable[Pool], *, now: datetime) -> Sequence[PoolWindow]:
     """What is to come or going on in these pools, first things first."""
@@ -68,7 +71,7 @@ def pool_times(
     """The GPUs of pools over time, by pool. With `runs_where_planned`, what runs is read only where there is a window."""
     times, rows = _as_planned(session, pools, now=now)
     wanted = {row.pool_id for row in rows} if runs_where_planned else times.keys()
-    query = select(JobAttempt).where(attempts.OPEN, JobAttempt.pool_id.in_(wanted))
+    query = select(JobAttempt).where(attempts.OPEN, _COUNTS, JobAttempt.pool_id.in_(wanted))
     for attempt in session.scalars(query) if wanted else ():
         times[attempt.pool_id].runs.append(Run(attempt.gpus, attempts.ends_by(attempt, now), attempt.reservation_id))
     return times
@@ -78,7 +81,8 @@ def time_beside(session: Session, attempt: JobAttempt, *, now: datetime) -> Pool
     """The GPUs of an attempt's pool over time without its own. What runs is read only where there is a window."""
     times, rows = _as_planned(session, [attempt.pool], now=now)
     time = times[attempt.pool_id]
-    query = select(JobAttempt).where(attempts.OPEN, JobAttempt.pool_id == attempt.pool_id, JobAttempt.id != attempt.id)
+    others = (JobAttempt.pool_id == attempt.pool_id, JobAttempt.id != attempt.id)
+    query = select(JobAttempt).where(attempts.OPEN, _COUNTS, *others)
     for other in session.scalars(query) if rows else ():
         time.runs.append(Run(other.gpus, attempts.handed_over_by(other, now), other.reservation_id))
     return time

@@ -34,6 +34,7 @@ from compute.scheduling.model import (
     Running,
     Snapshot,
     Start,
+    Whole,
     Window,
 )
 from compute.scheduling.plan import plan
@@ -76,6 +77,7 @@ __all__ = [
     "Start",
     "Surprise",
     "Terms",
+    "Whole",
     "Window",
     "draw",
     "forecast",

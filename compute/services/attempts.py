@@ -116,8 +116,10 @@ def begin_launch(session: Session, attempt_id: UUID, *, now: datetime) -> execut
         source=source,
         command=("sh", "-c", job.command),
         environment=job.environment,
-        gpus=attempt.gpus,
+        # Those it asked for, however many it has to itself: what it measures must not depend on which host it got.
+        gpus=job.gpus,
         flavor=attempt.flavor.slug,
+        host=attempt.host or "",
         wall_seconds=attempt.wall_seconds,
         memory_bytes=job.memory_bytes,
         output_bytes_max=policies.OUTPUT_BYTES_MAX,

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from compute.models import JobAttempt, PoolStatus
-from compute.queries import attempts, snapshot, windows
+from compute.queries import attempts, hosts, snapshot, windows
 
 
 def obstacle(session: Session, attempt: JobAttempt, *, now: datetime) -> str | None:
@@ -20,6 +20,9 @@ def obstacle(session: Session, attempt: JobAttempt, *, now: datetime) -> str | N
         return f"Pool {pool.name} takes reviewed code only, since after this job was chosen for it."
     if pool.status is not PoolStatus.OPEN:
         return f"Pool {pool.name} is {pool.status} since after this job was chosen for it, and starts nothing."
+    rows = hosts.of_pool(session, pool)
+    if rows and attempt.host not in hosts.sizes(pool, rows):
+        return f"Host {attempt.host} of pool {pool.name} is out of service since after this job was chosen for it."
     ends_by = attempts.handed_over_by(attempt, now)
     late = f"Handed over at {now:%H:%M} UTC it could run until {ends_by:%Y-%m-%d %H:%M} UTC"
     # Whoever ends an offer early writes its new end here, see offers.take_back.

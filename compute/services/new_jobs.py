@@ -26,6 +26,8 @@ class NewJob:
     """The one it prefers."""
     gpus: int
     wall_seconds: int
+    exclusive: bool = False
+    """Whether nothing else of its pool may be on its host; it takes, and pays for, all of it."""
     alternatives: Sequence[str] = ()
     """Other flavors it accepts, the one it likes best first."""
     repository: str | None = None

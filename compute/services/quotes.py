@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from compute import policies
 from compute.models import ComputeGrant, Flavor
-from compute.queries import budget, jobs
+from compute.queries import budget, hosts, jobs
 from compute.services.new_jobs import NewJob
 from core.errors import DomainError
 from core.identity.models import Project
@@ -34,6 +34,8 @@ class Cost:
     """What a job may cost at most on one flavor."""
 
     flavor: Flavor
+    gpus: int
+    """Devices that it takes there at most: more than it asks for if it has its host alone."""
     flavor_ticks: int
     rate: Fraction
     reference_ticks: int
@@ -47,6 +49,7 @@ class Quote:
     """One for each flavor it accepts, the one it prefers first."""
     grant: ComputeGrant
     budget: budget.Budget
+    exclusive: bool = False
 
     @property
     def dearest(self) -> Cost:
@@ -72,19 +75,29 @@ def quote(
     flavors: Sequence[Flavor],
     *,
     gpus: int,
+    exclusive: bool = False,
     wall_seconds: int,
     grant_id: UUID | None = None,
     now: datetime,
 ) -> Quote:
     """What this many devices for this long may cost on each of these flavors, and which grant would pay.
 
+    `exclusive`: all devices of a host, in whichever pool that is most.
     Without `grant_id`: of the project's grants that stay open long enough, the one that ends first and can pay for whichever
     it starts on; if none can, the one with most left, so that the shortfall named is the smallest.
 
     Raises:
         NoGrant: the project has none, the one named is not its own, or it ends too soon.
     """
-    costs = [_cost(flavor, budget.rate_at(session, flavor, now), gpus, wall_seconds) for flavor in flavors]
+    costs = [
+        _cost(
+            flavor,
+            budget.rate_at(session, flavor, now),
+            hosts.taken_with(session, flavor, gpus, exclusive=exclusive)[1],
+            wall_seconds,
+        )
+        for flavor in flavors
+    ]
     needed = max(cost.reference_ticks for cost in costs)
     grants = jobs.drawable_grants(session, project.id, until=now + timedelta(seconds=wall_seconds) + policies.OVERHEAD)
     if grant_id is not None:
@@ -100,7 +113,7 @@ def quote(
         (grant for grant in grants if budgets[grant.id].unsettled >= needed),
         max(grants, key=lambda grant: budgets[grant.id].unsettled),
     )
-    return Quote(costs, payer, budgets[payer.id])
+    return Quote(costs, payer, budgets[payer.id], exclusive)
 
 
 def require_budget(offered: Quote, new: NewJob) -> None:
@@ -112,7 +125,8 @@ def require_budget(offered: Quote, new: NewJob) -> None:
     if offered.shortfall:
         have = offered.budget
         raise BudgetTooSmall(
-            f"This job may use {policies.say_gpu_time(offered.reference_ticks)} ({new.gpus} × {offered.dearest.flavor.slug} for "
+            f"This job may use {policies.say_gpu_time(offered.reference_ticks)} "
+            f"({offered.dearest.gpus} × {offered.dearest.flavor.slug}{', a host to itself,' if new.exclusive else ''} for "
             f"{format_seconds(new.wall_seconds)}, in reference GPU time). “{offered.grant.title}” has "
             f"{policies.say_gpu_time(have.unsettled)} of {policies.say_gpu_time(have.granted)} left: "
             f"{policies.say_gpu_time(offered.shortfall)} too few.",
@@ -125,4 +139,4 @@ def require_budget(offered: Quote, new: NewJob) -> None:
 
 def _cost(flavor: Flavor, rate: Fraction, gpus: int, wall_seconds: int) -> Cost:
     ticks = policies.device_ticks(gpus, flavor.slices_per_gpu, wall_seconds)
-    return Cost(flavor, ticks, rate, policies.in_reference(ticks, rate))
+    return Cost(flavor, gpus, ticks, rate, policies.in_reference(ticks, rate))

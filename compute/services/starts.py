@@ -19,7 +19,7 @@ from compute import policies, scheduling
 from compute.models import AttemptDraw, ComputeGrant, ComputeOffer, Job, JobAttempt, JobStatus, OfferStatus, Pool, PoolStatus
 from compute.policies import OfferPolicy, Request
 from compute.policies.windows import PoolTime, Run
-from compute.queries import attempts, budget, run_limits, snapshot, windows
+from compute.queries import budget, hosts, run_limits, snapshot, windows
 from compute.queries.run_limits import Limits
 from compute.services import books
 from compute.services.attempts import LaunchAttempt, ledger_refs
@@ -77,7 +77,8 @@ class _Seen:
     """What the starts depend on, as it is now and stays until the end of the transaction."""
 
     pools: Mapping[UUID, Pool]
-    free: dict[UUID, int]  # devices by pool
+    free: dict[tuple[UUID, str], int]  # devices by pool and host, of hosts that take new work
+    sizes: Mapping[tuple[UUID, str], int]  # all devices of these hosts
     times: Mapping[UUID, PoolTime]  # the same over time, with windows, by pool
     jobs: Mapping[UUID, Job]
     limits: Limits
@@ -117,9 +118,11 @@ def _look(session: Session, starts: Iterable[scheduling.Start], *, now: datetime
     for offer in offers:
         assert offer.pool_id is not None
         by_pool[offer.pool_id].append((offer, OfferPolicy.from_json(offer.policy)))
+    named = hosts.of_pools(session, pool_ids)
     return _Seen(
         pools={pool.id: pool for pool in pools},
-        free={pool.id: pool.devices - attempts.devices_in_use(session, pool) for pool in pools},
+        free=hosts.free(session, pools),
+        sizes={(pool.id, host): size for pool in pools for host, size in hosts.sizes(pool, named.get(pool.id, [])).items()},
         times=windows.pool_times(session, pools, runs_where_planned=True, now=now),
         jobs={job.id: job for job in found},
         limits=run_limits.to_start(session, found),
@@ -151,16 +154,15 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
     pool, job = seen.pools.get(start.pool_id), seen.jobs.get(start.job_id)
     if pool is None or pool.status is not PoolStatus.OPEN or job is None or job.status is not JobStatus.QUEUED:
         return None
-    if job.id in seen.taken or job.gpus > seen.free[pool.id] or pool.flavor not in job.accepts:
-        return None
-    if not snapshot.trusts(pool, job):
+    may_here = pool.flavor in job.accepts and snapshot.trusts(pool, job)
+    if job.id in seen.taken or not may_here or not _has_room(seen, start, job):
         return None
     rate, grant, ends_by = seen.rates[pool.flavor_id], seen.grants[job.grant_id], snapshot.ends_by(job, now)
     # What windows leave, of which one may have been planned a moment ago.
     room = seen.times[pool.id].room_for(job.project_id, start.reservation_id, now, ends_by)
-    if not seen.limits.lets_start(job) or job.gpus > room:
+    if not seen.limits.lets_start(job, start.gpus) or start.gpus > room:
         return None
-    ticks = policies.device_ticks(job.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
+    ticks = policies.device_ticks(start.gpus, pool.flavor.slices_per_gpu, job.wall_seconds)
     drawn = _draw(seen, job, pool, ticks, now=now, ends_by=ends_by)
     if drawn is None or not grant.drawable or grant.expires_at < ends_by:
         return None
@@ -169,7 +171,8 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
         job_id=job.id,
         number=seen.tries[job.id] + 1,
         pool_id=pool.id,
-        gpus=job.gpus,
+        host=start.host or None,
+        gpus=start.gpus,
         wall_seconds=job.wall_seconds,
         reservation_id=start.reservation_id,
         rate_numerator=rate.numerator,
@@ -181,12 +184,19 @@ def _admit(seen: _Seen, start: scheduling.Start, *, now: datetime) -> _Admitted 
         chosen_because=start.chosen_because,
     )
     seen.taken.add(job.id)
-    seen.free[pool.id] -= job.gpus
-    seen.limits.started(job)
-    seen.times[pool.id].runs.append(Run(job.gpus, ends_by, start.reservation_id))
+    seen.free[pool.id, start.host] -= start.gpus
+    seen.limits.started(job, start.gpus)
+    seen.times[pool.id].runs.append(Run(start.gpus, ends_by, start.reservation_id))
     for offer, part in drawn:
         seen.left[offer.id] -= part
     return _Admitted(attempt, job, pool, grant, drawn)
+
+
+def _has_room(seen: _Seen, start: scheduling.Start, job: Job) -> bool:
+    """Whether the host takes new work and has the devices. Who wants it alone takes all of it, and finds it empty."""
+    host = (start.pool_id, start.host)
+    takes = seen.sizes.get(host) if job.exclusive else job.gpus
+    return host in seen.free and start.gpus == takes and start.gpus <= seen.free[host]
 
 
 def _draw(

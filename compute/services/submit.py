@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from compute.models import Job, JobStatus, Origin
+from compute.queries import hosts
 from compute.queries.named import flavors_named
 from compute.services import priorities, run_limits
 from compute.services.new_jobs import NewJob, check_shape
@@ -52,11 +53,21 @@ def submit(
         return known
     flavors = flavors_named(session, new.flavor, new.alternatives)
     check_shape(new, local_roots)
-    run_limits.require_within(session, project, submitter, new.gpus)
+    least = min(hosts.taken_with(session, flavor, new.gpus, exclusive=new.exclusive)[0] for flavor in flavors)
+    run_limits.require_within(session, project, submitter, least)
     origin = Origin.PLATFORM if submitter is None else _origin(session, project, submitter if in_person else None, new, now)
     for flavor in flavors:
         require_offer(session, new, project, flavor, trusting(pools_for(session, new, flavor), origin, new.ref, flavor))
-    offered = quote(session, project, flavors, gpus=new.gpus, wall_seconds=new.wall_seconds, grant_id=new.grant_id, now=now)
+    offered = quote(
+        session,
+        project,
+        flavors,
+        gpus=new.gpus,
+        exclusive=new.exclusive,
+        wall_seconds=new.wall_seconds,
+        grant_id=new.grant_id,
+        now=now,
+    )
     require_budget(offered, new)
     ticks = offered.reference_ticks
     priority = priorities.choose(
@@ -92,6 +103,7 @@ def submit(
         flavor=flavors[0],
         alternative_ids=[flavor.id for flavor in flavors[1:]],
         gpus=new.gpus,
+        exclusive=new.exclusive,
         wall_seconds=new.wall_seconds,
         memory_bytes=new.memory_bytes,
         priority=priority,

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from compute.models import ComputeOffer, Flavor, OfferStatus, Origin, Pool, PoolStatus
+from compute.models import ComputeOffer, Flavor, Job, OfferStatus, Origin, Pool
 from compute.policies import OfferPolicy, Request, trust
+from compute.queries import hosts
 from compute.services.new_jobs import NewJob
 from core.errors import DomainError
 from core.identity.models import Project
@@ -31,15 +32,18 @@ def pools_for(session: Session, new: NewJob, flavor: Flavor) -> list[Pool]:
     Raises:
         NoPoolForJob: there is none; the message says what stands in the way.
     """
-    pools = session.scalars(select(Pool).where(Pool.flavor_id == flavor.id, Pool.status != PoolStatus.CLOSED)).all()
+    pools = hosts.pools_with(session, flavor)
     if not pools:
         raise NoPoolForJob(f"No pool has {flavor.name}.", field="flavor")
     running = [pool for pool in pools if str(new.source) in pool.runs]
     if not running:
         raise NoPoolForJob(f"No pool with {flavor.name} runs jobs from a source of kind “{new.source}”.", field="source")
-    if new.gpus > (most := max(pool.devices for pool in running)):
-        raise NoPoolForJob(f"The largest pool with {flavor.name} has {most}; this job asks for {new.gpus} at once.", field="gpus")
-    wide = [pool for pool in running if pool.devices >= new.gpus]
+    named = hosts.of_pools(session, [pool.id for pool in running])
+    sizes = {pool: hosts.largest(pool, named.get(pool.id, [])) for pool in running}
+    if new.gpus > (most := max(sizes.values())):
+        where = f"The largest {'host' if named else 'pool'} with {flavor.name}"
+        raise NoPoolForJob(f"{where} has {most}; this job asks for {new.gpus} at once.", field="gpus")
+    wide = [pool for pool in running if sizes[pool] >= new.gpus]
     if new.wall_seconds > (longest := max(pool.wall_seconds_max for pool in wide)):
         raise NoPoolForJob(
             f"A job may run for {format_seconds(longest)} at most there; this one asks for {format_seconds(new.wall_seconds)}.",
@@ -49,6 +53,15 @@ def pools_for(session: Session, new: NewJob, flavor: Flavor) -> list[Pool]:
     if new.memory_bytes > (largest := max(pool.memory_bytes_max for pool in long)):
         raise NoPoolForJob(f"A job may use {largest // 2**20:,} MiB of memory at most there.", field="memory")
     return [pool for pool in long if pool.memory_bytes_max >= new.memory_bytes]
+
+
+def warning(session: Session, job: Job) -> str | None:
+    """What whoever submits a job should know: no host that is large enough takes new work at the moment. None: one does."""
+    pools = [pool for flavor in job.accepts for pool in hosts.pools_with(session, flavor)]
+    named = hosts.of_pools(session, [pool.id for pool in pools])
+    if any(hosts.takes(pool, named.get(pool.id, []), job.gpus, exclusive=job.exclusive) is not None for pool in pools):
+        return None
+    return f"No host with {job.gpus} × {job.accepts[0].name} is in service at the moment: the job waits until one is."
 
 
 def trusting(pools: Sequence[Pool], origin: Origin, ref: str | None, flavor: Flavor) -> list[Pool]:

@@ -16,7 +16,7 @@ from compute.queries import activity, expected, jobs, overview, priorities
 from compute.queries import explain as explaining
 from compute.queries.named import flavors_named, project_named
 from compute.runtime import executors, local_repositories
-from compute.services import attempts, quotes, results, submit
+from compute.services import attempts, quotes, results, submit, takers
 from compute.services.quotes import Quote
 from compute.services.reclaim import asked_to_leave
 from compute.views import bp
@@ -91,11 +91,14 @@ def new_job() -> ResponseReturnValue:
             refused(form, error)
         else:
             flash("The job is queued.")
+            if (warning := takers.warning(session, job)) is not None:
+                flash(warning, "warning")
             return redirect(url_for("compute.show_job", job_id=job.id), code=303)
     # On a fresh form the browser shows the first of each list as chosen.
     project_shown = form.project.data or next((project.slug for project in projects), None)
     flavor_shown = form.flavor.data or next((flavor.slug for flavor in flavors), None)
-    priced = _quote(project_shown, [flavor_shown, *form.other_flavors], form.gpus.data, form.wall_time.data)
+    flavors_shown = [flavor_shown, *form.other_flavors]
+    priced = _quote(project_shown, flavors_shown, form.gpus.data, form.wall_time.data, exclusive=form.exclusive.data)
     return page("compute/new_job.html", form=form, projects=projects, priced=priced)
 
 
@@ -105,7 +108,7 @@ def quote() -> ResponseReturnValue:
     """What the job being typed may cost, and what that leaves: a part of the form's page."""
     form = QuoteForm(request.args)
     flavors = [form.flavor.data, *(slug for slug in (form.alternatives.data, form.third.data) if slug)]
-    priced = _quote(form.project.data, flavors, form.gpus.data, form.wall_time.data)
+    priced = _quote(form.project.data, flavors, form.gpus.data, form.wall_time.data, exclusive=form.exclusive.data)
     return render_template("compute/_quote.html", priced=priced)
 
 
@@ -263,7 +266,9 @@ def _own_projects() -> list[Project]:
     return sorted(own.values(), key=lambda project: project.name.lower())
 
 
-def _quote(project: str | None, flavors: list[str | None], gpus: int | None, wall_time: str | None) -> Quote | DomainError | None:
+def _quote(
+    project: str | None, flavors: list[str | None], gpus: int | None, wall_time: str | None, *, exclusive: bool
+) -> Quote | DomainError | None:
     """The price of what was typed so far; a sentence if it can't be paid; none while something is missing."""
     chosen = [slug for slug in flavors if slug]
     if not project or not chosen or not gpus or not wall_time:
@@ -275,6 +280,7 @@ def _quote(project: str | None, flavors: list[str | None], gpus: int | None, wal
             project_named(session, project),
             flavors_named(session, chosen[0], chosen[1:]),
             gpus=gpus,
+            exclusive=exclusive,
             wall_seconds=min(policies.parse_duration(wall_time), int(timedelta(days=31).total_seconds())),
             now=utc_now(),
         )

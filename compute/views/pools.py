@@ -9,6 +9,7 @@ from compute.forms.reasons import ReasonForm
 from compute.forms.rules import WindowForm
 from compute.models import PoolWindow, WindowKind
 from compute.queries import attempts, overview, shares
+from compute.queries import hosts as host_queries
 from compute.queries import windows as window_queries
 from compute.queries.named import project_named
 from compute.services import windows
@@ -31,6 +32,8 @@ def show_pool(slug: str) -> ResponseReturnValue:
         "compute/pool.html",
         pool=pool,
         in_use=attempts.devices_in_use(session, pool),
+        hosts=host_queries.of_pool(session, pool),
+        used={host: gpus for (_, host), gpus in host_queries.in_use(session, [pool.id]).items()},
         planned=planned,
         in_the_way={row.id: window_queries.in_the_way(session, row, now=now) for row in planned if row.begins_at > now},
         past=window_queries.past(session, pool),

@@ -303,7 +303,9 @@ class Reference:
 
     def hosts(self, lane: str) -> list[Host]:
         """A reservation has the hosts of the lane that it is within."""
-        facts = self.lanes[lane]
+        facts = self.lanes.get(lane)
+        if facts is None:
+            return []
         return [host for host in (self.lanes[facts.within] if facts.within else facts).hosts if host.is_open]
 
     def is_beside(self, lane: str, other: str) -> bool:

@@ -5,11 +5,15 @@ no job ever meets another. A failing test names the seed.
 """
 
 import random
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from scheduling_build import HOUR, NOON, UNLIMITED, uid
 
-from compute.scheduling import Grant, Job, Knobs, Limit, Offer, Pool, PoolState, Project, Running, Snapshot
+from compute.scheduling import Grant, Job, Knobs, Limit, Offer, Pool, PoolState, Project, Running, Snapshot, Whole
+from compute.scheduling.hosts.book import alone_takes
+from compute.scheduling.hosts.placement import Host
 from core.units import TICKS_PER_GPU_SECOND
 
 FLAVORS = ["H100", "L4"]
@@ -54,6 +58,40 @@ def world(seed: int) -> Snapshot:
             looks_max=10**6,
         ),
     )
+
+
+def on_hosts(world: Snapshot, seed: int) -> Snapshot:
+    """The same world with H100 on hosts of several sizes, where some jobs want one alone."""
+    chance = random.Random(seed)
+    sizes = {pool.id: _sizes(pool.name, pool.capacity["H100"], chance) for pool in world.pools}
+    free = {(pool_id, name): size for pool_id, each in sizes.items() for name, size in each.items()}
+    running = []
+    for run in world.running:
+        here = [key for key, left in free.items() if key[0] == run.pool_id and left >= run.gpus and run.flavor == "H100"]
+        host = chance.choice(here)[1] if here else ""  # no such host (any more)
+        if host:
+            free[run.pool_id, host] -= run.gpus
+        running.append(replace(run, host=host))
+    pools = []
+    for pool in world.pools:
+        hosts = tuple(Host(name, size) for name, size in sizes[pool.id].items())
+        pools.append(replace(pool, capacity={"H100": pool.capacity["H100"]}, hosts=hosts))
+    queued = [replace(job, wholes=_wholes(job, sizes)) if chance.random() < 0.4 else job for job in world.queued]
+    return replace(world, pools=tuple(pools), running=tuple(running), queued=tuple(queued))
+
+
+def _sizes(pool: str, gpus: int, chance: random.Random) -> dict[str, int]:
+    sizes = chance.choice([(4, 4), (4, 2, 2), (6, 2), (8,)]) if gpus == 8 else chance.choice([(2, 2), (3, 1), (4,)])
+    return {f"{pool} {number}": size for number, size in enumerate(sizes)}
+
+
+def _wholes(job: Job, sizes: dict[UUID, dict[str, int]]) -> tuple[Whole, ...]:
+    wholes = []
+    for pool_id, there in sizes.items():
+        gpus = alone_takes(there.values(), job.gpus)
+        if gpus is not None:
+            wholes.append(Whole(pool_id, "H100", gpus, job.cost_ticks * gpus // job.gpus, job.offer_ticks * gpus // job.gpus))
+    return tuple(wholes)
 
 
 def _pool(name: str, chance: random.Random, windows: bool) -> Pool:
