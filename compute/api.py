@@ -1,4 +1,4 @@
-"""Jobs under /api/v1: submit, list, show, follow the log, cancel, explain."""
+"""Jobs under /api/v1: submit, list, show, follow the log, cancel, explain. And what officers have set that jobs wait for."""
 
 from uuid import UUID
 
@@ -6,16 +6,18 @@ from apiflask import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from compute import outlooks, schemas
+from compute import outlooks, rule_schemas, schemas
 from compute.explanation_schemas import ExplanationOut
-from compute.models import Job, JobStatus
-from compute.queries import activity, jobs, overview
+from compute.models import Job, JobStatus, RunLimit
+from compute.queries import activity, jobs, overview, priorities, quotas, run_limits, windows
 from compute.queries import explain as explaining
 from compute.queries.named import project_named
 from compute.runtime import executors, local_repositories
 from compute.services import attempts, results, submit
 from compute.services.priorities import URGENT_SCOPE
-from core.clock import utc_now
+from core.clock import today, utc_now
+from core.identity import access
+from core.identity.models import Role
 from core.web import current_person, db
 from core.web.api import Paging, api_token, authenticated, idempotent, require_project, scope
 from core.web.pagination import paginate
@@ -149,6 +151,57 @@ def show_grant_forecast(grant_id: UUID) -> outlooks.GrantForecastOut:
 def show_donor_forecast(slug: str) -> outlooks.DonorForecastOut:
     """Tell when a donor's offers will be used up, or how much of them will lapse, at the pace of the last weeks."""
     return outlooks.of_donor(db(), slug, now=utc_now())
+
+
+class WindowQuery(BaseModel):
+    """Which windows to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pool: str | None = Field(default=None, max_length=250, description="Only this pool's (its slug).")
+
+
+@bp.get("/compute-windows")
+@bp.input(WindowQuery, location="query")
+@bp.output(rule_schemas.WindowsOut)
+@authenticated(READ)
+def list_windows(query_data: WindowQuery) -> rule_schemas.WindowsOut:
+    """List maintenance, reservations and drains of pools that are to come or going on."""
+    pools = overview.pools(db()) if query_data.pool is None else [overview.pool_named(db(), query_data.pool)]
+    rows = windows.planned(db(), pools, now=utc_now())
+    return rule_schemas.WindowsOut(windows=[rule_schemas.WindowOut.of(row) for row in rows])
+
+
+@bp.get("/compute-limits")
+@bp.output(rule_schemas.RunLimitsOut)
+@authenticated(READ)
+def list_limits() -> rule_schemas.RunLimitsOut:
+    """List how much may run at a time: everybody's limit, projects', the caller's own; for programme officers all people's."""
+    person, limited_to = current_person(), api_token().project_id
+    sees_all = limited_to is None and access.has_role(db(), person, Role.PROGRAMME_OFFICER, on=today())
+
+    def concerns(row: RunLimit) -> bool:
+        is_theirs = row.person_id is None or row.person_id == person.id
+        return is_theirs and (row.project_id is None or limited_to is None or row.project_id == limited_to)
+
+    rows = [row for row in run_limits.all_limits(db()) if sees_all or concerns(row)]
+    return rule_schemas.RunLimitsOut(limits=[rule_schemas.RunLimitOut.of(row) for row in rows])
+
+
+@bp.get("/compute-priorities")
+@bp.output(rule_schemas.PrioritiesOut)
+@authenticated(READ)
+def list_priorities() -> rule_schemas.PrioritiesOut:
+    """List the priority classes that jobs may go first, or last, with."""
+    return rule_schemas.PrioritiesOut(priorities=[rule_schemas.PriorityOut.of(row) for row in priorities.classes(db())])
+
+
+@bp.get("/compute-quota-groups")
+@bp.output(rule_schemas.QuotaGroupsOut)
+@authenticated(READ)
+def list_quota_groups() -> rule_schemas.QuotaGroupsOut:
+    """List what projects own of pools, lend and borrow, and what they use of them now."""
+    return rule_schemas.QuotaGroupsOut(groups=[rule_schemas.QuotaGroupOut.of(db(), row) for row in quotas.groups(db())])
 
 
 def _job(job_id: UUID) -> Job:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from compute.queries import run_limits as limit_queries
 from compute.queries.named import project_named
+from compute.rule_schemas import RunLimitOut
 from compute.scheduling import Limit
 from compute.services import run_limits
 from compute.services.run_limits import Whose
@@ -32,18 +33,7 @@ def _whose_options(function: F) -> F:
 def limits_command(*, as_json: bool) -> None:
     """List how much projects and people may have running at a time; who is not named may have what there is."""
     with session_scope() as session:
-        rows = [
-            {
-                "project": row.project.slug if row.project else None,
-                "person": row.person.email if row.person else None,
-                "whose": row.whose,
-                "jobs": row.jobs,
-                "gpus": row.gpus,
-                "reason": row.reason,
-                "since": row.set_at.isoformat(),
-            }
-            for row in limit_queries.all_limits(session)
-        ]
+        rows = [RunLimitOut.of(row).model_dump(mode="json") for row in limit_queries.all_limits(session)]
     if as_json:
         print_json({"limits": rows})
         return

@@ -7,13 +7,14 @@ import click
 from compute.models import PriorityUse
 from compute.queries import jobs
 from compute.queries import priorities as priority_queries
+from compute.rule_schemas import PriorityOut
 from compute.services import priorities
 from compute.services.priorities import NewClass
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
 from core.db import session_scope
 from core.identity import people
-from core.units import format_gpu_hours, ticks_from_gpu_hours
+from core.units import ticks_from_gpu_hours
 
 _as_officer = click.option("--as", "email", metavar="EMAIL", required=True, help="Who does this: a programme officer.")
 
@@ -23,18 +24,7 @@ _as_officer = click.option("--as", "email", metavar="EMAIL", required=True, help
 def priorities_command(*, as_json: bool) -> None:
     """List the priority classes, the highest rank first; an ordinary job has none and rank 0."""
     with session_scope() as session:
-        rows = [
-            {
-                "priority": row.slug,
-                "name": row.name,
-                "rank": row.rank,
-                "for": str(row.use),
-                "needs_reason": row.needs_reason,
-                "month_gpu_hours": format_gpu_hours(row.month_ticks, 2) if row.month_ticks is not None else None,
-                "open": row.is_open,
-            }
-            for row in priority_queries.classes(session)
-        ]
+        rows = [PriorityOut.of(row).model_dump(mode="json", by_alias=True) for row in priority_queries.classes(session)]
     if as_json:
         print_json({"priorities": rows})
         return

@@ -1,14 +1,11 @@
 """`pledgeworks compute quotas`, `quota-group` and `quota`: what projects own of a pool, and how they get it back."""
 
-from typing import Any
-
 import click
-from sqlalchemy.orm import Session
 
-from compute.models import QuotaGroup
 from compute.queries import overview
 from compute.queries import quotas as quota_queries
 from compute.queries.named import project_named
+from compute.rule_schemas import QuotaGroupOut
 from compute.services import quotas
 from compute.services.quotas import Quota, Terms
 from core.cli import json_option, print_json, print_table
@@ -26,7 +23,7 @@ because = click.option("--reason", required=True, help="Why, for everybody who s
 def quotas_command(*, as_json: bool) -> None:
     """List what projects own of pools, and which jobs were asked to give GPUs back."""
     with session_scope() as session:
-        groups = [_group(session, group) for group in quota_queries.groups(session)]
+        groups = [QuotaGroupOut.of(session, group).model_dump(mode="json") for group in quota_queries.groups(session)]
         notices = [
             {
                 "job": str(notice.attempt.job_id),
@@ -113,28 +110,6 @@ def quota_command(
         print_json(made)
     else:
         click.echo(words)
-
-
-def _group(session: Session, group: QuotaGroup) -> dict[str, Any]:
-    uses = quota_queries.uses(session)
-    return {
-        "name": group.name,
-        "pool": group.pool.slug,
-        "grace_seconds": group.grace_seconds,
-        "lost_gpu_seconds_max": group.lost_gpu_seconds_max,
-        "reason": group.reason,
-        "shares": [
-            {
-                "project": share.project.slug,
-                "nominal": share.nominal,
-                "lends": share.lends,
-                "borrows": share.borrows,
-                "uses": uses.get((group.pool_id, share.project_id), 0),
-                "reason": share.reason,
-            }
-            for share in quota_queries.shares(session, group)
-        ],
-    }
 
 
 def _or_all(limit: int | None) -> str:

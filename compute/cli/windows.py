@@ -10,6 +10,7 @@ from compute.models import PoolWindow, WindowKind
 from compute.queries import overview
 from compute.queries import windows as window_queries
 from compute.queries.named import project_named
+from compute.rule_schemas import WindowOut
 from compute.services import windows
 from compute.services.windows import NewWindow
 from core.cli import json_option, print_json, print_table
@@ -156,17 +157,7 @@ def in_words(row: PoolWindow) -> str:
 
 
 def _said(row: PoolWindow) -> dict[str, Any]:
-    return {
-        "id": str(row.id),
-        "pool": row.pool.slug,
-        "kind": str(row.kind),
-        "gpus": row.gpus,
-        "begins_at": row.begins_at.isoformat(),
-        "ends_at": row.ends_at.isoformat() if row.ends_at else None,
-        "project": row.project.slug if row.project else None,
-        "why": row.why,
-        "status": str(row.status),
-    }
+    return WindowOut.of(row).model_dump(mode="json")
 
 
 def _say(made: dict[str, Any], words: str, *, as_json: bool) -> None:

@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 import schemathesis
+from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks as known_checks
 from sqlalchemy import select
 
+from app import main
 from compute.executors.base import AttemptState
-from compute.models import ComputeGrant, Job, PriorityUse
-from compute.services import priorities
+from compute.models import ComputeGrant, Job, PriorityUse, WindowKind
+from compute.scheduling import Limit
+from compute.services import priorities, quotas, run_limits, windows
 from compute.services.priorities import NewClass
+from compute.services.quotas import Quota, Terms
+from compute.services.windows import NewWindow
 from core.clock import utc_now
 from core.db import new_id
 from core.identity import tokens
@@ -41,6 +46,11 @@ def vllm(busy: World) -> Project:
     made = busy.project("vllm")
     busy.grant(made, ticks=100 * G)
     return made
+
+
+DESCRIBED = tuple(
+    f"/api/v1/{each}" for each in ("jobs", "compute-windows", "compute-limits", "compute-priorities", "compute-quota")
+)
 
 
 class Api:
@@ -195,13 +205,57 @@ def test_a_forecast_is_for_who_may_see_the_project(busy: World, vllm: Project, a
     assert client_api.get("/compute-donors/nobody/forecast")[0] == 404
 
 
+def test_what_officers_have_set_is_read_by_whom_it_concerns(
+    busy: World, vllm: Project, app: Application, client_api: Api, maintainer: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    officer, other, ray = busy.person("Olga"), busy.person("Cleo"), busy.project("ray")
+    busy.session.add(Membership(person_id=officer.id, role=Role.PROGRAMME_OFFICER, from_on=busy.now.date()))
+    busy.session.flush()
+    session, by = busy.session, {"actor": officer, "now": busy.now}
+    starts = busy.now + HOUR
+    windows.plan(session, busy.pool, NewWindow(WindowKind.MAINTENANCE, starts, "new fans", starts + HOUR, 2), **by)
+    for whose in (None, vllm, ray, maintainer, other):
+        run_limits.set_limit(session, whose, Limit(jobs=5), reason="A loop holds up nobody.", **by)
+    for open_ in (True, False):
+        new = NewClass(
+            f"spare-{open_}".lower(), "Spare", -10, PriorityUse.EVERYBODY, needs_reason=False, month_ticks=None, is_open=open_
+        )
+        priorities.set_class(session, new, **by)
+    group = quotas.set_group(session, busy.pool, Terms("shared", 600, 3600), reason="Both pay.", **by)
+    quotas.set_share(session, group, vllm, Quota(4, lends=2), reason="Pays half.", **by)
+    session.commit()
+
+    (window,) = client_api.get("/compute-windows?pool=main")[1]["windows"]
+    assert (window["why"], window["gpus"], window["status"]) == ("new fans", 2, "planned")
+    assert client_api.get("/compute-windows")[1]["windows"] == [window]
+    assert client_api.get("/compute-windows?pool=none")[0] == 404
+
+    def limits_of(secret: str) -> list[tuple[str | None, str | None]]:
+        return [(row["project"], row["person"]) for row in Api(app, secret).get("/compute-limits")[1]["limits"]]
+
+    projects = [("ray", None), ("vllm", None)]
+    assert limits_of(token(busy, maintainer)) == [(None, None), *projects, (None, maintainer.email)]
+    assert limits_of(token(busy, maintainer, project=vllm)) == [(None, None), ("vllm", None), (None, maintainer.email)]
+    assert limits_of(token(busy, officer)) == [(None, None), *projects, (None, other.email), (None, maintainer.email)]
+    assert limits_of(token(busy, officer, project=vllm)) == [(None, None), ("vllm", None)]
+
+    classes = client_api.get("/compute-priorities")[1]["priorities"]
+    assert [(row["priority"], row["for"], row["open"]) for row in classes] == [
+        ("spare-false", "everybody", False), ("spare-true", "everybody", True),
+    ]  # fmt: skip
+    (read,) = client_api.get("/compute-quota-groups")[1]["groups"]
+    monkeypatch.setattr("compute.cli.quotas.session_scope", busy.sessions)
+    assert json.loads(CliRunner().invoke(main, ["compute", "quotas", "--json"]).output)["groups"] == [read]
+    assert (read["grace_seconds"], read["shares"][0]["lends"], read["shares"][0]["uses"]) == (600, 2, 0)
+
+
 def test_what_the_description_says_is_true(busy: World, vllm: Project, app: Application, maintainer: Person) -> None:
     """Schemathesis makes requests from the OpenAPI document, odd ones too, and checks every answer against it."""
     job = busy.job(vllm)
     headers = {"Authorization": f"Bearer {token(busy, maintainer)}"}
     document = json.loads(app.test_client().get("/api/v1/openapi.json").data)
-    document["paths"] = {path: item for path, item in document["paths"].items() if path.startswith("/api/v1/jobs")}
-    assert len(document["paths"]) == 5
+    document["paths"] = {path: item for path, item in document["paths"].items() if path.startswith(DESCRIBED)}
+    assert len(document["paths"]) == 9
     schema = schemathesis.openapi.from_dict(document)
     schema.app = app
     checks = [
