@@ -127,6 +127,8 @@ class QuotaGroupOut(BaseModel):
     grace_seconds: int
     lost_gpu_seconds_max: int
     reason: str
+    ended_at: datetime | None = Field(description="Since then nobody owns anything there; the shares are what was owned then.")
+    end_reason: str | None
     shares: list[QuotaShareOut]
 
     @classmethod
@@ -138,6 +140,8 @@ class QuotaGroupOut(BaseModel):
             grace_seconds=group.grace_seconds,
             lost_gpu_seconds_max=group.lost_gpu_seconds_max,
             reason=group.reason,
+            ended_at=group.ended_at,
+            end_reason=group.end_reason,
             shares=[
                 QuotaShareOut(
                     project=share.project.slug,

@@ -1,7 +1,9 @@
 """`pledgeworks compute quotas`, `quota-group` and `quota`: what projects own of a pool, and how they get it back."""
 
 import click
+from sqlalchemy.orm import Session
 
+from compute.models import QuotaGroup
 from compute.queries import overview
 from compute.queries import quotas as quota_queries
 from compute.queries.named import project_named
@@ -19,11 +21,13 @@ because = click.option("--reason", required=True, help="Why, for everybody who s
 
 
 @click.command("quotas")
+@click.option("--ended", "with_ended", is_flag=True, help="Also groups that were ended, with what projects owned then.")
 @json_option
-def quotas_command(*, as_json: bool) -> None:
+def quotas_command(*, with_ended: bool, as_json: bool) -> None:
     """List what projects own of pools, and which jobs were asked to give GPUs back."""
     with session_scope() as session:
-        groups = [QuotaGroupOut.of(session, group).model_dump(mode="json") for group in quota_queries.groups(session)]
+        rows = [*quota_queries.groups(session), *(quota_queries.ended(session) if with_ended else ())]
+        groups = [QuotaGroupOut.of(session, group).model_dump(mode="json") for group in rows]
         notices = [
             {
                 "job": str(notice.attempt.job_id),
@@ -38,10 +42,15 @@ def quotas_command(*, as_json: bool) -> None:
     if as_json:
         print_json({"groups": groups, "notices": notices})
         return
-    rows = [{"group": group["name"], "pool": group["pool"], **share} for group in groups for share in group["shares"]]
-    shown = [{**row, "lends": _or_all(row["lends"]), "borrows": _or_all(row["borrows"])} for row in rows]
+    lines = [
+        {"group": group["name"], "pool": group["pool"], "ended": (group["ended_at"] or "")[:10], **share}
+        for group in groups
+        for share in group["shares"]
+    ]
+    shown = [{**line, "lends": _or_all(line["lends"]), "borrows": _or_all(line["borrows"])} for line in lines]
     columns = {"group": "GROUP", "pool": "POOL", "project": "PROJECT", "nominal": "OWN", "lends": "LENDS", "borrows": "BORROWS"}
-    print_table(shown, {**columns, "uses": "USES", "reason": "BECAUSE"}, empty="No project owns GPUs of a pool.")
+    columns |= {"uses": "USES", "ended": "ENDED", "reason": "BECAUSE"} if with_ended else {"uses": "USES", "reason": "BECAUSE"}
+    print_table(shown, columns, empty="No project owns GPUs of a pool.")
     for notice in notices:
         click.echo(f"{notice['job']} of {notice['project']} is asked to leave by {notice['leaves_at']}")
 
@@ -74,6 +83,24 @@ def quota_group_command(
         click.echo(f"Projects of {made['name']} get back what they lend after {made['grace_seconds']} s.")
 
 
+@click.command("end-quota-group")
+@click.argument("pool")
+@because
+@acting
+@json_option
+def end_quota_group_command(pool: str, reason: str, email: str, *, as_json: bool) -> None:
+    """End the quota group of POOL: nobody owns anything of it any more, and who was asked to leave may stay."""
+    with session_scope() as session:
+        actor = people.acting_person(session, email)
+        group = _group_of(session, pool)
+        quotas.end_group(session, group, reason=reason, actor=actor, now=utc_now())
+        made = QuotaGroupOut.of(session, group).model_dump(mode="json")
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"The quota group {made['name']} is ended: all share pool {made['pool']} by their turns.")
+
+
 @click.command("quota")
 @click.argument("pool")
 @click.argument("project")
@@ -97,11 +124,7 @@ def quota_command(
     """Give PROJECT NOMINAL devices of POOL for its own; 0 takes it out of the pool's quota group."""
     with session_scope() as session:
         actor = people.acting_person(session, email)
-        group = quota_queries.of_pool(session, overview.pool_named(session, pool))
-        if group is None:
-            raise NotFound(
-                f"Pool {pool} has no quota group: say first on which terms quotas are asked back (`compute quota-group`)."
-            )
+        group = _group_of(session, pool)
         found = project_named(session, project)
         quotas.set_share(session, group, found, Quota(nominal, lends, borrows), reason=reason, actor=actor, now=utc_now())
         made = {"group": group.name, "project": found.slug, "nominal": nominal, "lends": lends, "borrows": borrows}
@@ -112,8 +135,15 @@ def quota_command(
         click.echo(words)
 
 
+def _group_of(session: Session, pool: str) -> QuotaGroup:
+    group = quota_queries.of_pool(session, overview.pool_named(session, pool))
+    if group is None:
+        raise NotFound(f"Pool {pool} has no quota group: say first on which terms quotas are asked back (`compute quota-group`).")
+    return group
+
+
 def _or_all(limit: int | None) -> str:
     return "all" if limit is None else str(limit)
 
 
-QUOTA_COMMANDS: list[click.Command] = [quotas_command, quota_group_command, quota_command]
+QUOTA_COMMANDS: list[click.Command] = [quotas_command, quota_group_command, end_quota_group_command, quota_command]

@@ -20,11 +20,15 @@ class QuotaGroup(Base):
         CheckConstraint("grace_seconds BETWEEN 0 AND 86400", name="grace"),
         CheckConstraint("lost_gpu_seconds_max >= 0", name="lost"),
         CheckConstraint("length(trim(reason)) > 0", name="reason"),
+        CheckConstraint("num_nulls(ended_at, end_reason) IN (0, 2)", name="end"),
+        # One at a time; those that were ended stay as they were.
+        Index("uq_quota_group_living_name", "name", unique=True, postgresql_where="ended_at IS NULL"),
+        Index("uq_quota_group_living_pool", "pool_id", unique=True, postgresql_where="ended_at IS NULL"),
     )
 
     id: Mapped[Id]
-    name: Mapped[ShortText] = mapped_column(unique=True)
-    pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"), unique=True)
+    name: Mapped[ShortText]
+    pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
     grace_seconds: Mapped[int]
     """Between being asked to leave and having to."""
     lost_gpu_seconds_max: Mapped[int]
@@ -32,6 +36,10 @@ class QuotaGroup(Base):
     reason: Mapped[str]
     set_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     set_at: Mapped[Utc]
+    ended_at: Mapped[datetime | None]
+    """Since then nobody owns anything of the pool, and its shares are history."""
+    ended_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    end_reason: Mapped[str | None]
 
     pool: Mapped[Pool] = relationship(lazy="joined")
     shares: Mapped[list["QuotaShare"]] = relationship(back_populates="group", cascade="all, delete-orphan")

@@ -13,11 +13,16 @@ from core.identity.models import Project
 STANDING = ReclaimNotice.spared_at.is_(None)
 """Notices that were not taken back."""
 
+LIVING = QuotaGroup.ended_at.is_(None)
+"""Groups that were not ended."""
+
 
 def of_pool(session: Session, pool: Pool, *, lock: bool = False) -> QuotaGroup | None:
     """The group of a pool, if it has one."""
-    wanted = select(QuotaGroup).where(QuotaGroup.pool_id == pool.id)
-    return session.scalars(wanted.with_for_update(of=QuotaGroup) if lock else wanted).first()
+    wanted = select(QuotaGroup).where(QuotaGroup.pool_id == pool.id, LIVING)
+    if lock:
+        wanted = wanted.with_for_update(of=QuotaGroup).execution_options(populate_existing=True)
+    return session.scalars(wanted).first()
 
 
 def shares(session: Session, group: QuotaGroup) -> Sequence[QuotaShare]:
@@ -28,8 +33,15 @@ def shares(session: Session, group: QuotaGroup) -> Sequence[QuotaShare]:
 
 
 def groups(session: Session) -> Sequence[QuotaGroup]:
-    """All groups with their shares, by name."""
-    return session.scalars(select(QuotaGroup).options(selectinload(QuotaGroup.shares)).order_by(QuotaGroup.name)).all()
+    """All groups that hold, with their shares, by name."""
+    wanted = select(QuotaGroup).options(selectinload(QuotaGroup.shares)).where(LIVING)
+    return session.scalars(wanted.order_by(QuotaGroup.name)).all()
+
+
+def ended(session: Session) -> Sequence[QuotaGroup]:
+    """Those that were ended, with what projects owned at the end, the latest first."""
+    wanted = select(QuotaGroup).options(selectinload(QuotaGroup.shares)).where(~LIVING)
+    return session.scalars(wanted.order_by(QuotaGroup.ended_at.desc(), QuotaGroup.id)).all()
 
 
 def uses(session: Session) -> dict[tuple[UUID, UUID], int]:
@@ -51,6 +63,16 @@ def notices(session: Session) -> Sequence[ReclaimNotice]:
         .join(Job, Job.id == ReclaimNotice.for_job_id)
         .where(STANDING, or_(JobAttempt.settled_at.is_(None), Job.status == JobStatus.QUEUED))
         .order_by(ReclaimNotice.asked_at, ReclaimNotice.id)
+    ).all()
+
+
+def asked_in(session: Session, pool: Pool) -> Sequence[ReclaimNotice]:
+    """What jobs that run in a pool were asked and were not told to stop for, in the order in which everybody locks many jobs."""
+    return session.scalars(
+        select(ReclaimNotice)
+        .join(JobAttempt, JobAttempt.id == ReclaimNotice.attempt_id)
+        .where(STANDING, ReclaimNotice.stopped_at.is_(None), JobAttempt.settled_at.is_(None), JobAttempt.pool_id == pool.id)
+        .order_by(JobAttempt.job_id)
     ).all()
 
 

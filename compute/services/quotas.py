@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from compute.models import Pool, QuotaGroup, QuotaShare
 from compute.queries import quotas
+from compute.services import reclaim
 from core import audit
 from core.db import new_id
 from core.errors import DomainError, InvalidInput
@@ -29,6 +30,12 @@ class PoolTooSmall(DomainError):
             f"Pool {pool.name} has {pool.devices} devices, other projects own {owned}: give {free} at most, not {asked}.",
             field="nominal",
         )
+
+
+class QuotaGroupEnded(DomainError):
+    """Nobody owns anything in it any more."""
+
+    code = "quota_group_ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,8 @@ def set_group(session: Session, pool: Pool, terms: Terms, *, reason: str, actor:
     if terms.lost_gpu_seconds_max < 0:
         raise InvalidInput("Say how much work may be lost, or 0 for none.", field="lost_gpu_hours")
     row = quotas.of_pool(session, pool, lock=True)
-    if session.scalar(select(QuotaGroup.id).where(QuotaGroup.name == name, QuotaGroup.pool_id != pool.id)) is not None:
+    others = select(QuotaGroup.id).where(QuotaGroup.name == name, QuotaGroup.pool_id != pool.id, quotas.LIVING)
+    if session.scalar(others) is not None:
         raise InvalidInput(f"Another pool's group is called “{name}”.", field="name")
     before = _terms(row) if row is not None else None
     if row is None:
@@ -87,11 +95,12 @@ def set_share(
         NotAllowed: the actor is no programme officer.
         InvalidInput: below zero, more lent than owned, or no reason.
         PoolTooSmall: others own too much of the pool.
+        QuotaGroupEnded: somebody ended the group meanwhile.
     """
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
     said = _said(reason)
     _require_sense(quota)
-    quotas.of_pool(session, group.pool, lock=True)  # whoever gives out shares of a group waits for each other
+    _lock(session, group)
     row = session.get(QuotaShare, (group.id, project.id), populate_existing=True)
     owned = sum(share.nominal for share in quotas.shares(session, group) if share.project_id != project.id)
     if quota.nominal and owned + quota.nominal > group.pool.devices:
@@ -113,6 +122,31 @@ def set_share(
     row.reason, row.set_by_id, row.set_at = said, actor.id, now
     session.flush()
     return row
+
+
+def end_group(session: Session, group: QuotaGroup, *, reason: str, actor: Person, now: datetime) -> None:
+    """From the scheduler's next look on nobody owns anything of the pool. Who was asked to leave may stay; shares are kept.
+
+    Raises:
+        NotAllowed: the actor is no programme officer.
+        InvalidInput: no reason.
+        QuotaGroupEnded: somebody ended it meanwhile.
+    """
+    access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
+    said = _said(reason)
+    _lock(session, group)
+    group.ended_at, group.ended_by_id, group.end_reason = now, actor.id, said
+    owned = {share.project.slug: share.nominal for share in quotas.shares(session, group)}
+    session.flush()
+    audit.record(session, "quota_group.ended", group, actor=actor, at=now, reason=said, owned=owned)
+    for notice in quotas.asked_in(session, group.pool):
+        reclaim.spare(session, notice.attempt.job_id, why=reclaim.GROUP_ENDED, now=now)
+
+
+def _lock(session: Session, group: QuotaGroup) -> None:
+    """Whoever changes a group waits for each other."""
+    if quotas.of_pool(session, group.pool, lock=True) is not group:
+        raise QuotaGroupEnded(f"The quota group “{group.name}” was ended. Set terms for pool {group.pool.name} anew.")
 
 
 def _require_sense(quota: Quota) -> None:

@@ -21,6 +21,9 @@ from core.config import settings
 from core.db import new_id
 from core.identity.models import Person
 
+BY_ITSELF = "The GPUs became free without it, or nobody needs them any more."
+GROUP_ENDED = "The quota group was ended: nobody owns these GPUs any more."
+
 
 @dataclass(frozen=True)
 class MailNotice(tasks.Task):
@@ -62,12 +65,12 @@ def ask(session: Session, leave: scheduling.Leave, *, now: datetime) -> ReclaimN
     return row
 
 
-def spare(session: Session, job_id: UUID, *, now: datetime) -> None:
+def spare(session: Session, job_id: UUID, *, why: str = BY_ITSELF, now: datetime) -> None:
     """It may stay, unless its executor was told to end it already."""
     attempt = _locked(session, job_id)
     row = quotas.notice_of(session, attempt) if attempt is not None else None
     if row is not None and row.stopped_at is None:
-        _take_back(session, row, "The GPUs became free without it, or nobody needs them any more.", now=now)
+        _take_back(session, row, why, now=now)
 
 
 def end_graces(session: Session, *, now: datetime) -> int:
@@ -80,6 +83,9 @@ def end_graces(session: Session, *, now: datetime) -> int:
             continue
         if due.for_job.status is not JobStatus.QUEUED:
             _take_back(session, due, "The job that needed the GPUs waits no more.", now=now)
+            continue
+        if quotas.of_pool(session, attempt.pool) is None:  # asked by a turn that did not know that its group was ended
+            _take_back(session, due, GROUP_ENDED, now=now)
             continue
         due.stopped_at = now
         session.flush()

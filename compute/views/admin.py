@@ -51,6 +51,7 @@ def desk() -> ResponseReturnValue:
         rates=overview.rates(session),
         weights=share_queries.all_weights(session),
         quota_groups=quotas.groups(session),
+        ended_quota_groups=quotas.ended(session),
         quota_uses=quotas.uses(session),
         reclaim_notices=[notice for notice in quotas.notices(session) if notice.attempt.settled_at is None],
         limits=run_limits.all_limits(session),

@@ -3,6 +3,7 @@
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from compute.forms.reasons import ReasonForm
 from compute.forms.shares import QuotaGroupForm, QuotaShareForm
 from compute.models import QuotaGroup
 from compute.queries import overview, quotas, shares
@@ -11,7 +12,9 @@ from compute.services import quotas as quota_services
 from compute.services.quotas import Quota, Terms
 from compute.views import bp
 from compute.views.desk_forms import done_at_desk
+from core import audit
 from core.clock import utc_now
+from core.errors import NotFound
 from core.identity.models import Role
 from core.web import current_person, db, flash, requires
 
@@ -34,6 +37,24 @@ def set_quota_group(slug: str) -> ResponseReturnValue:
         quota_services.set_group(session, pool, terms, reason=form.reason.data, actor=current_person(), now=utc_now())
 
     return done_at_desk(form, act, "The terms hold from the scheduler's next look on.", "compute/quota_group.html", pool=pool)
+
+
+@bp.route("/admin/compute/pools/<slug>/quota/end", methods=["GET", "POST"])
+@requires(Role.PROGRAMME_OFFICER)
+def end_quota_group(slug: str) -> ResponseReturnValue:
+    """Nobody owns anything of the pool any more."""
+    session = db()
+    group = quotas.of_pool(session, overview.pool_named(session, slug))
+    if group is None:
+        raise NotFound("This pool has no quota group; it may have been ended a moment ago.")
+    form = ReasonForm()
+
+    def act() -> None:
+        assert isinstance(group, QuotaGroup)
+        quota_services.end_group(session, group, reason=form.reason.data, actor=current_person(), now=utc_now())
+
+    done = f"The quota group {group.name} is ended: all share the pool by their turns."
+    return done_at_desk(form, act, done, "compute/end_quota_group.html", group=group, events=audit.history(session, group))
 
 
 @bp.route("/admin/compute/pools/<slug>/quota/share", methods=["GET", "POST"])

@@ -11,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from app import main
 from compute.executors.base import AttemptState, Stop
 from compute.models import AttemptDraw, AttemptStatus, Job, JobAttempt, JobStatus, QuotaGroup, QuotaShare, ReclaimNotice
+from compute.queries import quotas as quota_queries
 from compute.services import attempts, quotas, reclaim, tick
-from compute.services.quotas import PoolTooSmall, Quota, Terms
+from compute.services.keeper import Keeper
+from compute.services.quotas import PoolTooSmall, Quota, QuotaGroupEnded, Terms
 from core import audit, ledger
 from core.db import new_id
 from core.errors import InvalidInput, NotAllowed
@@ -259,6 +261,66 @@ def test_the_desk_sets_terms_and_quotas_and_the_job_says_what_it_was_asked(
     (notice,) = notices(world)
     assert "asked to leave by" in client.get(f"/jobs/{notice.attempt.job_id}").words
     assert "Jobs that were asked to leave" in client.get("/admin/compute").words
+    end = client.get(f"{terms}/end")
+    assert "owns 4" in end.words
+    assert client.submit(end, "End quota group", reason="").status == 422
+    assert client.submit(end, "End quota group", reason="They left.").status == 303
+    desk = client.get("/admin/compute")
+    assert "Quota groups that were ended" in desk.words
+    assert "They left." in desk.words
+    assert "Jobs that were asked to leave" not in desk.words
+    assert client.get(f"{terms}/end").status == 404
+
+
+def test_an_ended_group_is_kept_and_nobody_has_to_leave_for_it(
+    world: World, group: QuotaGroup, owner: Project, officer: Person, running: list[JobAttempt]
+) -> None:
+    keeper = Keeper()
+    world.job(owner, gpus=4)
+    tick.schedule(world.sessions, world.executors, now=world.now, keeper=keeper)
+    (notice,) = notices(world)
+    assert notice.attempt_id == running[1].id
+    for wrong in ({"reason": " "}, {"actor": world.person("Sam")}):
+        with pytest.raises(InvalidInput if "reason" in wrong else NotAllowed):
+            quotas.end_group(world.session, group, now=world.now, **({"reason": "They left.", "actor": officer} | wrong))  # type: ignore[arg-type]
+    quotas.end_group(world.session, group, reason="They left.", actor=officer, now=world.now)
+    world.session.refresh(notice)
+    assert notice.spared_at == world.now
+    said = audit.history(world.session, group)[0]
+    assert (said.verb, said.reason, (said.details or {})["owned"]) == ("quota_group.ended", "They left.", {"owner": 4})
+    assert quota_queries.groups(world.session) == []
+    assert [
+        (row.name, row.end_reason, [share.nominal for share in row.shares]) for row in quota_queries.ended(world.session)
+    ] == [("shared", "They left.", [4])]
+    # Neither the core that is kept nor one that was asked a moment ago stops anybody.
+    late = ReclaimNotice(
+        id=new_id(),
+        attempt_id=running[0].id,
+        for_job_id=notice.for_job_id,
+        asked_at=world.now,
+        leaves_at=world.now,
+        lost_gpu_seconds=1,
+    )
+    world.session.add(late)
+    world.session.flush()
+    world.now += MINUTE
+    tick.schedule(world.sessions, world.executors, now=world.now, keeper=keeper)
+    world.session.refresh(late)
+    assert (late.stopped_at, late.spared_at) == (None, world.now)
+    world.now += 30 * MINUTE
+    tick.schedule(world.sessions, world.executors, now=world.now, keeper=keeper)
+    assert [world.attempt(each.job).stop for each in running] == [None, None]
+    for act in (
+        lambda: quotas.set_share(world.session, group, owner, Quota(2), reason="x", actor=officer, now=world.now),
+        lambda: quotas.end_group(world.session, group, reason="x", actor=officer, now=world.now),
+    ):
+        with pytest.raises(QuotaGroupEnded):
+            act()
+    again = quotas.set_group(
+        world.session, world.pool, Terms("shared", 60, 0), reason="They are back.", actor=officer, now=world.now
+    )
+    assert again.id != group.id
+    assert again.shares == []
 
 
 @pytest.mark.usefixtures("running", "group")
@@ -280,3 +342,9 @@ def test_the_commands_do_what_the_pages_do(
     done = run(main, ["compute", "quota-group", "main", "--name", "ours", "--grace", "60", "--lost-gpu-hours", "2", *said])
     assert json.loads(done.output)["grace_seconds"] == 60
     assert run(main, ["compute", "quota", "main", "owner", "9", *said]).exit_code == 1
+    done = run(main, ["compute", "end-quota-group", "main", *said])
+    assert json.loads(done.output)["end_reason"] == "x"
+    assert json.loads(run(main, ["compute", "quotas", "--json"]).output)["groups"] == []
+    assert json.loads(run(main, ["compute", "quotas", "--ended", "--json"]).output)["groups"][0]["shares"][0]["nominal"] == 3
+    assert "ENDED" in run(main, ["compute", "quotas", "--ended"]).output
+    assert run(main, ["compute", "end-quota-group", "main", *said]).exit_code == 1
