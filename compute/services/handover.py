@@ -15,14 +15,27 @@ from compute.queries import attempts, hosts, snapshot, windows
 
 def obstacle(session: Session, attempt: JobAttempt, *, now: datetime) -> str | None:
     """Why an attempt can't be handed over any more, in a sentence; None: it can. To be asked with its pool locked."""
+    return _in_its_place(session, attempt) or _in_its_time(session, attempt, now)
+
+
+def _in_its_place(session: Session, attempt: JobAttempt) -> str | None:
+    """The pool and the host may be others than they were when the job was chosen for them."""
     pool = attempt.pool
     if not snapshot.trusts(pool, attempt.job):
         return f"Pool {pool.name} takes reviewed code only, since after this job was chosen for it."
     if pool.status is not PoolStatus.OPEN:
         return f"Pool {pool.name} is {pool.status} since after this job was chosen for it, and starts nothing."
-    rows = hosts.of_pool(session, pool)
-    if rows and attempt.host not in hosts.sizes(pool, rows):
+    left = hosts.free(session, [pool]).get((pool.id, attempt.host or hosts.THE_ONE))
+    if left is None:
         return f"Host {attempt.host} of pool {pool.name} is out of service since after this job was chosen for it."
+    if left < 0:
+        where = f"Host {attempt.host} of pool {pool.name}" if attempt.host else f"Pool {pool.name}"
+        return f"{where} got smaller since this job was chosen for it: it lacks {-left} devices."
+    return None
+
+
+def _in_its_time(session: Session, attempt: JobAttempt, now: datetime) -> str | None:
+    """What must last as long as the job."""
     ends_by = attempts.handed_over_by(attempt, now)
     late = f"Handed over at {now:%H:%M} UTC it could run until {ends_by:%Y-%m-%d %H:%M} UTC"
     # Whoever ends an offer early writes its new end here, see offers.take_back.
@@ -32,5 +45,6 @@ def obstacle(session: Session, attempt: JobAttempt, *, now: datetime) -> str | N
     room = time.room_for(attempt.job.project_id, attempt.reservation_id, now, ends_by)
     if attempt.gpus > room:
         needed = f"{attempt.gpus} × {attempt.flavor.slug}"
-        return f"{late}; what is planned for pool {pool.name} leaves {max(0, room)} of the {needed} it needs until then."
+        planned = f"what is planned for pool {attempt.pool.name}"
+        return f"{late}; {planned} leaves {max(0, room)} of the {needed} it needs until then."
     return None

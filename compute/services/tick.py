@@ -46,15 +46,20 @@ def start_and_watch(
 
 
 def let_time_pass(sessions: Sessions, *, now: datetime) -> None:
-    """Open and end offers and grants, and drain what outlived its window."""
-    with sessions() as session:
-        lifecycle.pass_offers(session, now=now)
-    with sessions() as session:
-        lifecycle.pass_grants(session, now=now)
-    with sessions() as session:
-        lifecycle.drain(session, now=now)
-    with sessions() as session:
-        windows.pass_windows(session, now=now)
+    """Open and end offers and grants, and drain what outlived its window. A step that fails keeps none of the others.
+
+    Raises:
+        ExceptionGroup: what failed, once all the steps were taken.
+    """
+    failed: list[Exception] = []
+    for step in (lifecycle.pass_offers, lifecycle.pass_grants, lifecycle.drain, windows.pass_windows):
+        try:
+            with sessions() as session:
+                step(session, now=now)
+        except Exception as error:  # noqa: BLE001 - raised below, all together
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("Time could not pass for offers, grants or windows", failed)
 
 
 def schedule(sessions: Sessions, executors: Container[str], *, now: datetime, keeper: Keeper | None = None) -> None:

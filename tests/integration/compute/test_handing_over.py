@@ -152,6 +152,16 @@ def test_a_drain_and_a_closed_pool_take_starts_back(world: World, officer: Perso
     assert attempt.job.waiting_code == "waiting_for_pool"
 
 
+def test_a_pool_that_got_smaller_takes_back_what_it_has_no_room_for(world: World, vllm: Project) -> None:
+    first, second = world.job(vllm, gpus=4), world.job(vllm, gpus=4)
+    attempt = _held(world, first)
+    world.session.execute(text("UPDATE pool SET devices = 5"))
+    world.session.expire_all()
+    assert _hand_over(world, attempt) is AttemptStatus.EVICTED
+    assert attempt.reason == "Pool Main got smaller since this job was chosen for it: it lacks 3 devices."
+    assert _hand_over(world, world.attempt(second)) is AttemptStatus.STARTING, "there is room for one"
+
+
 def test_an_offer_taken_back_takes_its_start_back(world: World, vllm: Project) -> None:
     attempt = _held(world, world.job(vllm))
     offers.take_back(world.session, attempt.draws[0].offer, at=world.now + HOUR, actor=None, now=world.now)

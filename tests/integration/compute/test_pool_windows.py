@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app import main
 from compute import scheduling
@@ -18,7 +19,7 @@ from compute.models import Job, JobAttempt, JobStatus, PoolStatus, PoolWindow, W
 from compute.queries import attempts, expected, explain, snapshot
 from compute.queries import windows as window_queries
 from compute.services import attempts as attempt_services
-from compute.services import catalogue, expectations, starts, windows
+from compute.services import catalogue, expectations, starts, tick, windows
 from compute.services.windows import NewWindow, PoolTaken, ReservationInUse, WindowBegun
 from core import audit, ledger
 from core.errors import IllegalTransition, InvalidInput, NotAllowed, NotFound
@@ -83,6 +84,22 @@ def test_a_job_that_could_still_run_then_waits_and_says_so(world: World, officer
     assert found.expected.latest_at == int(begins.timestamp()) + 2 * 3600, "as soon as it is over"
     expectations.look_ahead(world.sessions, world.executors, now=world.now)
     assert expected.of_job(long) == replace(found.expected, as_of=int(world.now.timestamp()))
+
+
+def test_a_step_of_the_clock_that_fails_keeps_none_of_the_others(
+    world: World, officer: Person, vllm: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plan(world, officer, begins=1, ends=None, gpus=None, kind=DRAIN)
+
+    def fails(_session: Session, *, now: datetime) -> None:
+        raise RuntimeError("no offers today")
+
+    monkeypatch.setattr("compute.services.lifecycle.pass_offers", fails)
+    world.now += 2 * HOUR
+    with pytest.raises(ExceptionGroup) as raised:
+        tick.let_time_pass(world.sessions, now=world.now)
+    assert [str(each) for each in raised.value.exceptions] == ["no offers today"]
+    assert world.pool.status is PoolStatus.DRAINING
 
 
 def test_without_the_window_it_starts(world: World, vllm: Project) -> None:
