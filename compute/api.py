@@ -20,6 +20,7 @@ from core.identity import access
 from core.identity.models import Role
 from core.web import current_person, db
 from core.web.api import Paging, api_token, authenticated, idempotent, require_project, scope
+from core.web.costly import Reads, costly
 from core.web.pagination import paginate
 
 bp = APIBlueprint("compute_api", __name__, url_prefix="/api/v1", tag="Jobs")
@@ -132,7 +133,14 @@ def create_cancellation(job_id: UUID, json_data: schemas.CancelIn) -> schemas.Jo
 @authenticated(READ)
 def show_explanation(job_id: UUID) -> ExplanationOut:
     """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
-    return ExplanationOut.of(explaining.explain(db(), _job(job_id), connected=executors(), now=utc_now()))
+    job = _job(job_id)
+
+    def drawn() -> bytes:
+        found = explaining.explain(db(), job, connected=executors(), now=utc_now())
+        return ExplanationOut.of(found).model_dump_json().encode()
+
+    shown = costly(("explanation", job_id, "json"), drawn, seconds=explaining.KEPT_SECONDS, reads=Reads.LINE)
+    return ExplanationOut.model_validate_json(shown)
 
 
 @bp.get("/compute-grants/<uuid:grant_id>/forecast")

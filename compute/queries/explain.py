@@ -13,6 +13,9 @@ from compute.policies import OfferPolicy, Request
 from compute.queries import attempts, budget, expected, overview, snapshot
 from compute.queries.budget import Budget
 
+KEPT_SECONDS = 10.0
+"""So long an explanation is shown again: it takes a plan of the whole line."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolFact:

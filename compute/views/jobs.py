@@ -34,7 +34,6 @@ from core.web.public_pages import Drawn, draw
 
 LOG_BYTES = 100_000
 DOWNLOAD_BYTES = 1_000_000
-EXPLAINED_SECONDS = 10.0
 
 
 @bp.get("/jobs")
@@ -200,7 +199,7 @@ def explanation(job_id: UUID) -> ResponseReturnValue:
         found = explaining.explain(db(), job, connected=executors(), now=utc_now())
         return draw(f"Why {job.name} waits", "compute/_explanation.html", found=found, job=job)
 
-    shown = costly(("explanation", job_id), drawn, seconds=EXPLAINED_SECONDS, reads=Reads.LINE)
+    shown = costly(("explanation", job_id), drawn, seconds=explaining.KEPT_SECONDS, reads=Reads.LINE)
     return render_template("web/public_page.html", page=shown)
 
 

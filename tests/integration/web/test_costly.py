@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,14 +17,15 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from compute.api import bp as jobs_api
-from compute.models import JobKind, OfferKind, SourceKind
+from compute.models import Job, JobKind, OfferKind, SourceKind
+from compute.queries import explain as explaining
 from compute.services import catalogue, compute_grants, lifecycle, offers, submit
 from compute.services.new_jobs import NewJob
 from compute.services.offers import NewOffer
 from compute.views import bp as compute
 from core.clock import utc_now
 from core.db import new_id
-from core.identity import people
+from core.identity import people, tokens
 from core.identity.models import Organisation, Project
 from core.identity.pages import bp as identity
 from core.ledger.views import bp as books
@@ -193,6 +195,36 @@ def test_a_line_is_planned_for_one_visitor_at_a_time_and_keeps_nobody_from_the_h
     with costly._drawing[costly.Reads.LINE]:
         assert visitor.get(f"/jobs/{job}/explanation").status_code == 429
         assert visitor.get(ADDRESSES[0]).status_code == 200
+    assert planned == ["kernel tests"]
+
+
+def test_programs_that_ask_for_many_explanations_have_one_planned_at_a_time(
+    engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+    explain = explaining.explain
+
+    def counted(session: Session, job: Job, **given: Any) -> explaining.Explanation:
+        planned.append(job.name)
+        return explain(session, job, **given)
+
+    monkeypatch.setattr("compute.api.explaining.explain", counted)
+    monkeypatch.setattr("compute.api.executors", dict)
+    with Session(engine) as session, session.begin():
+        job, root = waiting_job(session), people.by_email(session, "root@example.org")
+        assert root is not None
+        issued = tokens.issue(
+            session, root, name="CI", scopes=["jobs:read"], known_scopes=["jobs:read"], lifetime=timedelta(days=1), now=utc_now()
+        )
+    asked = {"path": f"/api/v1/jobs/{job}/explanation", "headers": {"Authorization": f"Bearer {issued.secret}"}}
+    first = visitor.get(**asked)
+    assert (first.status_code, first.json["id"]) == (200, str(job))
+    assert visitor.get(**asked).json == first.json
+    assert planned == ["kernel tests"]
+    costly._kept.clear()
+    with costly._drawing[costly.Reads.LINE]:
+        refused = visitor.get(**asked)
+    assert (refused.status_code, refused.headers["Retry-After"], refused.json["code"]) == (429, "5", "too_many")
     assert planned == ["kernel tests"]
 
 
