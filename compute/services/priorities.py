@@ -11,6 +11,7 @@ from compute.models import RANK_MAX, Job, JobStatus, PriorityClass, PriorityUse
 from compute.queries import jobs, priorities
 from core import audit
 from core.db import new_id
+from core.db.firsts import add_first
 from core.errors import DomainError, InvalidInput, NotAllowed
 from core.identity import access
 from core.identity.models import Person, Project, Role
@@ -52,17 +53,16 @@ def set_class(session: Session, new: NewClass, *, actor: Person, now: datetime) 
     Raises:
         NotAllowed: the actor is no programme officer.
         InvalidInput: a name, rank or amount that makes no sense.
+        MadeMeanwhile: somebody else named it at the same moment.
     """
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
     _require_sense(new)
-    row = next((each for each in priorities.classes(session) if each.slug == new.slug), None)
-    before = _said(row) if row is not None else None
-    if row is None:
-        row = PriorityClass(id=new_id(), slug=new.slug)
-        session.add(row)
+    known = next((each for each in priorities.classes(session) if each.slug == new.slug), None)
+    before = _said(known) if known is not None else None
+    row = known or PriorityClass(id=new_id(), slug=new.slug)
     row.name, row.rank, row.use, row.needs_reason = new.name.strip(), new.rank, new.use, new.needs_reason
     row.month_ticks, row.is_open, row.set_by_id, row.set_at = new.month_ticks, new.is_open, actor.id, now
-    session.flush()
+    add_first(session, row, f"“{new.slug}”")
     audit.record(session, "priority_class.set", row, actor=actor, at=now, before=before, after=_said(row))
     return row
 

@@ -11,6 +11,7 @@ from compute.queries import quotas
 from compute.services import reclaim
 from core import audit
 from core.db import new_id
+from core.db.firsts import add_first
 from core.errors import DomainError, InvalidInput
 from core.identity import access
 from core.identity.models import Person, Project, Role
@@ -62,6 +63,7 @@ def set_group(session: Session, pool: Pool, terms: Terms, *, reason: str, actor:
     Raises:
         NotAllowed: the actor is no programme officer.
         InvalidInput: no name or one that is taken, too long a grace, a limit below zero, or no reason.
+        MadeMeanwhile: somebody else set the first terms, or took the name, at the same moment.
     """
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
     name, said = terms.name.strip(), _said(reason)
@@ -71,17 +73,15 @@ def set_group(session: Session, pool: Pool, terms: Terms, *, reason: str, actor:
         raise InvalidInput("A grace lasts up to a day.", field="grace_minutes")
     if terms.lost_gpu_seconds_max < 0:
         raise InvalidInput("Say how much work may be lost, or 0 for none.", field="lost_gpu_hours")
-    row = quotas.of_pool(session, pool, lock=True)
+    known = quotas.of_pool(session, pool, lock=True)
     others = select(QuotaGroup.id).where(QuotaGroup.name == name, QuotaGroup.pool_id != pool.id, quotas.LIVING)
     if session.scalar(others) is not None:
         raise InvalidInput(f"Another pool's group is called “{name}”.", field="name")
-    before = _terms(row) if row is not None else None
-    if row is None:
-        row = QuotaGroup(id=new_id(), pool=pool)
-        session.add(row)
+    before = _terms(known) if known is not None else None
+    row = known or QuotaGroup(id=new_id(), pool=pool)
     row.name, row.grace_seconds, row.lost_gpu_seconds_max = name, terms.grace_seconds, terms.lost_gpu_seconds_max
     row.reason, row.set_by_id, row.set_at = said, actor.id, now
-    session.flush()
+    add_first(session, row, f"terms for {pool.name}")
     audit.record(session, "quota_group.set", row, actor=actor, at=now, reason=said, before=before, **_terms(row))
     return row
 

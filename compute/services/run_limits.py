@@ -9,6 +9,7 @@ from compute.queries import run_limits
 from compute.scheduling import Limit
 from core import audit
 from core.db import new_id
+from core.db.firsts import add_first
 from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Person, Project, Role
@@ -29,22 +30,21 @@ def set_limit(session: Session, whose: Whose, limit: Limit, *, reason: str, acto
     Raises:
         NotAllowed: the actor is no programme officer.
         InvalidInput: below 1, too large, or without a reason.
+        MadeMeanwhile: somebody else set the first one at the same moment.
     """
     said = _required(session, reason, actor, now)
     for field, value in (("jobs", limit.jobs), ("gpus", limit.gpus)):
         if value is not None and not 1 <= value <= RUN_LIMIT_MAX:
             raise InvalidInput(f"A limit is a whole number from 1 to {RUN_LIMIT_MAX:,}; leave it empty for none.", field=field)
-    row = _of(session, whose)
-    before = None if row is None else {"jobs": row.jobs, "gpus": row.gpus}
-    if row is None:
-        row = RunLimit(
-            id=new_id(),
-            project=whose if isinstance(whose, Project) else None,
-            person=whose if isinstance(whose, Person) else None,
-        )
-        session.add(row)
+    known = _of(session, whose)
+    before = None if known is None else {"jobs": known.jobs, "gpus": known.gpus}
+    row = known or RunLimit(
+        id=new_id(),
+        project=whose if isinstance(whose, Project) else None,
+        person=whose if isinstance(whose, Person) else None,
+    )
     row.jobs, row.gpus, row.reason, row.set_by_id, row.set_at = limit.jobs, limit.gpus, said, actor.id, now
-    session.flush()
+    add_first(session, row, "this limit")
     audit.record(
         session,
         "run_limit.set",

@@ -1,5 +1,6 @@
 """A small world for compute: donors, a pool, projects with grants, and an executor whose answers the test writes."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from compute.executors.base import Artefact, AttemptState, AttemptStatus, Capacity, LaunchSpec, Stop, UnknownAttempt
@@ -234,3 +236,15 @@ def world(session: Session, now: datetime) -> World:
         now=now,
     )
     return World(session, now, flavor, pool)
+
+
+def until_one_waits_for_a_lock(engine: Engine) -> None:
+    """Another connection has come as far as it can before the first one commits."""
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        with engine.connect() as connection:
+            if connection.scalar(query):
+                return
+        time.sleep(0.02)
+    pytest.fail("Nobody waits for a lock.")

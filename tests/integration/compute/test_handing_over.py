@@ -1,6 +1,5 @@
 """A start that is handed over late: what must last as long as the job is asked again, and what no longer fits waits on."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from fractions import Fraction
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from compute.executors.base import ExecutorError, Stop
@@ -23,7 +22,7 @@ from core import audit
 from core.clock import utc_now
 from core.identity.models import Membership, Person, Project, Role
 from core.units import TICKS_PER_GPU_HOUR
-from tests.integration.compute.conftest import HOUR, ScriptedExecutor, World
+from tests.integration.compute.conftest import HOUR, ScriptedExecutor, World, until_one_waits_for_a_lock
 
 G = TICKS_PER_GPU_HOUR
 MINUTE = timedelta(minutes=1)
@@ -240,7 +239,7 @@ def test_of_a_window_that_is_being_planned_the_hand_over_waits_to_hear(fresh_dat
             new = NewWindow(MAINTENANCE, NOW + HOUR / 2, "new fans", NOW + HOUR, 8)
             windows.plan(planning, pool, new, actor=planning.get_one(Person, officer_id), now=NOW)
             handing_over = thread.submit(hand_over, attempt_id)
-            _until_one_waits_for_a_lock(engine)
+            until_one_waits_for_a_lock(engine)
             assert not handing_over.done()
         handing_over.result(timeout=20)
     assert executor.starts == []
@@ -248,17 +247,6 @@ def test_of_a_window_that_is_being_planned_the_hand_over_waits_to_hear(fresh_dat
         job = session.get_one(Job, job_id)
         assert (job.status, job.waiting_code, job.retries_left) == (JobStatus.QUEUED, "taken_back", 1)
     engine.dispose()
-
-
-def _until_one_waits_for_a_lock(engine: Engine) -> None:
-    query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-    give_up_at = time.monotonic() + 20
-    while time.monotonic() < give_up_at:
-        with engine.connect() as connection:
-            if connection.scalar(query):
-                return
-        time.sleep(0.02)
-    pytest.fail("Nobody waits for a lock.")
 
 
 def _world(session: Session, now: datetime) -> World:
