@@ -26,6 +26,4 @@ def add_first(session: Session, row: object, what: str) -> None:
     except IntegrityError as error:
         if not isinstance(error.orig, UniqueViolation):
             raise
-        raise MadeMeanwhile(
-            f"Somebody else set {what} a moment ago. Look at it, and set it again if it is to be otherwise."
-        ) from None
+        raise MadeMeanwhile(f"Somebody else set {what} a moment ago. Look at it, and set it again to change it.") from None

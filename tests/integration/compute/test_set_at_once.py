@@ -60,7 +60,7 @@ def test_the_second_is_told_and_changes_nothing(fresh_database: str, act: Callab
             act(session, session.get_one(Person, officer_id))
             answer = thread.submit(second)
             until_one_waits_for_a_lock(engine)
-        with pytest.raises(MadeMeanwhile, match="Somebody else set .* a moment ago"):
+        with pytest.raises(MadeMeanwhile, match=r"Somebody else set .* a moment ago"):
             answer.result(timeout=20)
     second()  # what is there is set anew, as ever
     engine.dispose()
