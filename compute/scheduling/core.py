@@ -291,12 +291,12 @@ class Core:
             else:
                 chosen = self._preferred(place, now) if len(place.waiting.places) > 1 else place
                 lane, kind = chosen.bucket.lane, chosen.waiting.kind
-                ends_by = self._ends_by(kind, now)
-                if not lane.fits(chosen.gpus, ends_by, kind.alone):
+                gpus, ends_by = chosen.gpus, now + kind.wall_seconds + self._knobs.overhead_seconds
+                if gpus > lane.free or (lane.hosts is not None and not lane.fits(gpus, ends_by, kind.alone)):
                     if self._promise(place, now) is not place:
                         self._set_aside(place, aside)
-                elif lane.lets_pass(chosen.gpus, ends_by, kind.alone):
-                    started.append(self._start(chosen, now))
+                elif lane.lets_pass(gpus, ends_by, kind.alone):
+                    started.append(self._start(chosen, now, ends_by))
                 elif lane.promise is None or ends_by <= lane.promise.at:  # its hosts are promised in another lane
                     self._set_aside(place, aside)
                 else:
@@ -376,11 +376,10 @@ class Core:
                 return other
         return place
 
-    def _start(self, place: Place, now: Instant) -> Started:
+    def _start(self, place: Place, now: Instant, ends_by: Instant) -> Started:
         waiting, lane = place.waiting, place.bucket.lane
         _, job = waiting.jobs.popleft()
         del self._waiting[job]
-        ends_by = self._ends_by(waiting.kind, now)
         backfilled = lane.promise is not None
         passed = passed_over(place, now, self._refusal) if place.choice.order else ()
         held = self._begin(job, place, now, ends_by)
@@ -404,7 +403,9 @@ class Core:
             return []
         for place in (place for waiting in self._promised for place in waiting.places):
             place.member.lacks_gpus(place.waiting.kind, place.choice)
-        free = {name: max(0, lane.free) for name, lane in self._rules.lanes.items()}
+        free: dict[Name, int] = {name: max(0, lane.free) for name, lane in self._rules.lanes.items()}
+        for name, lane in self._rules.lanes.items():
+            free |= {(name, host): gpus for host, gpus in lane.hosts.free.items()} if lane.hosts is not None else {}
         found: list[Asked | Spared] = [Spared(job) for job in self._rules.spared]
         self._rules.spared.clear()
         for group in self._rules.groups.values():
@@ -416,7 +417,7 @@ class Core:
         needs = waiting.kind if waiting is not None and waiting.jobs[0][1] == event.needed_for else None
         for group in self._rules.groups.values():
             if event.lane in group.lanes:
-                group.is_leaving(event, needs)
+                group.is_leaving(event, needs, self._rules.lane(event.lane))
 
     # Promises ---------------------------------------------------------------------------------------------------------
 

@@ -124,7 +124,8 @@ class Lane:
 
     def lets_pass(self, gpus: int, ends_by: Instant, alone: bool) -> bool:
         """Whether a job that fits delays nobody who was promised a start."""
-        if self.promise is not None and ends_by > self.promise.at and gpus > self.promise.spare:
+        promise = self.promise
+        if promise is not None and ends_by > promise.at and gpus > promise.spare:
             return False
         return self.hosts is None or self.hosts.lets_pass(gpus, ends_by, alone=alone)
 
@@ -192,9 +193,10 @@ class Lane:
             return None
         free, at = self.free, now
         for moment, more in self._changes(now):
-            begin = max(at, on_hosts)  # another lane's job may be what gives the host back
-            if moment > begin and free >= gpus and self._leaves_windows(gpus, begin, begin + seconds):
-                return begin, free - gpus
+            if free >= gpus and moment > at:
+                begin = max(at, on_hosts)  # another lane's job may be what gives the host back
+                if moment > begin and self._leaves_windows(gpus, begin, begin + seconds):
+                    return begin, free - gpus
             free, at = free + more, moment
         at = max(at, on_hosts)
         return (at, free - gpus) if free >= gpus and self._leaves_windows(gpus, at, at + seconds) else None

@@ -12,7 +12,7 @@ there. Who would still run then goes elsewhere, or where the promised hosts have
 is a lane on the hosts of another, with a promise of its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from compute.scheduling.hosts.fragments import Need
@@ -59,6 +59,20 @@ class HostBook:
     def most(self) -> int:
         """The GPUs that one job can have at most."""
         return sum(self._sizes.values()) if self._spans else self._largest
+
+    @property
+    def free(self) -> Mapping[str, int]:
+        """The GPUs that are free on each host."""
+        return self._free
+
+    def able(self, gpus: int, *, alone: bool) -> tuple[str, ...]:
+        """The hosts on which a job could be if they were empty; none if it has to span several."""
+        return tuple(host for host, size in self._sizes.items() if (size == gpus if alone else size >= gpus))
+
+    def where(self, job: Name) -> str:
+        """The host of a job that runs, the first of them if it spans several."""
+        held = self._running[job].held
+        return held[0][0] if held else ""
 
     def expect(self, gpus: int, jobs: int) -> None:
         """So many jobs of this size came before."""

@@ -48,10 +48,10 @@ class GroupBook:
         self._changed = True
         return [job for job in former.asked if not self._lending.group.runs(job)]
 
-    def is_leaving(self, event: Leaving, kind: Kind | None) -> None:
+    def is_leaving(self, event: Leaving, kind: Kind | None, lane: Lane) -> None:
         """Somebody was asked before; for a kind that still waits, or for nobody any more."""
         leave = Leave(event.job, event.at, event.lost_gpu_seconds)
-        self._lending.restore(leave, _wish(kind, event.lane) if kind is not None else None)
+        self._lending.restore(leave, _wish(kind, lane) if kind is not None else None)
         self._changed = True
 
     @property
@@ -68,7 +68,7 @@ class GroupBook:
 
     def refuses(self, kind: Kind, lane: Lane) -> Obstacle | None:
         """Its project must have room, whatever is being given back for others."""
-        wish = _wish(kind, lane.facts.lane)
+        wish = _wish(kind, lane)
         obstacle = self._lending.obstacle(wish)
         if obstacle is None:
             return None
@@ -91,7 +91,7 @@ class GroupBook:
         waits_on = () if may_take else ((self._shelf(kind.project), wish.gpus),)
         return Obstacle(Reason.WAITING_FOR_QUOTA, waits_on, is_kept=may_take, facts=facts)
 
-    def lacks_gpus(self, kind: Kind, lane: Name) -> None:
+    def lacks_gpus(self, kind: Kind, lane: Lane) -> None:
         """It has room in the group, and its lane has no GPUs for it."""
         self._short[kind] = _wish(kind, lane)
         self._changed = True
@@ -159,13 +159,16 @@ class Member:
     def lacks_gpus(self, kind: Kind, choice: Choice) -> None:
         """A job of the kind found too few GPUs free."""
         if self.group is not None:
-            self.group.lacks_gpus(kind, choice.lane)
+            self.group.lacks_gpus(kind, self._lane)
 
     def refuses(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> Obstacle | None:
         return self.group.refuses(kind, self._lane) if self.group is not None else None
 
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
-        use = self.uses[job] = Use(job, kind.project, choice.lane, kind.takes(choice), kind.priority.rank, starts_at, ends_by)
+        hosts = self._lane.hosts
+        host = "" if hosts is None else hosts.where(job)
+        gpus = choice.gpus or kind.gpus
+        use = self.uses[job] = Use(job, kind.project, choice.lane, gpus, kind.priority.rank, starts_at, ends_by, host)
         if self.group is not None:
             self.group.took(kind, use)
 
@@ -181,7 +184,9 @@ class Member:
         """Nothing was."""
 
 
-def _wish(kind: Kind, lane: Name) -> Wish:
+def _wish(kind: Kind, lane: Lane) -> Wish:
     """A kind wishes for its oldest job."""
-    gpus = next((kind.takes(choice) for choice in kind.choices if choice.lane == lane), kind.gpus)
-    return Wish(kind, kind.project, lane, gpus, kind.priority.rank)
+    name = lane.facts.lane
+    gpus = next((kind.takes(choice) for choice in kind.choices if choice.lane == name), kind.gpus)
+    hosts = () if lane.hosts is None else lane.hosts.able(gpus, alone=kind.alone)
+    return Wish(kind, kind.project, name, gpus, kind.priority.rank, hosts)

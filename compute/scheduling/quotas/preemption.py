@@ -6,15 +6,17 @@ that, or the room comes by itself and it is spared.
 
 Nobody else is asked: a job inside its own project's quota is safe from other projects, whatever their classes. Of those that may
 be asked, lower classes come first, and inside a class those that lose least; two orders are tried (least lost in all, least lost
-for each GPU) and the cheaper answer counts. The work that may be lost for one job is limited. Where lower classes first would
-pass the limit, classes don't count; where that passes it too, nobody is asked, and the job waits.
+for each GPU) and the cheaper answer counts. Where hosts are known, the room is made on one of them, where that costs least.
+
+The work that may be lost for one job is limited. Where lower classes first would pass the limit, classes don't count; where that
+passes it too, nobody is asked, and the job waits.
 
 Kueue's reclaimWithinCohort: Any and withinClusterQueue: LowerPriority are the models. It evicts at once, sets no limit to work
 lost, takes the newest first, and from a queue that borrows it takes any job.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from compute.scheduling.model import Instant, Name
 from compute.scheduling.quotas.quota import Counts, Group, Obstacle, Use, Wish
@@ -47,6 +49,7 @@ class Claim:
     wish: Wish
     leaves: tuple[Leave, ...]  # everybody who was asked for it
     at: Instant  # when the room is there at the latest
+    host: str = ""  # where, in a lane that knows its hosts
 
     @property
     def lost_gpu_seconds(self) -> int:
@@ -62,7 +65,7 @@ class TooDear:
 
 
 Free = Mapping[Name, int]
-"""The GPUs of each lane that nobody uses."""
+"""The GPUs that nobody uses: of each lane, and of each host of a lane that knows its hosts, by lane and host."""
 
 
 class Lending:
@@ -137,11 +140,15 @@ class Lending:
         before = self._claims.get(wish.job)
         if not self._is_inside(wish):
             return before
-        trial = self._trial(wish, free)
-        if before is not None and trial.enough:
+        if before is not None and self._trial(wish, before.host, free).enough:
             return before
         asked, spent = (before.leaves, before.lost_gpu_seconds) if before is not None else ((), 0)
-        found = self._cheapest(trial, {leave.job for leave in asked}, now, self._terms.lost_gpu_seconds_max - spent)
+        found, host = None, ""
+        for each in [before.host] if before is not None else wish.hosts or ("",):
+            trial = self._trial(wish, each, free)
+            there = self._cheapest(trial, {leave.job for leave in asked}, now, self._terms.lost_gpu_seconds_max - spent)
+            if there is not None and (found is None or _lost(there) < _lost(found)):
+                found, host = there, each
         if found is None:
             return None
         lost = spent + _lost(found)
@@ -150,7 +157,7 @@ class Lending:
         self._leaving.update((leave.job, leave.at) for leave in found)
         if before is None:
             self._promise(wish, 1)
-        claim = self._claims[wish.job] = Claim(wish, (*asked, *found), max(self._leaving.values(), default=now))
+        claim = self._claims[wish.job] = Claim(wish, (*asked, *found), max(self._leaving.values(), default=now), host)
         return claim
 
     def restore(self, leave: Leave, wish: Wish | None) -> None:
@@ -162,9 +169,10 @@ class Lending:
         before = self._claims.get(wish.job)
         if before is None:
             self._promise(wish, 1)
-            self._claims[wish.job] = Claim(wish, (leave,), leave.at)
+            host = self.group.use(leave.job).host if self.group.runs(leave.job) else ""
+            self._claims[wish.job] = Claim(wish, (leave,), leave.at, host if host in wish.hosts else "")
         elif all(each.job != leave.job for each in before.leaves):
-            self._claims[wish.job] = Claim(wish, (*before.leaves, leave), max(before.at, leave.at))
+            self._claims[wish.job] = replace(before, leaves=(*before.leaves, leave), at=max(before.at, leave.at))
 
     def inherit(self, former: "Lending") -> None:
         """Other figures hold for the same jobs: what is being given back goes on where the project still owns as much."""
@@ -191,12 +199,12 @@ class Lending:
 
         Only those count who leave by then: a large job asked for a later claim may do for both, but too late for the first.
         """
-        wishes, counts = list[Wish](), self.group.counts.copy()
+        claims, counts = list[tuple[Wish, str]](), self.group.counts.copy()
         for claim in self._claims.values():
-            wishes.append(claim.wish)
+            claims.append((claim.wish, claim.host))
             counts.add(claim.wish.member, claim.wish.gpus)
             gone = [job for job, at in self._leaving.items() if at <= claim.at]
-            if not self._without(gone, claim.wish, wishes, counts.copy(), free).enough:
+            if not self._without(gone, claim.wish, claim.host, claims, counts.copy(), free).enough:
                 return False
         return True
 
@@ -255,17 +263,21 @@ class Lending:
                 chosen.remove(use)
         return [Leave(use.job, at, lost[use.job]) for use in chosen]
 
-    def _trial(self, wish: Wish, free: Free) -> "_Trial":
+    def _trial(self, wish: Wish, host: str, free: Free) -> "_Trial":
         """All claims and this wish granted, and all who leave gone."""
-        wishes, counts = [claim.wish for claim in self._claims.values()], self._counts.copy()
+        claims, counts = [(claim.wish, claim.host) for claim in self._claims.values()], self._counts.copy()
         if wish.job not in self._claims:
             counts.add(wish.member, wish.gpus)
-            wishes.append(wish)
-        return self._without(self._leaving, wish, wishes, counts, free)
+            claims.append((wish, host))
+        return self._without(self._leaving, wish, host, claims, counts, free)
 
-    def _without(self, gone: Iterable[Name], wish: Wish, wishes: Iterable[Wish], counts: Counts, free: Free) -> "_Trial":
+    def _without(
+        self, gone: Iterable[Name], wish: Wish, host: str, claims: Sequence[tuple[Wish, str]], counts: Counts, free: Free
+    ) -> "_Trial":
         """Some wishes granted, this one among them and all in the counts, and some of those who leave gone."""
-        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(each.gpus for each in wishes if each.lane == wish.lane))
+        here = [(each.gpus, on) for each, on in claims if each.lane == wish.lane]
+        on_host = free[wish.lane, host] - sum(gpus for gpus, on in here if on == host) if host else 0
+        trial = _Trial(self.group, wish, counts, free[wish.lane] - sum(gpus for gpus, _ in here), host, on_host)
         for use in self._uses(gone):
             trial.leaves(use)
         trial.others = 0
@@ -287,6 +299,8 @@ class _Trial:
     wish: Wish
     counts: Counts
     free: int  # GPUs of the wish's lane, less than nothing while they are not enough
+    host: str  # where the wish would be granted, if its lane knows hosts, ...
+    on_host: int  # ... and the same of this host
     others: int = 0  # how many of other projects are asked
 
     @property
@@ -300,6 +314,7 @@ class _Trial:
         share = self.group.share(self.wish.member)
         return (
             self.free >= 0
+            and self.on_host >= 0
             and self.counts.shared_taken <= self.group.shared
             and (share.borrows is None or self.taken <= share.nominal + share.borrows)
             and (self.others == 0 or self.taken <= share.nominal)
@@ -312,12 +327,14 @@ class _Trial:
         self._move(use, 1)
 
     def copy(self) -> "_Trial":
-        return _Trial(self.group, self.wish, self.counts.copy(), self.free, self.others)
+        return _Trial(self.group, self.wish, self.counts.copy(), self.free, self.host, self.on_host, self.others)
 
     def _move(self, use: Use, sign: int) -> None:
         self.counts.add(use.member, sign * use.gpus)
         if use.lane == self.wish.lane:
             self.free -= sign * use.gpus
+            if self.host and use.host == self.host:
+                self.on_host -= sign * use.gpus
         if use.member != self.wish.member:
             self.others -= sign
 

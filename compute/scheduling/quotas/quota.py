@@ -43,6 +43,7 @@ class Use:
     rank: int  # of its priority class: a higher one goes first
     started_at: Instant
     ends_by: Instant  # by its declared time
+    host: str = ""  # in a lane that knows its hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Wish:
     lane: Name
     gpus: int
     rank: int
+    hosts: tuple[str, ...] = ()  # it must have them on one of these; none: its lane knows no hosts
 
 
 @dataclass(frozen=True, slots=True)

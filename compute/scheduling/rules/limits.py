@@ -35,8 +35,9 @@ class LimitBook:
         promised = [gpus for at, gpus in self._promised if at < ends_by]
         if limit.jobs is not None and self._jobs + len(promised) >= limit.jobs:
             return self._obstacle("jobs", limit.jobs, self._jobs, len(promised), 1, self._for_jobs)
-        if limit.gpus is not None and self._gpus + sum(promised) + kind.takes(choice) > limit.gpus:
-            return self._obstacle("gpus", limit.gpus, self._gpus, sum(promised), kind.takes(choice), self._for_gpus)
+        gpus = choice.gpus or kind.gpus
+        if limit.gpus is not None and self._gpus + sum(promised) + gpus > limit.gpus:
+            return self._obstacle("gpus", limit.gpus, self._gpus, sum(promised), gpus, self._for_gpus)
         return None
 
     def _obstacle(self, on: str, limit: int, in_use: int, promised: int, needed: int, shelf: Shelf) -> Obstacle:
@@ -46,12 +47,12 @@ class LimitBook:
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """One more runs."""
         self._jobs += 1
-        self._gpus += kind.takes(choice)
+        self._gpus += choice.gpus or kind.gpus
 
     def ended(self, job: Name, kind: Kind, choice: Choice, ran_seconds: int) -> None:
         """One less does."""
         self._jobs -= 1
-        self._gpus -= kind.takes(choice)
+        self._gpus -= choice.gpus or kind.gpus
         self._say()
 
     def keep(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:

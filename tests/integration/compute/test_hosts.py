@@ -119,6 +119,32 @@ def test_who_wants_a_host_alone_takes_all_of_the_smallest_pays_for_it_and_sees_w
     assert ended.usage.reference_ticks == 4 * G // 2
 
 
+def test_a_job_is_alone_on_its_host_however_it_is_submitted(
+    world: World, officer: Person, vllm: Project, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compute.views.jobs.executors", lambda: world.executors)
+    monkeypatch.setattr("compute.client.session_scope", world.sessions)
+    rows = _named(world, officer, a=8, b=4)
+    mo = world.maintainer(vllm)
+    client.sign_in(mo)
+    form = client.get("/jobs/new?project=vllm")
+    given = {"command": "python bench.py", "source": "command", "exclusive": "y", "gpus": "1", "wall_time": "1h"}
+    priced = client.submit(form, "Show the price", **given)
+    assert "takes 4 × NVIDIA H100 at most, and pays for all" in priced.words
+    assert "4.00 reference GPU-hours" in priced.words
+    sent = client.submit(priced, "Submit job")
+    assert sent.status == 303, sent.words
+    words = ["job", "submit", "--project", "vllm", "--flavor", "h100", "--wall", "1h", "--as", mo.email, "--json"]
+    done = CliRunner().invoke(main, [*words, "--exclusive", "--", "python bench.py"])
+    assert json.loads(done.output)["exclusive"] is True
+    assert world.session.scalars(select(Job.exclusive).order_by(Job.id)).all() == [True, True]
+    done = CliRunner().invoke(main, [*words, "--", "python bench.py"])
+    assert json.loads(done.output)["exclusive"] is False
+    _change(world, officer, rows["a"], in_service=False)
+    large = client.submit(client.get("/jobs/new?project=vllm"), "Submit job", follow=True, **given | {"gpus": "5"})
+    assert "No host with 5 × NVIDIA H100 is in service at the moment: the job waits until one is." in large.words
+
+
 def test_a_grant_for_one_gpu_does_not_pay_for_a_host(world: World, officer: Person) -> None:
     project = world.project("ray")
     world.grant(project, ticks=3 * G)

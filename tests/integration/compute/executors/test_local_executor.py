@@ -608,6 +608,15 @@ def test_a_checkout_can_be_cancelled(executor: LocalExecutor, silent_server: str
 # Where it does not work ----------------------------------------------------------------------------------------------------
 
 
+def test_it_refuses_what_was_placed_on_another_machine(jobs: Path) -> None:
+    executor = LocalExecutor(slots={"CPU": 1}, folder=jobs, nvidia_smi="none", host="gpu1")
+    with pytest.raises(ExecutorError, match=r"placed on host “gpu2”.*which is host “gpu1”.*PLEDGEWORKS_HOST") as refused:
+        executor.start(spec(host="gpu2"))
+    assert refused.value.permanent
+    assert executor.attempts() == []
+    assert ran(executor, spec(host="gpu1")).state is AttemptState.SUCCEEDED
+
+
 def test_it_refuses_to_work_in_production_unless_told_so(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLEDGEWORKS_ENV", "production")
     settings.cache_clear()

@@ -20,6 +20,7 @@ from compute.scheduling import (
     Terms,
     Whole,
     Window,
+    forecast,
     plan,
 )
 from compute.scheduling.hosts.book import HostBook, alone_takes
@@ -151,6 +152,19 @@ def test_large_jobs_are_not_broken_by_small_ones_where_first_fit_would() -> None
     assert placed(ignorant) == {uid("small"): ("a", 1)}
 
 
+def test_the_forecast_knows_that_gpus_are_needed_on_one_host() -> None:
+    """Four are free at once in an hour, two on each host; four on one in two hours, an empty host of four in three."""
+    there = replace(pool(H100=8), hosts=(Host("a", 4), Host("b", 4)))
+    runs = [running(f"{host}{hours}", 2, hours, host=host) for host, hours in (("a", 1), ("a", 3), ("b", 1), ("b", 2))]
+    large, bench = job("large", 4), alone("bench", 1, 4, minute=1)
+    state = snapshot(large, bench, pools=(there,), running=runs)
+    likely = {each.id: each.wall_seconds for each in state.queued} | {each.job_id: each.ends_by - NOON for each in runs}
+    found = forecast(state, plan(state), likely, jobs_max=10)
+    assert sorted(each.latest_at for each in found.values() if each.latest_at) == [NOON + 2 * HOUR, NOON + 3 * HOUR]
+    one = forecast(replace(state, pools=(pool(H100=8),)), plan(replace(state, pools=(pool(H100=8),))), likely, jobs_max=10)
+    assert min(each.latest_at for each in one.values() if each.latest_at) == NOON + HOUR, "a pool that is one machine has them"
+
+
 def test_a_kept_core_hears_of_hosts() -> None:
     there = replace(pool(H100=8), hosts=(Host("a", 4), Host("b", 4)))
     waits = job("waits", 8)
@@ -171,6 +185,29 @@ def test_a_kept_core_knows_where_jobs_run_that_it_did_not_start() -> None:
     elsewhere = replace(state, running=(running("old", 1, 5, host="b"),))
     with pytest.raises(Surprise, match="elsewhere"):
         kept.turn(elsewhere, {})
+
+
+def _borrowed(owned: int) -> Plan:
+    """Ray has two jobs of two GPUs on each of two hosts, an old one and a young one; vllm owns so many GPUs and needs four."""
+    there = replace(pool(H100=8), hosts=(Host("a", 4), Host("b", 4)))
+    shares = {uid("vllm"): Share(owned)} | ({uid("ray"): Share(8 - owned)} if owned < 8 else {})
+    runs = [
+        running(f"{age} {host}", 2, 9, project="ray", host=host, started_at=NOON - (1 if age == "young" else 2) * HOUR)
+        for host in "ab"
+        for age in ("old", "young")
+    ]
+    quota = Quota("q", uid("berlin"), "H100", shares, Terms(lost_gpu_seconds_max=10**6))
+    return plan(snapshot(job("large", 4), pools=(there,), running=runs, quotas=(quota,)))
+
+
+def test_who_gets_gpus_back_gets_them_on_one_host() -> None:
+    asked = {leave.job_id for leave in _borrowed(8).asks.leave}
+    assert asked in ({uid("old a"), uid("young a")}, {uid("old b"), uid("young b")}), "not the two that lose least"
+
+
+def test_nobody_is_asked_in_vain_who_would_leave_room_on_two_hosts() -> None:
+    """The young ones are borrowed, one on each host: if both left, the large job would fit on neither."""
+    assert _borrowed(4).asks.leave == ()
 
 
 def test_two_promises_on_the_same_hosts_are_of_different_gpus() -> None:
