@@ -26,7 +26,9 @@ MODULES = (
     "learning.estimates",
     "learning.ideal",
     "line",
+    "order",
     "parking",
+    "quotas.groups",
     "rulebook",
     "rules.grants",
     "rules.limits",
@@ -46,7 +48,7 @@ def path_of(module: str) -> Path:
 @cache
 def place() -> Path:
     """Where the translation of this very source belongs, made or not."""
-    seen = hashlib.sha256(sysconfig.get_config_var("EXT_SUFFIX").encode())
+    seen = hashlib.sha256("\0".join([sysconfig.get_config_var("EXT_SUFFIX"), *MODULES]).encode())
     for path in sorted(SOURCE.rglob("*.py")):  # all of them: the translation relies on what the others are like
         seen.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return FOLDER / seen.hexdigest()[:20]

@@ -45,7 +45,7 @@ from compute.scheduling.hosts.book import Held
 from compute.scheduling.keeping.memory import Memory
 from compute.scheduling.knobs import DEFAULTS, Knobs
 from compute.scheduling.lanes import Lane
-from compute.scheduling.line import Bucket, InLine, Place, Running, Waiting
+from compute.scheduling.line import Bucket, Place, Running, Waiting
 from compute.scheduling.model import Decision, Instant, Name
 from compute.scheduling.parking import Obstacle
 from compute.scheduling.quotas.preemption import Claim
@@ -312,13 +312,14 @@ class Core:
     def _next(self, lanes: Iterable[Lane], now: Instant, *, full_too: bool) -> Place | None:
         """Whose turn it is."""
         knobs = self._knobs
-        found: InLine | None = None
+        found: Bucket | None = None
         for lane in lanes:
-            if (lane.free > 0 or full_too) and lane.looks < knobs.looks_max and self._may_be_passed(lane):
+            is_full = lane.free <= 0 and (lane.promise is not None or not full_too)  # nobody can pass where nothing is free
+            if not is_full and lane.looks < knobs.looks_max and self._may_be_passed(lane):
                 first = self._turns.first(lane, now + knobs.overhead_seconds)
-                if first is not None and (found is None or first[:4] < found[:4]):
+                if first is not None and (found is None or first.key < found.key):
                     found = first
-        return found[6] if found is not None else None
+        return found.best_in_line if found is not None else None
 
     def _may_be_passed(self, lane: Lane) -> bool:
         """Whether others may start in a lane before its next in line."""
@@ -379,6 +380,8 @@ class Core:
     def _start(self, place: Place, now: Instant, ends_by: Instant) -> Started:
         waiting, lane = place.waiting, place.bucket.lane
         _, job = waiting.jobs.popleft()
+        for other in waiting.places:
+            other.bucket.surface()
         del self._waiting[job]
         backfilled = lane.promise is not None
         passed = passed_over(place, now, self._refusal) if place.choice.order else ()
@@ -422,13 +425,18 @@ class Core:
     # Promises ---------------------------------------------------------------------------------------------------------
 
     def _promise(self, place: Place, now: Instant) -> Place | None:
-        """Promise a kind that does not fit its earliest start, in the lane where that is; None: there is none that holds."""
+        """Promise a kind that does not fit its earliest start, in the lane where that is; None: there is none that holds.
+
+        Nothing refuses the place whose turn it is.
+        """
         waiting, kind = place.waiting, place.waiting.kind
         seconds = kind.wall_seconds + self._knobs.overhead_seconds
         found: tuple[Instant, int, Place] | None = None
         for other in waiting.places:
             lane = other.bucket.lane
-            if lane.promise is not None or not lane.is_open(now) or other.gpus > lane.most or self._refusal(other, now):
+            if lane.promise is not None or not lane.is_open(now) or other.gpus > lane.most:
+                continue
+            if other is not place and self._refusal(other, now) is not None:
                 continue
             earliest = lane.earliest(other.gpus, seconds, now, kind.alone)
             if earliest is None or self._refusal(other, earliest[0]) is not None:

@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Any
 from compute.scheduling.events import NEVER, LaneSet, Promise, WindowSet
 from compute.scheduling.hosts.book import Held, HostBook
 from compute.scheduling.model import Instant, Name, PoolState, Reason
+from compute.scheduling.order import Order
 from compute.scheduling.parking import Moments, Obstacle, Shelf
 
 if TYPE_CHECKING:
-    from compute.scheduling.line import Bucket, InLine, Place
+    from compute.scheduling.line import Bucket, Place
 
 
 @dataclass(slots=True)
 class Size:
     """What waits in a lane for one number of GPUs."""
 
-    line: "list[InLine]" = field(default_factory=list)  # a heap
+    line: Order = field(default_factory=Order)
     declared: "list[tuple[int, int, Place]]" = field(default_factory=list)  # a heap: declared time, a number, the kind here
 
     def waits(self, place: "Place") -> None:
@@ -76,7 +77,7 @@ class Lane:
         self.changed = True  # since it was last looked at
         self.looks = 0  # how many could not pass the next in line, at this moment
         self.promise: Promise | None = None
-        self.first: InLine | None = None  # whose turn it is ...
+        self.first: Bucket | None = None  # whose turn it is ...
         self.looked_at = False  # ... if nothing changed since
 
     def set(self, facts: LaneSet, now: Instant) -> None:

@@ -1,7 +1,7 @@
 """The line: kinds in buckets, buckets in the order of their turns.
 
-A bucket's entry in line is put right lazily. If its score fell, it goes to `fallen` and gets a new entry before the next look;
-if it rose, the old entry surfaces too soon, is seen not to stand any more, and goes where it belongs.
+A bucket's place in line is put right lazily. If its score fell, it goes to `fallen` and gets its new place before the next look;
+if it rose, it comes first too soon, is seen not to stand there, and goes where it belongs.
 """
 
 import heapq
@@ -12,6 +12,7 @@ from compute.scheduling.events import Choice, Kind
 from compute.scheduling.lanes import Lane
 from compute.scheduling.learning.estimates import Lineage
 from compute.scheduling.model import Instant, Name
+from compute.scheduling.order import NOWHERE
 from compute.scheduling.parking import CROWDED, Book, Shelf
 from compute.scheduling.quotas.groups import Member
 from compute.scheduling.rules.offers import Purse
@@ -66,17 +67,20 @@ class Bucket:
     lane: Lane
     kinds: "list[tuple[float, Instant, Name, int, Place]]" = field(default_factory=list)
     size: int = 0  # how many batches of kinds it has, or had until a moment ago
-    entry: int = 0  # the number of the one entry in line that counts
-    seen: int = 0  # the project's rises that its entry knows of
+    key: "Key" = (0, 0.0, 0, "")  # of its place in line
+    best_in_line: "Place | None" = None  # the kind that it stands there with
+    best_known: "Place | None" = None  # its best kind, if none of its kinds changed since it was looked for
+    at: int = NOWHERE  # in line
+    seen: int = 0  # the project's rises that its place knows of
     has_fallen: bool = False  # waits in `lane.fallen`
 
     def fell(self) -> None:
-        """Its score may be lower than its entry says: it is put in its place before the next look."""
+        """Its score may be lower than its place says: it is put right before the next look."""
         self.lane.changed = True
         self.enter_anew()
 
     def rose(self) -> None:
-        """Its score may be higher than its entry says: it is put in its place once the entry surfaces."""
+        """Its score may be higher than its place says: it is put right once it comes first."""
         self.lane.changed = True
         self.surface()
 
@@ -87,23 +91,31 @@ class Bucket:
             self.lane.fallen.append(self)
 
     def surface(self) -> None:
-        """Its entry is looked at again when it surfaces."""
-        self.seen = -1
+        """One of its kinds changed: it is looked at again when it comes first."""
+        self.seen, self.best_known = -1, None
 
-    def stands(self, entry: int) -> bool:
-        """Whether this is its entry, and says what its score is now."""
-        return entry == self.entry and self.seen == self.project.rises
+    @property
+    def stands(self) -> bool:
+        """Whether its place says what its score is now."""
+        return self.seen == self.project.rises
 
     def place(self, place: "Place") -> None:
         """Put a kind among the others by its expected work; its former entry counts no more."""
         place.entry += 1
+        self.best_known = None
         if len(self.kinds) > CROWDED * self.size + CROWDED:
             self.kinds = [entry for entry in self.kinds if entry[3] == entry[4].entry]
             heapq.heapify(self.kinds)
         heapq.heappush(self.kinds, place.rank())
 
     def best(self) -> "Place | None":
-        """The kind with the least expected work; those whose place moved back are put there as they surface."""
+        """The kind with the least expected work."""
+        if self.best_known is None:
+            self.best_known = self._look_for_best()
+        return self.best_known
+
+    def _look_for_best(self) -> "Place | None":
+        """Kinds whose place moved back are put there as they surface."""
         while self.kinds:
             work, _, job, entry, place = self.kinds[0]
             if entry != place.entry or not place.waiting.jobs:
@@ -195,7 +207,7 @@ class Running:
     ends_by: Instant
 
 
-InLine = tuple[int, float, Instant, Name, int, Bucket, Place]
-"""Rank, score, then submission and the job's name, then the entry's own number; the bucket and the kind it goes with."""
+Key = tuple[int, float, Instant, Name]
+"""Rank with its sign turned, score, then submission and the job's name."""
 
 _PER_LN2 = 1.4426950408889634

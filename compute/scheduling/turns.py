@@ -5,7 +5,6 @@ Use is GPUs in use now, a part of the job's own, and past use decayed by half-li
 every day (`Knobs.nearer`).
 """
 
-import heapq
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -17,9 +16,8 @@ from compute.scheduling.knobs import Knobs
 from compute.scheduling.lanes import Lane, Size
 from compute.scheduling.learning.estimates import Estimates
 from compute.scheduling.learning.ideal import Ideal
-from compute.scheduling.line import Bucket, InLine, Place, Project, Waiting
+from compute.scheduling.line import Bucket, Place, Project, Waiting
 from compute.scheduling.model import Instant, Name
-from compute.scheduling.parking import CROWDED
 from compute.scheduling.rulebook import Rulebook
 from core.units import TICKS_PER_GPU_SECOND
 
@@ -72,45 +70,42 @@ class Turns:
         borrows = bool(waiting.places) and all(place.member.borrows(waiting.kind, place.gpus) for place in waiting.places)
         return _BORROWS * borrows - waiting.kind.priority.rank
 
-    def first(self, lane: Lane, begins: Instant) -> InLine | None:
-        """The bucket whose turn it is in a lane, and its best kind; once it is promised, only of sizes of which some may pass."""
-        if not lane.fallen and lane.looked_at and (lane.first is None or lane.first[5].stands(lane.first[4])):
-            return lane.first  # others can only have gone back
-        lane.first, lane.looked_at = self._look(lane, begins), True
-        return lane.first
+    def first(self, lane: Lane, begins: Instant) -> Bucket | None:
+        """The bucket whose turn it is in a lane; once the lane is promised, only of sizes of which some may pass."""
+        if lane.fallen or not lane.looked_at or (lane.first is not None and not lane.first.stands):
+            lane.first, lane.looked_at = self._look(lane, begins), True
+        return lane.first  # others can only have gone back
 
-    def _look(self, lane: Lane, begins: Instant) -> InLine | None:
+    def _look(self, lane: Lane, begins: Instant) -> Bucket | None:
         while lane.fallen:
             bucket = lane.fallen.pop()
             bucket.has_fallen = False
             self.enter(bucket)
-        found: InLine | None = None
+        found: Bucket | None = None
         for gpus, size in lane.sizes.items():
-            if gpus > lane.most or (lane.promise is not None and not lane.may_pass(gpus, size, begins)):
+            buckets = size.line.buckets
+            if not buckets or gpus > lane.most or (lane.promise is not None and not lane.may_pass(gpus, size, begins)):
                 continue
-            line = size.line
-            while line and not line[0][5].stands(line[0][4]):
-                *_, entry, bucket, _ = heapq.heappop(line)
-                if entry == bucket.entry:
-                    self.enter(bucket)
-            if line and (found is None or line[0] < found):
-                found = line[0]
+            while buckets and not buckets[0].stands:
+                self.enter(buckets[0])
+            if buckets and (found is None or buckets[0].key < found.key):
+                found = buckets[0]
         return found
 
     def enter(self, bucket: Bucket, *, within_seconds: int | None = None) -> None:
-        """Put a bucket in its place in line, by its best kind (declared to be over in time); its former entry counts no more."""
-        bucket.entry += 1
+        """Put a bucket in its place in line, by its best kind (declared to be over in time)."""
         bucket.seen = bucket.project.rises
+        bucket.lane.looked_at = False
         best = bucket.best() if within_seconds is None else bucket.best_within(within_seconds)
-        if best is None:
-            return
-        at, job = best.waiting.jobs[0]
         line = bucket.lane.sizes[bucket.gpus].line
-        if len(line) > CROWDED * len(self._projects) + CROWDED:
-            line[:] = [entry for entry in line if entry[4] == entry[5].entry]
-            heapq.heapify(line)
-        below = bucket.below + _BORROWS * best.member.borrows(best.waiting.kind, best.gpus)
-        heapq.heappush(line, (below, self._score(best.waiting), at, job, bucket.entry, bucket, best))
+        if best is None:
+            line.leave(bucket)
+            return
+        waiting = best.waiting
+        at, job = waiting.jobs[0]
+        bucket.key = (bucket.below + _BORROWS * best.member.borrows(waiting.kind, best.gpus), self._score(waiting), at, job)
+        bucket.best_in_line = best
+        line.put(bucket)
 
     # What changes it --------------------------------------------------------------------------------------------------
 

@@ -32,12 +32,15 @@ class LimitBook:
         limit = self._limit
         if limit.jobs is None and limit.gpus is None:
             return None
-        promised = [gpus for at, gpus in self._promised if at < ends_by]
-        if limit.jobs is not None and self._jobs + len(promised) >= limit.jobs:
-            return self._obstacle("jobs", limit.jobs, self._jobs, len(promised), 1, self._for_jobs)
-        gpus = choice.gpus or kind.gpus
-        if limit.gpus is not None and self._gpus + sum(promised) + gpus > limit.gpus:
-            return self._obstacle("gpus", limit.gpus, self._gpus, sum(promised), gpus, self._for_gpus)
+        needed = choice.gpus or kind.gpus
+        jobs = gpus = 0  # promised
+        for at, more in self._promised:
+            if at < ends_by:
+                jobs, gpus = jobs + 1, gpus + more
+        if limit.jobs is not None and self._jobs + jobs >= limit.jobs:
+            return self._obstacle("jobs", limit.jobs, self._jobs, jobs, 1, self._for_jobs)
+        if limit.gpus is not None and self._gpus + gpus + needed > limit.gpus:
+            return self._obstacle("gpus", limit.gpus, self._gpus, gpus, needed, self._for_gpus)
         return None
 
     def _obstacle(self, on: str, limit: int, in_use: int, promised: int, needed: int, shelf: Shelf) -> Obstacle:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from compute.scheduling.events import NEVER, Choice, Kind, OfferSet
 from compute.scheduling.model import Draw, Instant, Name, Reason
@@ -28,13 +28,22 @@ def draw(offers: Iterable[Drawable], ticks: int, *, starts_at: Instant, ends_by:
 
     The parts sum to `ticks` exactly. None: together they have less.
     """
-    draws = []
-    for offer in sorted(offers, key=lambda offer: (offer.closes_at, offer.id)):
-        if offer.opens_at <= starts_at and ends_by <= offer.closes_at and offer.available_ticks > 0 and ticks > 0:
+    parts = _split(sorted(offers, key=lambda offer: (offer.closes_at, offer.id)), ticks, starts_at, ends_by)
+    return tuple(Draw(offer.id, part) for offer, part in parts) if parts is not None else None
+
+
+def _split(offers: "Iterable[_Any]", ticks: int, starts_at: Instant, ends_by: Instant) -> "list[tuple[_Any, int]] | None":
+    """What each gives, if they come soonest expiry first."""
+    parts = []
+    for offer in offers:
+        if ticks > 0 and offer.opens_at <= starts_at and ends_by <= offer.closes_at and offer.available_ticks > 0:
             part = min(ticks, offer.available_ticks)
-            draws.append(Draw(offer.id, part))
+            parts.append((offer, part))
             ticks -= part
-    return tuple(draws) if ticks == 0 else None
+    return parts if ticks == 0 else None
+
+
+_Any = TypeVar("_Any", bound=Drawable)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +106,7 @@ class Purse:
         self._permitted = permitted
         self._shelf = shelf  # for those who wait for offers that nobody made yet
         self._offers: list[_Offer] = []  # soonest expiry first
-        self._held: dict[Name, tuple[Draw, ...]] = {}
+        self._held: dict[Name, list[tuple[_Offer, int]]] = {}
 
     def fill(self, offers: dict[Name, _Offer]) -> None:
         """The offers of the lane are others now, or at other times."""
@@ -146,18 +155,18 @@ class Purse:
 
     def draws(self, job: Name) -> tuple[Draw, ...]:
         """What a running job holds of which offers."""
-        return self._held[job]
+        return tuple(Draw(offer.id, ticks) for offer, ticks in self._held[job])
 
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """Hold it, soonest expiry first."""
-        self._held[job] = self._draw(choice, starts_at, ends_by)
-        for offer, ticks in self._parts(self._held[job]):
+        self._held[job] = self._parts(choice, starts_at, ends_by)
+        for offer, ticks in self._held[job]:
             offer.left -= ticks
 
     def ended(self, job: Name, kind: Kind, choice: Choice, ran_seconds: int) -> None:
         """Settle what it used, soonest expiry first; the rest is free."""
         used = used_ticks(choice.offer_ticks, kind, ran_seconds)
-        for offer, ticks in self._parts(self._held.pop(job)):
+        for offer, ticks in self._held.pop(job):
             part = min(used, ticks)
             used -= part
             offer.left += ticks - part
@@ -165,7 +174,7 @@ class Purse:
 
     def keep(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """Set aside what it will draw."""
-        for offer, ticks in self._parts(self._draw(choice, starts_at, ends_by)):
+        for offer, ticks in self._parts(choice, starts_at, ends_by):
             offer.kept += ticks
 
     def keep_nothing(self) -> None:
@@ -173,11 +182,7 @@ class Purse:
         for offer in self._offers:
             offer.kept = 0
 
-    def _draw(self, choice: Choice, starts_at: Instant, ends_by: Instant) -> tuple[Draw, ...]:
-        draws = draw(self._offers, choice.offer_ticks, starts_at=starts_at, ends_by=ends_by)
-        assert draws is not None, "who was not refused can draw"
-        return draws
-
-    def _parts(self, draws: tuple[Draw, ...]) -> list[tuple[_Offer, int]]:
-        by_id = {offer.id: offer for offer in self._offers}
-        return [(by_id[part.offer_id], part.ticks) for part in draws]
+    def _parts(self, choice: Choice, starts_at: Instant, ends_by: Instant) -> list[tuple[_Offer, int]]:
+        parts = _split(self._offers, choice.offer_ticks, starts_at, ends_by)
+        assert parts is not None, "who was not refused can draw"
+        return parts
