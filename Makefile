@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PLEDGEWORKS_DATA ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint compiled bench clean
+.PHONY: help install run test lint compiled bench figures clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ compiled: $(VENV)/.installed-dev ## Compile the scheduler's core path; what star
 
 bench: $(VENV)/.installed-dev ## Run every benchmark and print its table
 	$(BIN)/python -m bench
+
+figures: $(VENV)/.installed-dev ## Reproduce the scheduler's figures (the traces are in PLEDGEWORKS_SHARED); takes most of an hour
+	@$(BIN)/python -m bench.figures
 
 clean: ## Remove the virtual environment and caches; never the data folder
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results *.egg-info

@@ -12,7 +12,7 @@ They hold even for a scheduler that knows every run time. Three are computed and
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +21,18 @@ from numpy.typing import NDArray
 from compute.simulation import TraceJob
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
-
-FIRST_STEP = 0.08
-"""The first step uphill, as a part of the highest price."""
+FIRST_STEP, LAST_STEP = 0.6, 0.002
+"""Of the highest price: steps uphill begin large and end small, each shorter by the same part than the one before."""
 
 RIGID = 0.3
 """Where to begin: prices for jobs that could be cut to pieces are too high for rigid ones. Found by trying; any will do."""
 
-SHRINK = 120
-"""After so many steps they are half as long."""
+ITERATIONS = 500
+
+PORTION = 1 << 16
+"""So many starts are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Bounds:
         return max(self.run_time, self.squashed_area, self.dual)
 
 
-def bounds(jobs: Sequence[TraceJob], gpus: int, *, iterations: int = 240, step: int = 3600) -> Bounds:
+def bounds(jobs: Sequence[TraceJob], gpus: int, *, iterations: int = ITERATIONS, step: int = 3600) -> Bounds:
     """All three for one set of jobs on so many GPUs."""
     return Bounds(
         run_time=sum(job.run_seconds for job in jobs) / len(jobs),
@@ -110,7 +112,7 @@ class SquashedArea:
 
 
 class Dual:
-    """Bound (c). Prices are in seconds of waiting per GPU-second, one for each interval of the grid."""
+    """Bound (c). Prices are in seconds of waiting per GPU-second, one for each interval of the grid; later ones cost nothing."""
 
     def __init__(self, jobs: Sequence[TraceJob], gpus: int, *, step: int) -> None:
         self.step = step
@@ -123,10 +125,14 @@ class Dual:
         self.intervals = int(horizon // step) + 2
         middles: Floats = (np.arange(self.intervals, dtype=np.float64) + 0.5) * step + first
         self.prices: Floats = SquashedArea(jobs, gpus).prices(middles) * RIGID
+        self._starts = self.release  # the cheapest under the prices that were last looked at
+        self._whole: Places = (self.run // step).astype(np.intp)  # a run is so many whole intervals ...
+        self._rest: Floats = self.run - self._whole * step  # ... and so many seconds
 
     def improve(self, iterations: int) -> float:
         """Steps uphill from the prices at hand (Adam: Kingma, Ba, 2015); what the best prices met certify."""
-        first = self.prices.max() * FIRST_STEP or 1.0
+        length = self.prices.max() * FIRST_STEP or 1.0
+        shorter = (LAST_STEP / FIRST_STEP) ** (1 / iterations)
         trend: Floats = np.zeros(self.intervals)
         spread: Floats = np.zeros(self.intervals)
         best, best_prices = 0.0, self.prices
@@ -137,40 +143,63 @@ class Dual:
             slope = self._use(starts) / self.gpus - 1
             trend = 0.9 * trend + 0.1 * slope
             spread = 0.999 * spread + 0.001 * slope**2
-            length = first / (1 + number / SHRINK) / (np.sqrt(spread / (1 - 0.999**number)) + 1e-9)
-            self.prices = np.maximum(0.0, self.prices + length * trend / (1 - 0.9**number))
+            step = length * shorter**number * trend / (1 - 0.9**number)
+            self.prices = np.maximum(0.0, self.prices + step / (np.sqrt(spread / (1 - 0.999**number)) + 1e-9))
         self.prices = best_prices
         return best
 
     def evaluate(self) -> tuple[float, Floats]:
-        """The mean completion time that the prices certify, and each job's cheapest start under them."""
+        """The mean completion time that the prices certify, and each job's cheapest start under them.
+
+        Looked at is every start at which the start or the end meets a change of price, until waiting alone costs more than
+        the best known. What was cheapest under other prices is a good first guess, and keeps that short.
+        """
+        rate = np.append(self.prices, 0.0)
         paid = np.concatenate([[0.0], np.cumsum(self.prices) * self.step])  # price of one GPU from the beginning
-        cheapest, starts = self._cost(self.release, slice(None), paid), self.release.copy()
+        starts, cheapest = self.release.copy(), self._cost(self.release, rate, paid)
+        again = self._cost(self._starts, rate, paid)
+        better = again < cheapest
+        starts[better], cheapest[better] = self._starts[better], again[better]
         for ends_on_grid in (False, True):
-            offset = self.run if ends_on_grid else 0.0
-            place = np.ceil((self.release + offset) / self.step)
-            open_jobs = np.arange(len(self.run))
-            while open_jobs.size:
-                at = place[open_jobs] * self.step - (self.run[open_jobs] if ends_on_grid else 0.0)
-                # Waiting alone costs more than the best so far: no later start can be cheaper.
-                worth = at - self.release[open_jobs] + self.run[open_jobs] < cheapest[open_jobs]
-                open_jobs, at = open_jobs[worth], at[worth]
-                cost = self._cost(at, open_jobs, paid)
-                better = cost < cheapest[open_jobs]
-                cheapest[open_jobs[better]], starts[open_jobs[better]] = cost[better], at[better]
-                place[open_jobs] += 1
+            offset: Floats | float = self.run if ends_on_grid else 0.0
+            first = np.ceil((self.release + offset) / self.step).astype(np.intp)
+            beyond = np.ceil((self.release + cheapest - self.run + offset) / self.step).astype(np.intp)
+            for jobs, counts in _portions(np.minimum(beyond, self.intervals + 1) - first):
+                each = np.repeat(jobs, counts)
+                begins = np.cumsum(counts) - counts
+                place = np.arange(len(each)) + np.repeat(first[jobs] - begins, counts)
+                at = place * self.step - (self.run[each] if ends_on_grid else 0.0)
+                price = self._ending(place, each, rate, paid) if ends_on_grid else self._starting(place, each, rate, paid)
+                cost = at - self.release[each] + self.run[each] + self.width[each] * price
+                least = np.minimum.reduceat(cost, begins)
+                better = least < cheapest[jobs]
+                cheapest[jobs[better]] = least[better]
+                found = np.flatnonzero(np.repeat(better, counts) & (cost == np.repeat(least, counts)))[::-1]  # the first wins
+                starts[each[found]] = at[found]
+        self._starts = starts
         return float((cheapest.sum() - self.gpus * paid[-1]) / len(self.run)), starts
 
-    def _cost(self, starts: Floats, jobs: "slice | NDArray[np.intp]", paid: Floats) -> Floats:
+    def _starting(self, place: Places, jobs: Places, rate: Floats, paid: Floats) -> Floats:
+        """What a GPU costs jobs that start at these places of the grid."""
+        last = np.minimum(place + self._whole[jobs], self.intervals)
+        price: Floats = paid[last] + rate[last] * self._rest[jobs] - paid[place]
+        return price
+
+    def _ending(self, place: Places, jobs: Places, rate: Floats, paid: Floats) -> Floats:
+        """What a GPU costs jobs that end there. One of whole intervals starts on the grid, too, and pays nothing before."""
+        first = place - self._whole[jobs]
+        price: Floats = paid[place] - paid[first] + rate[first - 1] * self._rest[jobs]
+        return price
+
+    def _cost(self, starts: Floats, rate: Floats, paid: Floats) -> Floats:
         """Completion time since submission, plus what the GPUs cost meanwhile."""
-        run = self.run[jobs]
-        price = self._paid_until(starts + run, paid) - self._paid_until(starts, paid)
-        cost: Floats = starts - self.release[jobs] + run + self.width[jobs] * price
+        price = self._paid_until(starts + self.run, rate, paid) - self._paid_until(starts, rate, paid)
+        cost: Floats = starts - self.release + self.run + self.width * price
         return cost
 
-    def _paid_until(self, at: Floats, paid: Floats) -> Floats:
-        place = np.minimum((at / self.step).astype(np.int64), self.intervals - 1)
-        until: Floats = paid[place] + self.prices[place] * (at - place * self.step)
+    def _paid_until(self, at: Floats, rate: Floats, paid: Floats) -> Floats:
+        place = np.minimum((at / self.step).astype(np.intp), self.intervals)
+        until: Floats = paid[place] + rate[place] * (at - place * self.step)
         return until
 
     def _use(self, starts: Floats) -> Floats:
@@ -186,3 +215,15 @@ class Dual:
         whole = np.bincount(place, self.width, self.intervals)
         work: Floats = before + whole[::-1].cumsum()[::-1] - whole
         return work
+
+
+def _portions(counts: Places) -> Iterator[tuple[Places, Places]]:
+    """The jobs of which something is to be looked at, and of how much; in portions that fit into a processor's cache."""
+    jobs = np.flatnonzero(counts > 0)
+    ends = np.cumsum(counts[jobs])
+    begin = 0
+    while begin < len(jobs):
+        done = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + PORTION, side="right")))
+        yield jobs[begin:end], counts[jobs[begin:end]]
+        begin = end

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench._figure import Figure
 from bench._report import Line, Runs, report
 from compute.scheduling.quotas.preemption import Terms
 from compute.scheduling.quotas.quota import Share
@@ -238,6 +239,22 @@ def main() -> None:
         for setting in SETTINGS if chosen.reach is not None else SETTINGS[:1]:
             lines += _lines(chosen, setting, arguments.repeats)
         report(f"Kueue's {chosen.name}: {len(chosen.jobs()):,} workloads, bound {chosen.bound:.1f} s", lines)
+
+
+def rows(repeats: int) -> Iterator[Figure]:
+    """The baseline, for the table of figures."""
+    chosen, setting = CONFIGURATIONS[0], SETTINGS[0]
+    jobs = chosen.jobs()
+    assert chosen.reach is not None
+    yield Figure(
+        "Kueue's baseline generator, wall",
+        "s",
+        Runs(setting.name, [replay(chosen, jobs, setting).wall for _ in range(repeats)]),
+        chosen.reach,
+        [Runs("Kueue, as it publishes", [chosen.wall])],
+        Runs("work or arrivals", [chosen.bound]),
+        reach_is_ratio=True,
+    )
 
 
 def _lines(chosen: Configuration, setting: Setting, repeats: int) -> list[Line]:

@@ -25,13 +25,15 @@ import gzip
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
+from bench._figure import Figure
 from bench._placement_peers import AtRandom, Scan, best_fit, gradient_descent
+from bench._report import Runs
 from bench._turnover import LOADS, turnover
 from compute.scheduling.hosts.booking import Limits, Line
 from compute.scheduling.hosts.fragments import WHOLE, Need
@@ -45,6 +47,9 @@ STEPS = (50, 60, 70, 80, 90, 100, 110, 120, 130)
 
 EVERY = 8
 """Only so many-th hosts where pods end, to save time."""
+
+REACH_PERCENT = 3.5
+"""Of GPUs that nobody has at the end, at most, on `default`."""
 
 
 class Placer(Protocol):
@@ -102,6 +107,15 @@ def main() -> None:
             _report(workload, chosen, hosts, pods, arguments.seeds, _published(folder, workload))
 
 
+def rows(folder: Path, repeats: int) -> Iterator[Figure]:
+    """The trace itself, for the table of figures: every policy on the same draws."""
+    hosts, pods = _hosts(folder / "openb_nodes.csv.gz"), _pods(folder / "openb_default.csv.gz")
+    seen = {name: Runs(name, [each.unused_percent for each in _runs("default", name, hosts, pods, repeats)]) for name in POLICIES}
+    published = [Runs(f"{name}, as published", [figure]) for name, figure in _published(folder, "default").items()]
+    peers = [each for name, each in seen.items() if name != "ours"]
+    yield Figure("OpenB default, unallocated GPUs at 130 % arrived load", "%", seen["ours"], REACH_PERCENT, [*peers, *published])
+
+
 # One run ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +147,16 @@ def run(placer: Placer, hosts: Sequence[Host], arrivals: Sequence[Need]) -> Run:
     took = time.perf_counter() - begun
     levels += [100 * used / total] * (len(STEPS) - len(levels))
     return Run(100 * (1 - used / total), refused, tuple(levels), len(arrivals) / took)
+
+
+def _runs(workload: str, policy: str, hosts: Sequence[Host], pods: Sequence[Need], seeds: int) -> list[Run]:
+    """One policy on so many draws of a workload."""
+    gpus = sum(host.gpus for host in hosts)
+    found = []
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+        trace = WORKLOADS[workload](pods, hosts, Random(seed))
+        found.append(run(POLICIES[policy](hosts, trace, Random(f"ties {seed}")), hosts, draw(trace, gpus, Random(seed))))
+    return found
 
 
 def draw(pods: Sequence[Need], gpus: int, rng: Random) -> list[Need]:
@@ -225,10 +249,7 @@ def _report(
     print(_row(COLUMNS))
     curves = []
     for name in chosen:
-        runs = []
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-            trace = WORKLOADS[workload](pods, hosts, Random(seed))
-            runs.append(run(POLICIES[name](hosts, trace, Random(f"ties {seed}")), hosts, draw(trace, gpus, Random(seed))))
+        runs = _runs(workload, name, hosts, pods, seeds)
         print(_row(_cells(name, runs, published.get(name))), flush=True)
         levels = zip(*(each.in_use_percent for each in runs), strict=True)
         curves.append((name, *(f"{statistics.fmean(level):.1f}" for level in levels)))

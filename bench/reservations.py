@@ -14,9 +14,10 @@ second of a day, where no two jobs are alike. Small jobs take 1, 2, 4 or 8 GPUs 
 import argparse
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench._figure import Figure
 from bench._report import Line, Runs, report
 from compute.scheduling.forecasts.ahead import Counted, Hosted
 
@@ -99,18 +100,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.reservations", description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="how often each line is measured (default 5)")
     arguments, _ = parser.parse_known_args()
-    report(
-        "Reservations of the waiting line",
-        [
-            Line(
-                Runs(name, [measure(queue, random.Random(seed)) for seed in range(arguments.repeats)]),
-                "reservations/s",
-                peer=Runs("Slurm 22.05.8", [slurm]),
-                reach=reach,
-            )
-            for name, measure, queue, slurm, reach in LINES
-        ],
-    )
+    lines = [Line(ours, "reservations/s", peer=peer, reach=reach) for ours, peer, reach in _measured(arguments.repeats)]
+    report("Reservations of the waiting line", lines)
+
+
+def rows(repeats: int) -> Iterator[Figure]:
+    """What is to be reached, for the table of figures."""
+    for ours, peer, reach in _measured(repeats):
+        if reach is not None:
+            yield Figure(f"backfill reservations, {ours.name}", "reservations/s", ours, reach, [peer])
+
+
+def _measured(repeats: int) -> Iterator[tuple[Runs, Runs, float | None]]:
+    """Ours, Slurm's, and what is to be reached."""
+    for name, measure, queue, slurm, reach in LINES:
+        figures = [measure(queue, random.Random(seed)) for seed in range(repeats)]
+        yield Runs(name, figures), Runs("Slurm 22.05.8", [slurm]), reach
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
 
+from bench._figure import Figure
 from bench._platform import GPUS, LANES, Platform
 from bench._report import Line, Runs, report
 from bench._starts import production
@@ -48,6 +50,13 @@ STEADY_EVENTS = 40_000
 LOADS = (0.95, 1.5)
 SLURM = Runs("Slurm, decided", [427])
 
+DRAIN, EVENT, STEADY = "drain", "event", "steady"
+"""What can be measured of a core."""
+
+DURABLE = 20_000  # starts/s
+P99 = 1.0  # ms
+"""To be reached."""
+
 Figures = Mapping[str, Sequence[float]]
 """By name, one of each run."""
 
@@ -58,40 +67,57 @@ def main() -> None:
     parser.add_argument("--queued", type=int, default=QUEUED, help=f"jobs in the queue (default {QUEUED:,})")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"repeats (default {RUNS})")
     parser.add_argument("--figures-of", metavar="ADDRESS", help=argparse.SUPPRESS)  # how this command calls itself, ...
-    parser.add_argument("--only-drain", action="store_true", help=argparse.SUPPRESS)  # ... and for the interpreted column
+    parser.add_argument("--measure", nargs="+", default=[DRAIN], help=argparse.SUPPRESS)  # ... and of what
     wanted, _ = parser.parse_known_args()
     if wanted.figures_of:
-        print(json.dumps(measured(wanted.figures_of, wanted.queued, wanted.runs, only_drain=wanted.only_drain)))
+        print(json.dumps(measured(wanted.figures_of, wanted.queued, wanted.runs, wanted.measure)))
         return
     missing = compiling.what_is_missing()
     print(f"Only interpreted: {missing}" if missing else f"Compiled in {compiling.build()}")
-    with tempfile.TemporaryDirectory(prefix="pw-bench-", ignore_cleanup_errors=True) as folder:
-        server = EmbeddedServer.attach(Path(folder) / "data")
-        try:
-            address = make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
-            source = _figures(address, wanted.queued, wanted.runs, *([] if missing else ["--only-drain"]), use_compiled=False)
-            fast = None if missing else _figures(address, wanted.queued, wanted.runs, use_compiled=True)
-            lines = [*decisions(fast or source, wanted.queued, source if fast else None)]
-            lines += production(server.url, wanted.runs)
-        finally:
-            EmbeddedServer.detach_all()
+    with _server() as server:
+        fast, source = _both(server, wanted.queued, wanted.runs, (DRAIN, EVENT, STEADY))
+        lines = [*decisions(fast or source, wanted.queued, source if fast else None)]
+        lines += production(server.url, wanted.runs)
     report(f"Scheduling: {GPUS:,} GPUs, {wanted.queued:,} jobs queued, {wanted.runs} runs each", lines)
 
 
-def _figures(address: str, queued: int, runs: int, *more: str, use_compiled: bool) -> Figures:
+def rows(repeats: int, queued: int = QUEUED) -> Iterator[Figure]:
+    """What is to be reached, for the table of figures."""
+    with _server() as server:
+        fast, source = _both(server, queued, repeats, (DRAIN, EVENT))
+    seen = fast or source
+    beside = [SLURM, Runs("ours, decided only, by time on a core", seen["decided"])]
+    if fast:
+        beside += [Runs("ours, interpreted", source["durable"]), Runs("the same by time on a core", source["decided"])]
+    alone = Runs("PostgreSQL alone", seen["bare"])
+    yield Figure(f"durable decided starts, {queued:,} queued", "starts/s", Runs("ours", seen["durable"]), DURABLE, beside, alone)
+    own = Runs("by time on a core", seen["p99 own"])
+    yield Figure(f"one event at {queued:,} queued, p99", "ms", Runs("ours", seen["p99 wall"]), P99, [own])
+
+
+@contextmanager
+def _server() -> Iterator[EmbeddedServer]:
+    with tempfile.TemporaryDirectory(prefix="pw-bench-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield EmbeddedServer.attach(Path(folder) / "data")
+        finally:
+            EmbeddedServer.detach_all()
+
+
+def _both(server: EmbeddedServer, queued: int, runs: int, measure: Sequence[str]) -> tuple[Figures | None, Figures]:
+    """Of the compiled core, if it can be compiled here, and of the source: then the drain alone."""
+    address = make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    if compiling.what_is_missing():
+        return None, _figures(address, queued, runs, measure, use_compiled=False)
+    compiling.build()
+    source = _figures(address, queued, runs, (DRAIN,), use_compiled=False)
+    return _figures(address, queued, runs, measure, use_compiled=True), source
+
+
+def _figures(address: str, queued: int, runs: int, measure: Sequence[str], *, use_compiled: bool) -> Figures:
     """Measured by another process, since a process imports the core once."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.scheduling",
-        "--queued",
-        str(queued),
-        "--runs",
-        str(runs),
-        "--figures-of",
-        address,
-        *more,
-    ]
+    command = [sys.executable, "-m", "bench.scheduling", "--queued", f"{queued}", "--runs", f"{runs}"]
+    command += ["--figures-of", address, "--measure", *measure]
     environment = {**os.environ, "PLEDGEWORKS_COMPILED": "yes" if use_compiled else "no"}
     answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=compiled.ROOT).stdout
     figures: Figures = json.loads(answer)
@@ -99,24 +125,24 @@ def _figures(address: str, queued: int, runs: int, *more: str, use_compiled: boo
     return figures
 
 
-def measured(address: str, queued: int, runs: int, *, only_drain: bool) -> Figures:
+def measured(address: str, queued: int, runs: int, measure: Collection[str]) -> Figures:
     """What this process's core does."""
     seen: dict[str, list[float]] = {}
     for seed in range(runs):
         seen.setdefault("compiled", []).append(compiled.in_use())
-        with writer(address) as sink:
-            rows, seconds, deciding = Replay(Platform(seed), queued).drain(sink)
-            seen.setdefault("durable", []).append(rows / seconds)
-            seen.setdefault("decided", []).append(rows / deciding)
-            seen.setdefault("commit", []).append(1000 * sorted(sink.waits)[len(sink.waits) // 2])
-            seen.setdefault("bare", []).append(rows / sink.again())
-        if only_drain:
-            continue
-        clocks = zip(*Replay(Platform(seed), queued).one_by_one(LATENCY_EVENTS), strict=True)
-        for clock, latencies in zip(("wall", "own"), map(sorted, clocks), strict=True):
-            seen.setdefault(f"p99 {clock}", []).append(1000 * latencies[len(latencies) * 99 // 100])
-            seen.setdefault(f"longest {clock}", []).append(1000 * latencies[-1])
-        for load in LOADS:
+        if DRAIN in measure:
+            with writer(address) as sink:
+                rows, seconds, deciding = Replay(Platform(seed), queued).drain(sink)
+                seen.setdefault("durable", []).append(rows / seconds)
+                seen.setdefault("decided", []).append(rows / deciding)
+                seen.setdefault("commit", []).append(1000 * sorted(sink.waits)[len(sink.waits) // 2])
+                seen.setdefault("bare", []).append(rows / sink.again())
+        if EVENT in measure:
+            clocks = zip(*Replay(Platform(seed), queued).one_by_one(LATENCY_EVENTS), strict=True)
+            for clock, latencies in zip(("wall", "own"), map(sorted, clocks), strict=True):
+                seen.setdefault(f"p99 {clock}", []).append(1000 * latencies[len(latencies) * 99 // 100])
+                seen.setdefault(f"longest {clock}", []).append(1000 * latencies[-1])
+        for load in LOADS if STEADY in measure else ():
             seen.setdefault(f"{load}", []).append(Replay(Platform(seed), 0).steady(load, STEADY_EVENTS))
     return seen
 
@@ -127,7 +153,7 @@ def decisions(seen: Figures, queued: int, interpreted: Figures | None) -> Iterat
     def line(name: str, key: str, unit: str, *, peer: Runs | None = None, reach: float | None = None) -> Line:
         return Line(Runs(name, seen[key]), unit, peer=peer, reach=reach)
 
-    yield line("drain, durable", "durable", "starts/s", peer=SLURM, reach=20_000)
+    yield line("drain, durable", "durable", "starts/s", peer=SLURM, reach=DURABLE)
     yield line("drain, durable", "durable", "starts/s", peer=Runs("PostgreSQL alone", seen["bare"]))
     yield line("drain, decided only", "decided", "starts/s", peer=SLURM)
     if interpreted is not None:
@@ -136,8 +162,8 @@ def decisions(seen: Figures, queued: int, interpreted: Figures | None) -> Iterat
     yield Line(Runs("from a batch's decision to its commit", seen["commit"]), "ms")
     for load in LOADS:
         yield line(f"steady at load {load}", f"{load}", "events/s")
-    yield line(f"one event at {queued:,} queued, p99", "p99 wall", "ms", reach=1.0)
-    yield line("... of its own time on a core", "p99 own", "ms", reach=1.0)
+    yield line(f"one event at {queued:,} queued, p99", "p99 wall", "ms", reach=P99)
+    yield line("... of its own time on a core", "p99 own", "ms", reach=P99)
     yield line(f"one event at {queued:,} queued, longest", "longest wall", "ms")
     yield line("... of its own time on a core", "longest own", "ms")
 

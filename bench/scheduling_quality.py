@@ -10,16 +10,18 @@ peers are our models of them (compute/simulation/peers.py).
 import argparse
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bench._bounds import bounds
+from bench._bounds import ITERATIONS, Bounds, bounds
+from bench._figure import Figure
 from bench._fluid import ideal_completions, p95, rhos, worst_project
+from bench._report import Runs
 from compute.scheduling.knobs import DEFAULTS, Knobs
-from compute.simulation import POLICIES, Trace, figures, read_trace, simulate
+from compute.simulation import POLICIES, Figures, figures, read_trace, simulate
 from compute.simulation.ours import Ours
 
 
@@ -32,7 +34,9 @@ class Set:
     gpus: int
     ideal_step: int  # seconds
     bound_step: int  # seconds; any certifies, finer ones certify a little more and take longer
-    bound_iterations: int = 240  # the same holds for more steps uphill
+    reach: float  # mean completion ÷ bound at most ...
+    reach_worst: float  # ... and the worst project's finish-time unfairness, in the same run
+    minutes: int  # that all of it takes on a slow machine, about
     user_as_project: bool = False
     weighted: bool = False
 
@@ -44,9 +48,19 @@ class Set:
 
 
 SETS = (
-    Set("lcg", "lcg2005.csv.gz", 1500, 900, 3600),
-    Set("wagap", "wagap2013_first.csv.gz", 1100, 900, 3600, user_as_project=True),
-    Set("philly-ci", "bench_philly_ci.csv.gz", 64, 300, 1800, bound_iterations=1500, weighted=True),
+    Set("lcg", "lcg2005.csv.gz", 1500, 900, 3600, reach=1.45, reach_worst=1.4, minutes=4),
+    Set("wagap", "wagap2013_first.csv.gz", 1100, 900, 3600, reach=1.9, reach_worst=8, minutes=2, user_as_project=True),
+    Set(
+        "philly-ci",
+        "bench_philly_ci.csv.gz",
+        64,
+        300,
+        1800,
+        reach=1.35,
+        reach_worst=1.15,
+        minutes=3,
+        weighted=True,
+    ),
 )
 
 DAY = 24 * 3600
@@ -58,7 +72,7 @@ def main() -> None:
     """Print one table for each set."""
     parser = argparse.ArgumentParser(prog="python -m bench.scheduling_quality", description=__doc__.partition("\n")[0])
     parser.add_argument("--set", choices=[each.name for each in SETS], help="one set only")
-    parser.add_argument("--iterations", type=int, help="steps uphill for the bound (default 240, and 1,500 for philly-ci)")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS, help=f"steps uphill for the bound (default {ITERATIONS})")
     patience = DEFAULTS.patience_seconds // DAY
     parser.add_argument(
         "--patience-days", type=int, default=patience, help=f"after this wait ours lets a job come nearer (default {patience})"
@@ -71,43 +85,84 @@ def main() -> None:
         return
     for each in SETS:
         if arguments.set in {None, each.name}:
-            report(each, Path(shared) / "data", arguments.iterations or each.bound_iterations, knobs)
+            report(each, Path(shared) / "data", arguments.iterations, knobs)
 
 
 def report(chosen: Set, folder: Path, iterations: int, knobs: Knobs) -> None:
     """Replay one set under every policy."""
-    trace = read_trace(folder / chosen.file, user_as_project=chosen.user_as_project)
-    weights = chosen.weights(trace.projects)
-    least = bounds(trace.jobs, chosen.gpus, iterations=iterations, step=chosen.bound_step)
-    ideal = ideal_completions(trace.jobs, chosen.gpus, weights, step=chosen.ideal_step)
-    print(f"\n{chosen.name}: {len(trace.jobs):,} jobs on {chosen.gpus:,} GPUs, {len(trace.projects)} projects")
+    run = Run(chosen, folder, iterations, knobs)
+    jobs, least = run.trace.jobs, run.least
+    print(f"\n{chosen.name}: {len(jobs):,} jobs on {chosen.gpus:,} GPUs, {len(run.trace.projects)} projects")
     print(
         f"No schedule completes jobs in less than {least.best:,.0f} s on average (run time {least.run_time:,.0f},"
         f" squashed area {least.squashed_area:,.0f}, dual {least.dual:,.0f})"
     )
     print(_row(COLUMNS))
-    for name in POLICIES:
-        print(_row(_measure(name, trace, chosen.gpus, weights, least.best, ideal, knobs)), flush=True)
+    for seen in run.outcomes():
+        print(_row(_cells(seen, least.best)), flush=True)
 
 
-def _measure(
-    name: str, trace: Trace, gpus: int, weights: Mapping[str, int], bound: float, ideal: Sequence[float], knobs: Knobs
-) -> tuple[str, ...]:
-    begun = time.perf_counter()
-    policy = Ours(gpus, weights, knobs=knobs) if name == "ours" else POLICIES[name](gpus, weights)
-    schedule = simulate(trace.jobs, gpus, policy)
-    took = time.perf_counter() - begun
-    seen, rho = figures(schedule), rhos(schedule, ideal)
-    project, worst = worst_project(schedule, rho)
+def rows(chosen: Set, folder: Path) -> Iterator[Figure]:
+    """Both columns of the claim, from one run, for the table of figures."""
+    run = Run(chosen, folder, ITERATIONS, DEFAULTS)
+    seen = list(run.outcomes())
+
+    def runs(figure: Callable[[Outcome], float]) -> tuple[Runs, Sequence[Runs]]:
+        ours, *peers = (Runs(each.policy, [figure(each)]) for each in seen)
+        return ours, peers
+
+    bound = Runs("certified", [run.least.best])
+    of = f"{chosen.name} on {chosen.gpus:,}"
+    ours, peers = runs(lambda each: each.figures.mean_completion)
+    yield Figure(f"{of}, mean completion", "s", ours, chosen.reach, peers, bound, reach_is_ratio=True)
+    ours, peers = runs(lambda each: each.worst)
+    yield Figure(f"{of}, worst project's finish-time unfairness", "", ours, chosen.reach_worst, peers)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How jobs fared under one policy."""
+
+    policy: str
+    figures: Figures
+    rho_p95: float
+    worst_project: str
+    worst: float
+    took_seconds: float
+
+
+class Run:
+    """One set, its bound and its ideal; and every policy held against them."""
+
+    def __init__(self, chosen: Set, folder: Path, iterations: int, knobs: Knobs) -> None:
+        self.trace = read_trace(folder / chosen.file, user_as_project=chosen.user_as_project)
+        self._gpus, self._knobs = chosen.gpus, knobs
+        self._weights = chosen.weights(self.trace.projects)
+        self.least: Bounds = bounds(self.trace.jobs, chosen.gpus, iterations=iterations, step=chosen.bound_step)
+        self._ideal = ideal_completions(self.trace.jobs, chosen.gpus, self._weights, step=chosen.ideal_step)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Ours first. A replay is the same each time, so there is one of each."""
+        for name, start in POLICIES.items():
+            begun = time.perf_counter()
+            policy = Ours(self._gpus, self._weights, knobs=self._knobs) if name == "ours" else start(self._gpus, self._weights)
+            schedule = simulate(self.trace.jobs, self._gpus, policy)
+            took = time.perf_counter() - begun
+            rho = rhos(schedule, self._ideal)
+            project, worst = worst_project(schedule, rho)
+            yield Outcome(name, figures(schedule), p95(rho), project, worst, took)
+
+
+def _cells(seen: Outcome, bound: float) -> tuple[str, ...]:
     return (
-        name,
-        f"{seen.mean_completion:,.0f} s",
-        f"{seen.mean_completion / bound:.3f}",
-        f"{p95(rho):.2f}",
-        f"{worst:.2f} {project}",
-        f"{seen.mean_slowdown:.1f}",
-        f"{seen.max_wait:,} s",
-        f"{took:.1f} s",
+        seen.policy,
+        f"{seen.figures.mean_completion:,.0f} s",
+        f"{seen.figures.mean_completion / bound:.3f}",
+        f"{seen.rho_p95:.2f}",
+        f"{seen.worst:.2f} {seen.worst_project}",
+        f"{seen.figures.mean_slowdown:.1f}",
+        f"{seen.figures.max_wait:,} s",
+        f"{seen.took_seconds:.1f} s",
     )
 
 

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,32 @@ def test_without_prices_the_dual_is_the_mean_run_time() -> None:
     dual = Dual([trace_job(0, 0, 1, 10), trace_job(1, 3, 2, 40)], 2, step=7)
     dual.prices[:] = 0
     assert dual.evaluate()[0] == pytest.approx(25)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 3), st.integers(1, 40)), min_size=1, max_size=6),
+    st.integers(1, 20),
+    st.sampled_from([1, 3, 1 << 16]),
+    st.randoms(use_true_random=False),
+)
+def test_each_job_takes_the_start_that_is_cheapest_for_it(
+    rows: list[tuple[int, int, int]], step: int, portion: int, chance: Random
+) -> None:
+    """Prices are constant between whole seconds, and so are jobs: no start between two of them is cheaper."""
+    jobs = [trace_job(n, at, gpus, run) for n, (at, gpus, run) in enumerate(sorted(rows))]
+    dual = Dual(jobs, 3, step=step)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bench._bounds.PORTION", portion)
+        for _ in range(3):  # the first guesses are those of other prices
+            dual.prices[:] = [chance.choice([0, chance.random() * 3]) for _ in dual.prices]
+            second = [price for price in map(float, dual.prices) for _ in range(step)]
+            cheapest = [_cheapest(job, jobs[0].ask.submitted_at, second) for job in jobs]
+            assert dual.evaluate()[0] == pytest.approx((sum(cheapest) - 3 * sum(second)) / len(jobs))
+
+
+def _cheapest(job: TraceJob, zero: int, prices: list[float]) -> float:
+    release, run = job.ask.submitted_at - zero, job.run_seconds
+    return min(at - release + run + job.ask.gpus * sum(prices[at : at + run]) for at in range(release, release + len(prices) + 1))
 
 
 _SMALL = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 3), st.integers(1, 40)), min_size=1, max_size=5)
