@@ -94,7 +94,7 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         expected=expectation,
         passed_by=_passed_by(state, seen) if seen is not None else {},
         would_start_now=would_start,
-        needed=[(flavor, wish.cost_ticks) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
+        needed=[(flavor, _needed(wish)) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
         grant=budget.of_grant(session, job.grant),
         pools=[
             PoolFact(
@@ -115,6 +115,11 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
             if offer.flavor in job.accepts
         ],
     )
+
+
+def _needed(wish: scheduling.Job) -> int:
+    """Reference ticks that it may use on a flavor: where it has its host alone, in the pool where that is most."""
+    return max((each.cost_ticks for each in wish.wholes or () if each.flavor == wish.flavor), default=wish.cost_ticks)
 
 
 def _passed_by(state: scheduling.Snapshot, seen: scheduling.Job) -> Mapping[str, int]:

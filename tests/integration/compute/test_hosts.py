@@ -23,6 +23,7 @@ from compute.executors.base import AttemptState
 from compute.models import Job, JobAttempt, JobStatus, PoolHost, SourceKind
 from compute.queries import attempts, explain, hosts, snapshot
 from compute.schemas import JobDetail
+from compute.services import attempts as attempt_services
 from compute.services import catalogue, quotes, starts, takers, tick
 from compute.services import hosts as host_services
 from compute.services.hosts import HostTaken, LastHost
@@ -110,6 +111,11 @@ def test_who_wants_a_host_alone_takes_all_of_the_smallest_pays_for_it_and_sees_w
     attempt = world.start(bench)
     assert (attempt.host, attempt.gpus, attempt.held_ticks) == ("b", 4, 4 * G)
     assert world.executor.starts[0].gpus == 2
+    waits = world.job(vllm, gpus=2, exclusive=True)
+    found = explain.explain(world.session, waits, connected=world.executors, now=world.now)
+    assert found.needed == [(world.flavor, 4 * G)]
+    assert "needs 4 × h100 (a host to itself)" in (found.reason or "")
+    attempt_services.cancel(world.session, waits.id, actor=None, reason="", now=world.now)
     others = [world.job(vllm, gpus=4) for _ in range(3)]
     world.tick()
     assert [job.status for job in others].count(JobStatus.QUEUED) == 1

@@ -22,6 +22,7 @@ from compute.scheduling import (
     Running,
     Snapshot,
     Start,
+    Whole,
 )
 from compute.scheduling.events import (
     Cancelled,
@@ -36,6 +37,8 @@ from compute.scheduling.events import (
     ProjectSet,
     Submitted,
 )
+from compute.scheduling.hosts.book import alone_takes
+from compute.scheduling.hosts.placement import Host
 from compute.scheduling.plan import events
 from core.units import TICKS_PER_GPU_SECOND
 
@@ -75,10 +78,13 @@ class Books:
     submitted: int = 0
     happened: list[Event] = field(default_factory=list)
     changed: set[UUID] = field(default_factory=set)
+    on_hosts: bool = False  # berlin has named hosts, and some jobs want one alone
 
     def __post_init__(self) -> None:
         chance = self.chance
         self.pools = {name: Pool(uid(name), name, {"H100": 8, "L4": 2}) for name in POOLS}
+        if self.on_hosts:
+            self.pools["berlin"] = Pool(uid("berlin"), "berlin", {"H100": 8}, hosts=(Host("a", 4), Host("b", 2), Host("c", 2)))
         self.projects = {name: Project(name, chance.choice([1, 1, 2, 3]), chance.randint(0, 10**9)) for name in PROJECTS}
         self.grants = {name: Grant(name, chance.randint(1, 60) * _GPU_HOUR, NOON - HOUR, NOON + 99 * HOUR) for name in GRANTS}
         self.offers = {
@@ -157,8 +163,16 @@ class Books:
             offer_ticks=ticks,
             offers=frozenset(chance.sample(OFFERS, 2)) if metered and chance.random() < 0.5 else None,
         )
+        if self.on_hosts and chance.random() < 0.3:
+            job = replace(job, wholes=tuple(self._wholes(job)))
         self.waiting[job.id] = job
         self.happened.append(Submitted(job.id, _ANY))
+
+    def _wholes(self, job: Job) -> Iterable[Whole]:
+        for pool in self.pools.values():
+            gpus = alone_takes([host.gpus for host in pool.hosts] or [8], job.gpus)
+            if gpus is not None:
+                yield Whole(pool.id, "H100", gpus, job.cost_ticks * gpus // job.gpus, job.offer_ticks * gpus // job.gpus)
 
     def _change(self) -> None:
         chance = self.chance
@@ -167,7 +181,8 @@ class Books:
                 pool = self.pools[chance.choice(POOLS)]
                 self.changed.add(pool.id)
                 state = chance.choice([PoolState.OPEN, PoolState.OPEN, PoolState.DRAINING])
-                self.pools[pool.name] = replace(pool, capacity={"H100": chance.choice([4, 8, 12]), "L4": 2}, state=state)
+                capacity = pool.capacity if pool.hosts else {"H100": chance.choice([4, 8, 12]), "L4": 2}
+                self.pools[pool.name] = replace(pool, capacity=capacity, state=state)
             case "project":
                 name = chance.choice(PROJECTS)
                 self.changed.add(name)
@@ -187,9 +202,10 @@ class Books:
         ran = min(self.now - run.held_at, run.lasts + self.chance.choice([0, 0, 1]))
         del self.running[run.job.id]
         job, teaches = run.job, self.chance.random() < 0.9
-        used = job.cost_ticks * min(ran, job.wall_seconds) // job.wall_seconds
+        cost = job.on(run.start.flavor).inside(run.start.pool_id).cost_ticks
+        used = cost * min(ran, job.wall_seconds) // job.wall_seconds
         if job.grant_id is not None:
-            self._grant(job.grant_id, job.cost_ticks - used)
+            self._grant(job.grant_id, cost - used)
         for draw in run.start.draws:
             part = min(used, draw.ticks)
             used -= part
@@ -212,7 +228,7 @@ class Books:
             lasts = self.chance.randint(1, job.wall_seconds)
             self.running[job.id] = _Running(job, start, self.now, lasts, start.ends_by)
             if job.grant_id is not None:
-                self._grant(job.grant_id, -job.cost_ticks)
+                self._grant(job.grant_id, -job.on(start.flavor).inside(start.pool_id).cost_ticks)
             for draw in start.draws:
                 self._offer(draw.offer_id, -draw.ticks)
 
@@ -242,7 +258,7 @@ class Books:
         )
 
     def _as_running(self, run: _Running) -> Running:
-        job = run.job
+        job = run.job.on(run.start.flavor).inside(run.start.pool_id)
         return Running(
             job_id=job.id,
             project_id=job.project_id,
@@ -254,6 +270,8 @@ class Books:
             ends_by=run.ends_by,
             started_at=run.held_at,
             wall_seconds=job.wall_seconds,
+            host=run.start.host,
+            asked_gpus=run.job.gpus,
         )
 
     def endings(self, jobs: Iterable[UUID]) -> dict[UUID, Ending]:

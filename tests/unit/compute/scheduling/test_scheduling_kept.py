@@ -19,18 +19,18 @@ seeds = given(seed=st.integers(0, 2**32))
 STEPS = 40
 
 
-@seeds
-@settings(max_examples=20)
-def test_a_core_fed_by_differences_starts_what_one_told_by_hand_starts(seed: int) -> None:
-    books = Books(random.Random(seed))
+@given(seed=st.integers(0, 2**32), on_hosts=st.booleans())
+@settings(max_examples=25)
+def test_a_core_fed_by_differences_starts_what_one_told_by_hand_starts(seed: int, on_hosts: bool) -> None:
+    books = Books(random.Random(seed), on_hosts=on_hosts)
     books.go_on()
     kept = KeptCore(books.snapshot(everything=True))
     told = Core({}, {}, books.snapshot(everything=True).knobs)
     starts = told.apply(books.now, list(events(books.snapshot(everything=True))))
     books.told()
     for _ in range(STEPS):
-        assert [(s.job_id, (s.pool_id, s.flavor), s.ends_by, s.draws) for s in kept.starts] == [
-            (s.job, s.lane, s.ends_by, s.draws) for s in starts
+        assert [(s.job_id, (s.pool_id, s.flavor), s.host, s.ends_by, s.draws) for s in kept.starts] == [
+            (s.job, s.lane, s.held[0][0] if s.held else "", s.ends_by, s.draws) for s in starts
         ]
         assert [each.job_id for each in kept.decisions()] == told.line()
         books.carry_out(kept.starts, refuse=0.2)
