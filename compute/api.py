@@ -1,5 +1,6 @@
 """Jobs under /api/v1: submit, list, show, follow the log, cancel, explain. And what officers have set that jobs wait for."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -8,7 +9,7 @@ from sqlalchemy import select
 
 from compute import outlooks, rule_schemas, schemas
 from compute.explanation_schemas import ExplanationOut
-from compute.models import Job, JobStatus, RunLimit
+from compute.models import Job, JobStatus, Pool, RunLimit
 from compute.queries import activity, jobs, overview, priorities, quotas, run_limits, windows
 from compute.queries import explain as explaining
 from compute.queries.named import project_named
@@ -161,23 +162,35 @@ def show_donor_forecast(slug: str) -> outlooks.DonorForecastOut:
     return outlooks.of_donor(db(), slug, now=utc_now())
 
 
-class WindowQuery(BaseModel):
-    """Which windows to list."""
+class PoolQuery(BaseModel):
+    """Of which pools to list what officers have set."""
 
     model_config = ConfigDict(extra="forbid")
 
     pool: str | None = Field(default=None, max_length=250, description="Only this pool's (its slug).")
 
 
+@bp.get("/compute-hosts")
+@bp.input(PoolQuery, location="query")
+@bp.output(rule_schemas.HostsOut)
+@authenticated(READ)
+def list_hosts(query_data: PoolQuery) -> rule_schemas.HostsOut:
+    """List the machines of pools that have several, and what is in use on each."""
+    return rule_schemas.HostsOut.shown(db(), _pools(query_data))
+
+
 @bp.get("/compute-windows")
-@bp.input(WindowQuery, location="query")
+@bp.input(PoolQuery, location="query")
 @bp.output(rule_schemas.WindowsOut)
 @authenticated(READ)
-def list_windows(query_data: WindowQuery) -> rule_schemas.WindowsOut:
+def list_windows(query_data: PoolQuery) -> rule_schemas.WindowsOut:
     """List maintenance, reservations and drains of pools that are to come or going on."""
-    pools = overview.pools(db()) if query_data.pool is None else [overview.pool_named(db(), query_data.pool)]
-    rows = windows.planned(db(), pools, now=utc_now())
+    rows = windows.planned(db(), _pools(query_data), now=utc_now())
     return rule_schemas.WindowsOut(windows=[rule_schemas.WindowOut.of(row) for row in rows])
+
+
+def _pools(query: PoolQuery) -> Sequence[Pool]:
+    return overview.pools(db()) if query.pool is None else [overview.pool_named(db(), query.pool)]
 
 
 @bp.get("/compute-limits")

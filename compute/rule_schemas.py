@@ -1,5 +1,6 @@
 """What officers have set about who may run what, and when, as JSON: the same in the API and from the commands."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -7,8 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from compute.models import PoolWindow, PriorityClass, PriorityUse, QuotaGroup, RunLimit, WindowKind, WindowStatus
-from compute.queries import quotas
+from compute.models import Pool, PoolHost, PoolWindow, PriorityClass, PriorityUse, QuotaGroup, RunLimit, WindowKind, WindowStatus
+from compute.queries import hosts, quotas
 from core.units import format_gpu_hours
 
 
@@ -44,6 +45,41 @@ class WindowsOut(BaseModel):
     """Windows, first things first."""
 
     windows: list[WindowOut]
+
+
+class HostOut(BaseModel):
+    """A machine of a pool."""
+
+    pool: str
+    host: str
+    devices: int = Field(description="GPUs or slices.")
+    in_use: int
+    in_service: bool = Field(description="Whether it takes new work.")
+    reason: str
+
+    @classmethod
+    def of(cls, row: PoolHost, in_use: int) -> Self:
+        return cls(
+            pool=row.pool.slug,
+            host=row.name,
+            devices=row.devices,
+            in_use=in_use,
+            in_service=row.in_service,
+            reason=row.reason,
+        )
+
+
+class HostsOut(BaseModel):
+    """The named hosts of pools, by name; a pool that is not among them is one host."""
+
+    hosts: list[HostOut]
+
+    @classmethod
+    def shown(cls, session: Session, pools: Sequence[Pool]) -> Self:
+        ids = [pool.id for pool in pools]
+        used, rows = hosts.in_use(session, ids), hosts.of_pools(session, ids)
+        found = [row for pool in pools for row in rows.get(pool.id, [])]
+        return cls(hosts=[HostOut.of(row, used.get((row.pool_id, row.name), 0)) for row in found])
 
 
 class RunLimitOut(BaseModel):

@@ -7,6 +7,7 @@ import click
 from compute.models import Pool, PoolHost
 from compute.queries import hosts as host_queries
 from compute.queries import overview
+from compute.rule_schemas import HostsOut
 from compute.services import hosts
 from core.cli import json_option, print_json, print_table
 from core.clock import utc_now
@@ -25,11 +26,10 @@ def hosts_command(pool: str, *, as_json: bool) -> None:
     """List the hosts of POOL; a pool without any is one host."""
     with session_scope() as session:
         found = overview.pool_named(session, pool)
-        used = host_queries.in_use(session, [found.id])
-        rows = [_row(row) | {"in_use": used.get((found.id, row.name), 0)} for row in host_queries.of_pool(session, found)]
+        rows = HostsOut.shown(session, [found]).model_dump(mode="json")["hosts"]
         one = f"{found.name} is one host with {found.devices} devices."
     if as_json:
-        print_json({"pool": pool, "hosts": rows})
+        print_json({"hosts": rows})
         return
     columns = {"host": "HOST", "devices": "DEVICES", "in_use": "IN USE", "takes": "NEW WORK", "reason": "BECAUSE"}
     print_table([{**row, "takes": "yes" if row["in_service"] else "no"} for row in rows], columns, empty=one)

@@ -442,7 +442,7 @@ def test_the_commands_do_what_the_pages_do(world: World, officer: Person, vllm: 
         return found
 
     by = ("--as", officer.email, "--reason", "because")
-    assert run("hosts", "main") == {"pool": "main", "hosts": []}
+    assert run("hosts", "main") == {"hosts": []}
     assert run("add-host", "main", "a", "--devices", "8", *by)["pool_devices"] == 8
     assert run("add-host", "main", "b", "--devices", "4", *by)["pool_devices"] == 12
     assert run("change-host", "main", "b", "--out-of-service", *by)["pool_devices"] == 8

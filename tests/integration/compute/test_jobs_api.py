@@ -15,7 +15,7 @@ from app import main
 from compute.executors.base import AttemptState
 from compute.models import ComputeGrant, Job, PriorityUse, WindowKind
 from compute.scheduling import Limit
-from compute.services import priorities, quotas, run_limits, windows
+from compute.services import hosts, priorities, quotas, run_limits, windows
 from compute.services.priorities import NewClass
 from compute.services.quotas import Quota, Terms
 from compute.services.windows import NewWindow
@@ -49,7 +49,8 @@ def vllm(busy: World) -> Project:
 
 
 DESCRIBED = tuple(
-    f"/api/v1/{each}" for each in ("jobs", "compute-windows", "compute-limits", "compute-priorities", "compute-quota")
+    f"/api/v1/{each}"
+    for each in ("jobs", "compute-hosts", "compute-windows", "compute-limits", "compute-priorities", "compute-quota")
 )
 
 
@@ -223,8 +224,11 @@ def test_what_officers_have_set_is_read_by_whom_it_concerns(
         priorities.set_class(session, new, **by)
     group = quotas.set_group(session, busy.pool, Terms("shared", 600, 3600), reason="Both pay.", **by)
     quotas.set_share(session, group, vllm, Quota(4, lends=2), reason="Pays half.", **by)
+    hosts.add(session, busy.pool, name="gpu1", devices=8, reason="It was here.", **by)
     session.commit()
 
+    (host,) = client_api.get("/compute-hosts?pool=main")[1]["hosts"]
+    assert host == {"pool": "main", "host": "gpu1", "devices": 8, "in_use": 0, "in_service": True, "reason": "It was here."}
     (window,) = client_api.get("/compute-windows?pool=main")[1]["windows"]
     assert (window["why"], window["gpus"], window["status"]) == ("new fans", 2, "planned")
     assert client_api.get("/compute-windows")[1]["windows"] == [window]
@@ -255,7 +259,7 @@ def test_what_the_description_says_is_true(busy: World, vllm: Project, app: Appl
     headers = {"Authorization": f"Bearer {token(busy, maintainer)}"}
     document = json.loads(app.test_client().get("/api/v1/openapi.json").data)
     document["paths"] = {path: item for path, item in document["paths"].items() if path.startswith(DESCRIBED)}
-    assert len(document["paths"]) == 9
+    assert len(document["paths"]) == 10
     schema = schemathesis.openapi.from_dict(document)
     schema.app = app
     checks = [
