@@ -9,12 +9,15 @@ what came: in a replay from that moment in which nobody new comes, and in the li
 
 import argparse
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from bench._life import JOBS_A_DAY, Life, life
+from bench._life import Life, life
+from bench._made_up import JOBS_A_DAY
+from bench._promises import PROMISING, Promises
 from bench._truth import Verdict, check
 from compute.scheduling import Expected, Instant, Plan, Reason, forecast
 
@@ -32,6 +35,7 @@ class Foretold:
     job_id: UUID
     expected: Expected
     alone_at: Instant | None = None
+    lived_at: Instant | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Findings:
 
     verdicts: Sequence[Verdict]
     foretold: Sequence[Foretold]
-    started: dict[UUID, Instant]
+    promises: Promises
 
 
 def look_into(jobs: int, seed: int, *, looks: int = LOOKS, jobs_a_day: int = JOBS_A_DAY) -> Findings:
@@ -49,13 +53,16 @@ def look_into(jobs: int, seed: int, *, looks: int = LOOKS, jobs_a_day: int = JOB
     playing = life(jobs, seed, jobs_a_day=jobs_a_day)
     verdicts: list[Verdict] = []
     foretold: list[Foretold] = []
+    promises = Promises()
     wanted, moment = {chance.randrange(jobs // 8) for _ in range(looks)}, 0
     while (answer := playing.step()) is not None:
         moment += 1
+        promises.look(playing, answer)
         if moment in wanted and answer.waiting:
             verdicts.extend(_check_one_of_each(playing, answer, chance))
             foretold.extend(_ask_one(playing, answer, chance, replayed=len(foretold) % REPLAYS_EVERY == 0))
-    return Findings(verdicts, foretold, playing.started)
+    lived = [replace(each, lived_at=playing.start_after(each.job_id, each.expected.as_of)) for each in foretold]
+    return Findings(verdicts, lived, promises)
 
 
 def _check_one_of_each(playing: Life, answer: Plan, chance: random.Random) -> list[Verdict]:
@@ -73,32 +80,60 @@ def _ask_one(playing: Life, answer: Plan, chance: random.Random, *, replayed: bo
 
 
 def _start_alone(playing: Life, job_id: UUID) -> Instant | None:
+    asked_at = playing.now
     while job_id in playing.queued and playing.step() is not None:
         pass
-    return playing.started.get(job_id)
+    return playing.start_after(job_id, asked_at)
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables; fail if anything told is false, or a reason was never told."""
     parser = argparse.ArgumentParser(prog="python -m bench.explanations", description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000, help="how many jobs come (default 10,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the made-up life (default 1)")
     arguments, _ = parser.parse_known_args()
     found = look_into(arguments.jobs, arguments.seed)
+    _report(found, arguments.jobs)
+    if lines := wrong(found):
+        sys.exit("\n".join(lines))
+
+
+def _report(found: Findings, jobs: int) -> None:
     true = Counter(each.decision.reason for each in found.verdicts if each.true)
     checked = Counter(each.decision.reason for each in found.verdicts)
-    print(f"{arguments.jobs:,} jobs; {len(found.verdicts):,} explanations checked, {sum(true.values()):,} true")
+    print(f"{jobs:,} jobs; {len(found.verdicts):,} explanations checked, {sum(true.values()):,} true")
     for reason in Reason:
         print(f"  {reason:<24}{checked[reason]:>6} checked{true[reason]:>6} true")
+    print("starts that were told “at the latest”, as life went on")
+    for reason in PROMISING:
+        seen = found.promises
+        print(
+            f"  {reason:<24}{seen.kept[reason]:>6} by then{seen.broken[reason]:>6} later"
+            f"{seen.ended[reason]:>6} waited for something else before"
+        )
     print(f"{len(found.foretold):,} expected starts")
-    for label, seen, of in _starts(found):
-        print(f"  {label:<64}{seen:>4} of {of:>4}" + (f"  {seen / of:>4.0%}" if of else ""))
+    for label, held, of in _starts(found):
+        print(f"  {label:<64}{held:>4} of {of:>4}" + (f"  {held / of:>4.0%}" if of else ""))
+
+
+def wrong(found: Findings) -> list[str]:
+    """Everything that was told and is not so, in words; nothing if all is well."""
+    lines = [
+        f"{each.decision.reason}: helped not: {each.helped_not}, needed not: {each.needed_not}\n"
+        f"  {each.decision.detail}\n  {each.decision.remedy}"
+        for each in found.verdicts
+        if not each.true
+    ]
+    lines += [f"{reason} was told nobody" for reason in Reason if reason not in {each.decision.reason for each in found.verdicts}]
+    late = found.promises.broken[Reason.WAITING_FOR_QUOTA]  # of who is next in line it says that another's turn may come sooner
+    lines += [f"{Reason.WAITING_FOR_QUOTA}: {late} started later than told"] if late else []
+    return lines
 
 
 def _starts(found: Findings) -> list[tuple[str, int, int]]:
     """What came of what was expected: label, how many, of how many."""
     alone = [(each.alone_at, each.expected) for each in found.foretold if each.alone_at is not None]
-    lived = [(found.started[each.job_id], each.expected) for each in found.foretold if each.job_id in found.started]
+    lived = [(each.lived_at, each.expected) for each in found.foretold if each.lived_at is not None]
     rows = []
     for label, seen in (("nobody new came", alone), ("life went on", lived)):
         bounded = [(at, told) for at, told in seen if told.latest_at is not None]

@@ -118,7 +118,10 @@ class Core:
         return [job for waiting in self._turns.line() for _, job in waiting.jobs]
 
     def _decide(self, job: Name, turn: int) -> Decision:
-        return explain(Question(job, self._waiting[job], turn, self._now, self._refusal))
+        waiting = self._waiting[job]
+        oldest = self._turns.oldest(waiting.kind)
+        is_oldest = oldest is not None and oldest[1] == job
+        return explain(Question(job, waiting, turn, self._now, self._refusal, is_oldest, self._knobs.overhead_seconds))
 
     def _look_where_nothing_is_free(self) -> None:
         """Find out who is next in line there. Nothing starts, so nobody did it as long as nothing had to be kept for them."""

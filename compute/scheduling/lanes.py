@@ -14,6 +14,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from compute.scheduling.events import NEVER, LaneSet, Promise, WindowSet
@@ -56,6 +57,9 @@ class _Window:
     room: int = 0  # GPUs that are free beside it when it begins, by declared times
     kept: int = 0  # of these, for who was promised a start
     is_open: bool = False
+
+
+_begins_at = attrgetter("begins_at")
 
 
 class Lane:
@@ -106,14 +110,15 @@ class Lane:
         if ends_by > self.facts.open_until:
             facts = {"closes_at": self.facts.open_until, "gpus_free": self.facts.gpus}
             return Obstacle(Reason.WAITING_FOR_POOL, ((self._shelf, NEVER),), facts=facts)
-        for window in self._beginning(starts_at, ends_by) if self._windows else ():
-            if gpus > window.room - window.kept:
-                left = max(0, window.room - window.kept)
+        for window in sorted(self._beginning(starts_at, ends_by), key=_begins_at) if self._windows else ():
+            left = window.room - window.kept
+            if gpus > left:
+                short = gpus - left if gpus - left <= window.gpus else None
                 return Obstacle(
                     Reason.WAITING_FOR_WINDOW,
                     ((window.shelf, gpus),),
                     is_kept=gpus <= window.room,
-                    facts={"closes_at": window.begins_at, "gpus_free": left, "window": window.why},
+                    facts={"closes_at": window.begins_at, "gpus_free": left, "gpus_short": short, "window": window.why},
                 )
         return None
 

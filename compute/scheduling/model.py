@@ -338,6 +338,7 @@ class Decision:
     pool_name: str = ""
     on_one_host: int | None = None  # where hosts are known: the most that are free on one; WAITING_FOR_POOL: that one has
     gpus_free: int | None = None  # in that pool; for WAITING_FOR_POOL the most any open pool has in all
+    gpus_short: int | None = None  # WAITING_FOR_CAPACITY, _WINDOW: with so many more it would fit; _QUOTA: of those that are lent
     ticks_needed: int | None = None  # of the grant or the offers, whichever the reason is about
     ticks_available: int | None = None
     limit: int | None = None  # PROJECT_LIMIT, SUBMITTER_LIMIT: what may run at once ...
@@ -346,6 +347,9 @@ class Decision:
     opens_at: Instant | None = None  # of a grant, an offer or a pool that is not open yet
     closes_at: Instant | None = (
         None  # of a grant, an offer or a pool that closes, or a window that begins, before the job could end
+    )
+    over_by: Instant | None = (
+        None  # one that declares to be over by then, and stopped before `closes_at` or `kept_until`, may start
     )
     window: str = ""  # WAITING_FOR_WINDOW: why GPUs are taken away then
     expected_start_at: Instant | None = (
@@ -356,9 +360,15 @@ class Decision:
     group_quota: int | None = None  # ... the GPUs of all members, ...
     group_in_use: int | None = None  # ... and how many of them all members use; ...
     may_borrow: int | None = None  # ... the project may use so many more than its own, None: all that the others lend; ...
-    never_fits: bool = False  # ... the job is larger than all it could ever get
+    own_short: int = 0  # ... it would have to use so many less, or may borrow so many more; ...
+    kept_for_others: int = 0  # ... so many are being given back to those who asked before; ...
+    behind_one_like_it: bool = False  # ... what is being given back goes to an older job of its kind; ...
+    never_fits: bool = False  # ... the job is larger than all it could ever get; ...
+    asking_costs: int | None = None  # ... asking back what others borrowed would lose so much work, in GPU-seconds, ...
+    asking_costs_max: int = 0  # ... and no more than this may be lost for one job
     kept_until: Instant | None = None  # WAITING_FOR_FAIR_TURN: when the next in line needs the free GPUs
     distrusted_in: tuple[str, ...] = ()  # pools that it may not use because they take reviewed code only
+    would_borrow: bool = False  # WAITING_FOR_CAPACITY, _FAIR_TURN: from members of a quota group; then it comes after others
     or_else: tuple[str, ...] = ()  # other flavors that it accepts; the reason is about the one it came furthest on
 
     @property

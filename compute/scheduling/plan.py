@@ -39,6 +39,7 @@ from compute.scheduling.model import (
     Name,
     Plan,
     Pool,
+    PoolState,
     Quota,
     Running,
     Snapshot,
@@ -59,7 +60,7 @@ def answer(snapshot: Snapshot, started: Iterable[Started], waiting: Iterable[Dec
     """What a core decided about a snapshot, in the snapshot's words."""
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
     starts = tuple(_start(each, jobs[each.job]) for each in started)
-    return Plan(starts, tuple(_named(decision, jobs[decision.job_id]) for decision in waiting))
+    return Plan(starts, tuple(_named(decision, jobs[decision.job_id], snapshot.pools) for decision in waiting))
 
 
 def events(snapshot: Snapshot) -> Iterator[Event]:
@@ -173,9 +174,15 @@ def _group(quota: Quota, pool: Pool) -> GroupSet:
 
 
 def asked(told: Iterable[Asked | Spared]) -> Asks:
-    """What a core said to those who run, in the snapshot's words."""
-    leave = tuple(Leave(each.job, each.at, each.needed_for, each.lost_gpu_seconds) for each in told if isinstance(each, Asked))
-    return Asks(leave, tuple(cast("UUID", each.job) for each in told if isinstance(each, Spared)))
+    """What a core said to those who run, in the snapshot's words. Of what it said to one at the same moment the last holds."""
+    said = list(told)
+    last = {each.job: each for each in said}
+    asked_anew = {each.job for each in said if isinstance(each, Asked)}
+    leave = tuple(
+        Leave(each.job, each.at, each.needed_for, each.lost_gpu_seconds) for each in last.values() if isinstance(each, Asked)
+    )
+    stay = (each.job for each in last.values() if isinstance(each, Spared) and each.job not in asked_anew)
+    return Asks(leave, tuple(cast("UUID", job) for job in stay))
 
 
 def _start(started: Started, job: Job) -> Start:
@@ -195,10 +202,19 @@ def _start(started: Started, job: Job) -> Start:
     )
 
 
-def _named(decision: Decision, job: Job) -> Decision:
-    """No lane knows the flavor if no pool has it, and none knows the others that a job accepts, or pools it may not use."""
+def _named(decision: Decision, job: Job, pools: tuple[Pool, ...]) -> Decision:
+    """No lane knows the flavor if no pool has it, and none knows the others that a job accepts, or pools that it may not use.
+
+    Of these it is told those that could take it.
+    """
     if decision.flavor and not job.alternatives and not job.distrusted_in:
         return decision
     flavor = decision.flavor or job.flavor
     others = tuple(wish.flavor for wish in job.wishes if wish.flavor != flavor)
-    return replace(decision, flavor=flavor, or_else=others, distrusted_in=job.distrusted_in)
+    able = {
+        pool.name
+        for pool in pools
+        if pool.state is PoolState.OPEN and any(pool.capacity.get(each, 0) >= job.gpus for each in (flavor, *others))
+    }
+    distrusted_in = tuple(name for name in job.distrusted_in if name in able)
+    return replace(decision, flavor=flavor, or_else=others, distrusted_in=distrusted_in)

@@ -16,7 +16,7 @@ from compute.scheduling.events import Asked, Choice, GroupSet, Kind, Leaving, Sp
 from compute.scheduling.lanes import Lane
 from compute.scheduling.model import Instant, Name, Reason
 from compute.scheduling.parking import Obstacle, Shelf
-from compute.scheduling.quotas.preemption import Claim, Leave, Lending
+from compute.scheduling.quotas.preemption import Claim, Leave, Lending, TooDear
 from compute.scheduling.quotas.quota import Group, Use, Wish
 
 Oldest = Callable[[Kind], tuple[Instant, Name] | None]
@@ -32,6 +32,7 @@ class GroupBook:
         self._lending = Lending(Group({}))
         self._shelves: dict[Name, Shelf] = {}
         self._short: dict[Kind, Wish] = {}  # kinds that wait for room, as they were refused
+        self._too_dear: dict[Kind, TooDear] = {}  # those of them for whom too much work would be lost
         self._changed = False
         self.lanes: frozenset[Name] = frozenset()
 
@@ -45,6 +46,7 @@ class GroupBook:
         for shelf in self._shelves.values():
             shelf.empty()
         self._short.clear()
+        self._too_dear.clear()
         self._changed = True
         return [job for job in former.asked if not self._lending.group.runs(job)]
 
@@ -85,11 +87,22 @@ class GroupBook:
             "group_quota": obstacle.quota,
             "group_in_use": obstacle.group_used,
             "may_borrow": obstacle.borrows,
+            "own_short": obstacle.own_short,
+            "gpus_short": obstacle.lent_short,
+            "kept_for_others": self._lending.promised_before(kind),
             "never_fits": obstacle.for_ever,
             "expected_start_at": claim.at if claim is not None else None,
         }
+        if claim is None and kind in self._too_dear:
+            facts |= {"asking_costs": self._too_dear[kind].lost_gpu_seconds}
+            facts |= {"asking_costs_max": self._too_dear[kind].lost_gpu_seconds_max}
         waits_on = () if may_take else ((self._shelf(kind.project), wish.gpus),)
         return Obstacle(Reason.WAITING_FOR_QUOTA, waits_on, is_kept=may_take, facts=facts)
+
+    def lent_short(self, kind: Kind, lane: Lane) -> int:
+        """So many more of the GPUs that members lend would have to be free once the others had their turn."""
+        obstacle = self._lending.group.obstacle(_wish(kind, lane))
+        return obstacle.lent_short if obstacle is not None else 0
 
     def lacks_gpus(self, kind: Kind, lane: Lane) -> None:
         """It has room in the group, and its lane has no GPUs for it."""
@@ -121,6 +134,7 @@ class GroupBook:
         if not self._changed:
             return []
         self._changed = False
+        self._too_dear.clear()
         found: list[Asked | Spared] = []
         short = sorted(self._short.items(), key=lambda each: (-each[1].rank, oldest(each[0])))
         for kind, wish in short:
@@ -128,7 +142,9 @@ class GroupBook:
             assert front is not None
             before = self._lending.claim_of(kind)
             claim = self._lending.claim(wish, now, free)
-            if isinstance(claim, Claim) and claim is not before:
+            if isinstance(claim, TooDear):
+                self._too_dear[kind] = claim
+            elif claim is not None and claim is not before:
                 known = len(before.leaves) if before is not None else 0
                 found += [Asked(leave.job, leave.at, front[1], leave.lost_gpu_seconds) for leave in claim.leaves[known:]]
         found += [Spared(job) for job in self._lending.spare(now, free)]
@@ -155,6 +171,10 @@ class Member:
     def borrows(self, kind: Kind, gpus: int) -> bool:
         """Whether a job of the kind, which takes so many here, would run on what others lent."""
         return self.group is not None and self.group.borrows(kind.project, gpus)
+
+    def lent_short(self, kind: Kind) -> int:
+        """So many more of the GPUs that members lend would have to be free for a job of the kind."""
+        return self.group.lent_short(kind, self._lane) if self.group is not None else 0
 
     def lacks_gpus(self, kind: Kind, choice: Choice) -> None:
         """A job of the kind found too few GPUs free."""

@@ -110,6 +110,15 @@ class Lending:
             counts.add(claim.wish.member, claim.wish.gpus)
         return self.group.obstacle(wish, counts)
 
+    def promised_before(self, job: Name) -> int:
+        """The GPUs that are being given back to those who asked before this one."""
+        found = 0
+        for other, claim in self._claims.items():
+            if other == job:
+                break
+            found += claim.wish.gpus
+        return found
+
     @property
     def claims(self) -> list[Claim]:
         """What is being done for whom, in the order in which it was asked for."""

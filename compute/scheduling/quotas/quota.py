@@ -69,7 +69,9 @@ class Obstacle:
     borrows: int | None  # at most this much beyond its own
     quota: int  # of the group
     group_used: int
-    for_ever: bool  # it could not even if nobody else used anything
+    own_short: int  # so many less of its own in use, or borrowed more: then it is not its share that keeps it
+    lent_short: int  # so many more of what members lend each other: then it is not the others
+    for_ever: bool  # it could not even if nobody else used anything; then both are what it takes that it could
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Group:
 
     def __init__(self, shares: Mapping[Name, Share], unassigned: int = 0) -> None:
         self.shares = dict(shares)
+        self._unassigned = unassigned
         self.quota = unassigned + sum(share.nominal for share in shares.values())
         self.shared = unassigned + sum(share.nominal - share.kept for share in shares.values())
         self.counts = Counts(self.shares)
@@ -158,7 +161,9 @@ class Group:
         room = self.room(wish.member, counts)
         if wish.gpus <= room:
             return None
-        share = self.share(wish.member)
+        share, for_ever = self.share(wish.member), wish.gpus > self.most(wish.member)
+        idle = Group(self.shares, self._unassigned) if for_ever else self
+        own_short, lent_short = idle._lacks(wish, idle.counts if for_ever else counts or self.counts)
         return Obstacle(
             needed=wish.gpus,
             room=room,
@@ -167,8 +172,18 @@ class Group:
             borrows=share.borrows,
             quota=self.quota,
             group_used=self.used,
-            for_ever=wish.gpus > self.most(wish.member),
+            own_short=own_short,
+            lent_short=lent_short,
+            for_ever=for_ever,
         )
+
+    def _lacks(self, wish: Wish, counts: Counts) -> tuple[int, int]:
+        """By how many GPUs its own share is too small, and by how many what is lent."""
+        share, taken = self.share(wish.member), counts.taken.get(wish.member, 0)
+        own = 0 if share.borrows is None else wish.gpus - (share.nominal + share.borrows - taken)
+        kept_left = max(0, share.kept - taken)
+        lent = 0 if wish.gpus <= kept_left else wish.gpus - kept_left - (self.shared - counts.shared_taken)
+        return max(0, own), max(0, lent, wish.gpus - (self.quota - self.used))
 
     def most(self, member: Name) -> int:
         """What a member can use if nobody else uses anything."""

@@ -135,8 +135,7 @@ class Purse:
         opens = closes = None
         if not left:
             opens = self._opening(choice, starts_at, ends_by - starts_at)
-            closing = [o.closes_at for o in self._offers if o.opens_at <= starts_at and o.closes_at < ends_by]
-            closes = max(closing, default=None)
+            closes = self._closing(choice, starts_at, ends_by)
         facts = {"ticks_needed": choice.offer_ticks, "ticks_available": left, "opens_at": opens, "closes_at": closes}
         return Obstacle(Reason.WAITING_FOR_OFFER, tuple(waits_on), is_kept=missing <= 0, facts=facts)
 
@@ -146,6 +145,16 @@ class Purse:
             usable = (offer for offer in self._offers if offer.opens_at <= at and at + seconds <= offer.closes_at)
             if sum(offer.available_ticks for offer in usable) >= choice.offer_ticks:
                 return at
+        return None
+
+    def _closing(self, choice: Choice, starts_at: Instant, ends_by: Instant) -> Instant | None:
+        """The latest moment until which offers that close too soon give enough together."""
+        left = 0
+        for offer in reversed(self._offers):
+            if offer.opens_at <= starts_at and offer.closes_at < ends_by:
+                left += offer.available_ticks
+                if left >= choice.offer_ticks:
+                    return offer.closes_at
         return None
 
     def soonest(self, choice: Choice, starts_at: Instant, ends_by: Instant) -> Instant:

@@ -27,6 +27,8 @@ class Question:
     turn: int  # its place in line; 1 is the first
     now: Instant
     refusal: Callable[[Place, Instant], Obstacle | None]
+    is_oldest: bool  # of its kind
+    overhead_seconds: int  # how long a job may keep its GPUs beyond its declared time
 
 
 def explain(question: Question) -> Decision:
@@ -70,7 +72,12 @@ def _in_its_way(place: Place, now: Instant, obstacle: Obstacle | None) -> Reason
 
 
 def _of_use(question: Question, place: Place, obstacle: Obstacle) -> Mapping[str, Any]:
-    """The facts of an obstacle. An offer that opens is named only if lane and grant last for the whole run then."""
+    """The facts of an obstacle. An offer that opens is named only if lane and grant last for the whole run then.
+
+    What a quota group gets back for a kind is for its oldest job.
+    """
+    if not question.is_oldest and obstacle.facts.get("expected_start_at") is not None:
+        return {**obstacle.facts, "expected_start_at": None, "behind_one_like_it": True}
     opens_at = obstacle.facts.get("opens_at")
     if obstacle.reason is Reason.WAITING_FOR_OFFER and opens_at is not None:
         then = question.refusal(place, opens_at)
@@ -106,19 +113,25 @@ def _no_lane(question: Question) -> Decision:
 
 def _no_room(question: Question, places: list[Place]) -> Decision:
     """Nothing but GPUs is in its way."""
-    alone = question.waiting.kind.alone
+    kind, alone = question.waiting.kind, question.waiting.kind.alone
     place = max(places, key=lambda place: (place.bucket.lane.fits(place.gpus, 0, alone), place.bucket.lane.free))
     lane, gpus = place.bucket.lane, place.gpus
+    facts: dict[str, Any] = {"gpus_free": lane.free, "would_borrow": place.member.borrows(kind, gpus)}
     if not lane.fits(gpus, 0, alone):
         on_one_host = lane.hosts.most_free(gpus if alone else None) if lane.hosts is not None else None
-        return _decision(question, Reason.WAITING_FOR_CAPACITY, place, gpus_free=lane.free, on_one_host=on_one_host)
+        # Of what gets free, members may keep a part for themselves.
+        short = max(gpus - lane.free, place.member.lent_short(kind))
+        return _decision(question, Reason.WAITING_FOR_CAPACITY, place, on_one_host=on_one_host, gpus_short=short, **facts)
     kept_until = lane.promise.at if lane.promise is not None else None
-    return _decision(question, Reason.WAITING_FOR_FAIR_TURN, place, gpus_free=lane.free, kept_until=kept_until)
+    return _decision(question, Reason.WAITING_FOR_FAIR_TURN, place, kept_until=kept_until, **facts)
 
 
 def _decision(question: Question, reason: Reason, place: Place | None, *, names_pool: bool = True, **facts: Any) -> Decision:
     kind = question.waiting.kind
     facts["gpus_free"] = None if facts.get("gpus_free") is None else max(0, facts["gpus_free"])
+    closes_at = facts.get("closes_at") or facts.get("kept_until")
+    if closes_at is not None and closes_at - question.overhead_seconds > question.now:
+        facts["over_by"] = closes_at - question.overhead_seconds
     spoken = place if place is not None else next(iter(question.waiting.places), None)
     lane = place.bucket.lane.facts if place is not None and names_pool else None
     return Decision(

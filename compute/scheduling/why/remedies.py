@@ -26,7 +26,7 @@ def expectation_in_short(expected: Expected) -> str:
 
 def _pool(d: Decision) -> str:
     if d.closes_at is not None:
-        return f"pool {d.pool_name} stays open for longer, or the job is submitted again with less time"
+        return f"pool {d.pool_name} stays open for longer{_or_shorter(d)}"
     if d.out_of_reach:
         return f"pool {d.out_of_reach} is connected again"
     on_one_host = " on one host" if d.on_one_host is not None else ""
@@ -36,20 +36,27 @@ def _pool(d: Decision) -> str:
     return grows
 
 
+def _or_shorter(d: Decision) -> str:
+    """The other way out of everything that ends too soon, if there is time for a job at all."""
+    if d.over_by is None:
+        return ""
+    return f", or the job is submitted again so short that it is over by {moment(d.over_by, d.decided_at)}"
+
+
 def _grant(d: Decision) -> str:
     if d.opens_at is not None:
         return f"its compute grant starts at {moment(d.opens_at, d.decided_at)}"
     assert d.closes_at is not None
     if d.closes_at <= d.decided_at:
         return "its compute grant is extended"
-    return "its compute grant is extended past the end of this job, or the job is submitted again with less time"
+    return f"its compute grant is extended past the end of this job{_or_shorter(d)}"
 
 
 def _budget(d: Decision) -> str:
     needed, available = amounts(d)
     return (
         f"its compute grant gets {hours(needed - available)} reference GPU-hours more, or its other jobs end and give back "
-        "as much of what they hold"
+        "as much of what they hold, and none of them takes it first"
     )
 
 
@@ -57,7 +64,8 @@ def _offer(d: Decision) -> str:
     needed, available = amounts(d)
     where = f"in pool {d.pool_name}"
     if d.closes_at is not None:
-        return f"an offer {where} lasts longer, or the job is submitted again with less time"
+        until = moment(d.closes_at, d.decided_at)
+        return f"offers {where} that last until {until} are extended past the end of this job{_or_shorter(d)}"
     if d.opens_at is not None:
         return f"the next offer {where} opens at {moment(d.opens_at, d.decided_at)}"
     return f"a donor gives {hours(needed - available)} {d.flavor} GPU-hours more {where}, or jobs there give back what they hold"
@@ -77,22 +85,31 @@ def _limit(d: Decision, whose: str) -> str:
     wanted = 1 if d.limit_on == "jobs" else d.gpus_needed
     noun = "job" if d.limit_on == "jobs" else "GPU"
     if wanted > d.limit:
-        return f"{whose} may use {count(wanted, noun)} at a time"
+        return f"{whose} may use {count(d.in_use + wanted, noun)} at a time"
     free = count(d.in_use + wanted - d.limit, noun)
     return f"{whose} has {free} less running or promised, or the limit is raised by as much"
 
 
 def _quota(d: Decision) -> str:
-    assert d.limit is not None
-    assert d.in_use is not None
-    if d.never_fits:
-        return f"its project gets more of quota group {d.group}, or may borrow more there"
+    assert d.gpus_short is not None
     if d.expected_start_at is not None:
         return f"nothing but time: its project's own GPUs in quota group {d.group} are being given back"
-    if d.may_borrow is not None and d.in_use + d.gpus_needed > d.limit + d.may_borrow:
-        too_many = d.in_use + d.gpus_needed - d.limit - d.may_borrow
-        return f"its project has {count(too_many, 'GPU')} less in use, or may borrow as many more in quota group {d.group}"
-    return f"members of quota group {d.group} use fewer GPUs, or asking back what they borrowed costs less work than its limit"
+    if d.behind_one_like_it:
+        return "the older jobs like this one have started"
+    own, lent = count(d.own_short, "GPU"), count(d.gpus_short, "GPU")
+    if d.never_fits:
+        more = f"its project has {own} more of its own in quota group {d.group}, or may borrow as many more there"
+        lend = f"other members of quota group {d.group} lend {lent} more"
+        borrow = f", and its project may borrow {own} more" if d.own_short else ""
+        return lend + borrow if d.gpus_short else more
+    if not d.own_short:
+        free = f"{lent} of those that members of quota group {d.group} lend each other get free"
+        work = f", or as much as {(d.asking_costs or 0) / 3600:.2f} GPU-hours of work may be lost there for one job"
+        return f"{free}, once the others there had their turn{work if d.asking_costs is not None else ''}"
+    less = f"its project has {count(max(d.own_short, d.gpus_short), 'GPU')} less in use in quota group {d.group}"
+    if not d.gpus_short:
+        return f"{less}, or may borrow as many more"
+    return f"{less}, or it may borrow {own} more and {lent} of those that members lend each other get free"
 
 
 def _reserved(d: Decision) -> str:
@@ -101,23 +118,29 @@ def _reserved(d: Decision) -> str:
 
 
 def _capacity(d: Decision) -> str:
-    assert d.gpus_free is not None
-    ahead = f", once those ahead of it had their turn ({count(d.place - 1, 'job')})" if d.place > 1 else ""
     if d.on_one_host is not None:
         where = "are free together" if not d.alone else "of one host are free"
-        return f"{d.gpus_needed} × {d.flavor} {where} in pool {d.pool_name}{ahead}"
-    return f"{d.gpus_needed - d.gpus_free} more {d.flavor} get free in pool {d.pool_name}{ahead}"
+        return f"{d.gpus_needed} × {d.flavor} {where} in pool {d.pool_name}{_after_others(d)}"
+    return f"{d.gpus_short} more {d.flavor} get free in pool {d.pool_name}{_after_others(d)}"
+
+
+def _after_others(d: Decision) -> str:
+    if d.would_borrow:
+        return ", once the others there had their turn"
+    return f", once those ahead of it had their turn ({count(d.place - 1, 'job')})" if d.place > 1 else ""
 
 
 def _window(d: Decision) -> str:
-    return f"{d.window} in pool {d.pool_name} is over or takes fewer GPUs, or this job is submitted again with less time"
+    gpus = count(d.gpus_short or 0, "GPU")
+    less = f" or takes {gpus} less, once the others there had their turn" if d.gpus_short else ""
+    return f"{d.window} in pool {d.pool_name} is over{less}{_or_shorter(d)}"
 
 
 def _fair_turn(d: Decision) -> str:
     if d.kept_until is None:
-        return f"the {count(d.place - 1, 'job')} ahead of it had their turn"
-    until = moment(d.kept_until, d.decided_at)
-    return f"the job that is next in line has its GPUs, or this one is submitted again so short that it is over by {until}"
+        ahead = "others there" if d.would_borrow else f"{count(d.place - 1, 'job')} ahead of it"
+        return f"the {ahead} had their turn"
+    return f"the job that is next in line has its GPUs{_or_shorter(d)}"
 
 
 _WORDS = {

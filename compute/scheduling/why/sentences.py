@@ -82,7 +82,8 @@ def _offer(d: Decision) -> str:
     needed, available = amounts(d)
     where = f"in pool {d.pool_name}"
     if d.closes_at is not None:
-        return f"the last offer it may use {where} closes at {moment(d.closes_at, d.decided_at)}, before this job could end"
+        until = moment(d.closes_at, d.decided_at)
+        return f"the offers it may use {where} have enough for it until {until} only, and this job could end later"
     if d.opens_at is not None:
         return f"the next offer it may use {where} opens at {moment(d.opens_at, d.decided_at)}"
     if not available:
@@ -116,14 +117,18 @@ def _quota(d: Decision) -> str:
     if d.expected_start_at is not None:
         at = moment(d.expected_start_at, d.decided_at)
         return f"needs {d.gpus_needed} × {d.flavor}; {own}, and gets back what others borrowed by {at}"
+    if d.behind_one_like_it:
+        return f"needs {d.gpus_needed} × {d.flavor}; {own}, and what is being given back to it goes to an older job like this one"
     if d.may_borrow is not None and d.in_use + d.gpus_needed > d.limit + d.may_borrow:
         return f"needs {d.gpus_needed} × {d.flavor}; {own} and may borrow {d.may_borrow}"
-    return f"needs {d.gpus_needed} × {d.flavor}; {own}, and all members together {d.group_in_use} of {d.group_quota}"
+    kept = f", {d.kept_for_others} more being given back to others" if d.kept_for_others else ""
+    return f"needs {d.gpus_needed} × {d.flavor}; {own}, and all together {d.group_in_use} of {d.group_quota}{kept}"
 
 
 def _reserved(d: Decision) -> str:
     assert d.expected_start_at is not None
-    return f"{_needs(d)}; next in line, expected at {moment(d.expected_start_at, d.decided_at)} at the latest"
+    at = moment(d.expected_start_at, d.decided_at)
+    return f"{_needs(d)}; next in line, expected at {at} at the latest unless another’s turn comes sooner"
 
 
 def _capacity(d: Decision) -> str:

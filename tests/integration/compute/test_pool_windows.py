@@ -77,7 +77,7 @@ def test_a_job_that_could_still_run_then_waits_and_says_so(world: World, officer
     assert long.waiting_code == "waiting_for_window"
     begins = window.begins_at
     assert f"from {begins:%H:%M} UTC on pool Main has 0 left for it (new fans)" in (long.waiting_reason or "")
-    assert "new fans in pool Main is over or takes fewer GPUs" in (long.waiting_remedy or "")
+    assert "new fans in pool Main is over or takes 1 GPU less" in (long.waiting_remedy or "")
     found = explain.explain(world.session, long, connected=world.executors, now=world.now)
     assert found.code == "waiting_for_window"
     assert found.expected is not None

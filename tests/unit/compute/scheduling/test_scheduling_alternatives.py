@@ -93,7 +93,8 @@ def test_it_is_told_all_that_it_accepts() -> None:
     answer = plan(told)
     (waiting,) = answer.waiting
     assert waiting.detail == (
-        "needs 2 × A100 or H100, 0 A100 free in pool old; next in line, expected at 13:00 UTC at the latest"
+        "needs 2 × A100 or H100, 0 A100 free in pool old; next in line, expected at 13:00 UTC at the latest "
+        "unless another’s turn comes sooner"
     )
     expected = forecast(told, answer, {uid("a"): HOUR, uid("r"): 2 * HOUR, uid("s"): HOUR}, jobs_max=9)[uid("a")]
     assert expected.latest_at == NOON + HOUR, "where it starts soonest"

@@ -170,8 +170,11 @@ def test_every_reason_says_what_would_have_to_happen() -> None:
     said = [decision.remedy for state in (short, line) for decision in plan(state).waiting]
 
     assert said == [
-        "its compute grant gets 14.50 reference GPU-hours more, or its other jobs end and give back as much of what they hold",
+        (
+            "its compute grant gets 14.50 reference GPU-hours more, or its other jobs end and give back as much of what they "
+            "hold, and none of them takes it first"
+        ),
         "nothing but time: 8 × H100 are kept for it in pool berlin as they get free",
         "4 more H100 get free in pool berlin, once those ahead of it had their turn (1 job)",
-        "the job that is next in line has its GPUs, or this one is submitted again so short that it is over by 13:00 UTC",
+        "the job that is next in line has its GPUs, or the job is submitted again so short that it is over by 13:00 UTC",
     ]

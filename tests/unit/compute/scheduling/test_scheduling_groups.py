@@ -46,7 +46,7 @@ def test_what_nobody_lends_is_not_borrowed_and_the_reason_has_the_figures() -> N
     assert told.reason is Reason.WAITING_FOR_QUOTA
     assert (told.group, told.limit, told.in_use, told.group_quota, told.group_in_use, told.may_borrow) == ("ml", 4, 5, 8, 5, 2)
     assert told.detail == "needs 2 × h100; its project uses 5 of its own 4 in quota group ml and may borrow 2"
-    assert told.remedy == "its project has 1 GPU less in use, or may borrow as many more in quota group ml"
+    assert told.remedy == "its project has 1 GPU less in use in quota group ml, or may borrow as many more"
     assert starts(book, 2, Submitted("c", kind("p", 7))) == []
     assert book.decision("c").detail == "needs 7 × h100, more than its project can ever have in quota group ml"
     assert starts(book, 3, Ended("a")) == ["b"]

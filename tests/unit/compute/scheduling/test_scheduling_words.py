@@ -7,14 +7,16 @@ from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, runni
 
 from compute.scheduling import Decision, Limit, Reason, Snapshot, plan
 
+UNLESS = " at the latest unless another’s turn comes sooner"
+
 CASES = {
-    "needs 8 × H100, 3 free in pool berlin; next in line, expected at 14:20 UTC at the latest": snapshot(
+    f"needs 8 × H100, 3 free in pool berlin; next in line, expected at 14:20 UTC{UNLESS}": snapshot(
         job("a", 8), running=(running("r", 5, 2 + 1 / 3),)
     ),
-    "needs 8 × H100, 7 free in pool berlin; next in line, expected at 20 Nov 12:00 UTC at the latest": snapshot(
+    f"needs 8 × H100, 7 free in pool berlin; next in line, expected at 20 Nov 12:00 UTC{UNLESS}": snapshot(
         job("a", 8), running=(running("r", 1, 48),)
     ),
-    "needs 8 × H100, 7 free in pool berlin; next in line, expected at 7 Jan 2027 12:00 UTC at the latest": snapshot(
+    f"needs 8 × H100, 7 free in pool berlin; next in line, expected at 7 Jan 2027 12:00 UTC{UNLESS}": snapshot(
         job("a", 8), running=(running("r", 1, 24 * 50),)
     ),
     "needs 16 × H100; no open pool it may use has more than 8": snapshot(job("a", 16)),
@@ -41,7 +43,7 @@ CASES = {
     "may use 8.00 H100 GPU-hours; the offers it may use in pool berlin have 2.00 left": snapshot(
         job("a", 8, offers=["o"]), offers=(offer("o", 2),)
     ),
-    "the last offer it may use in pool berlin closes at 12:30 UTC, before this job could end": snapshot(
+    "the offers it may use in pool berlin have enough for it until 12:30 UTC only, and this job could end later": snapshot(
         job("a", offers=["o"]), offers=(offer("o", 9, closes=NOON + HOUR // 2),)
     ),
     "the next offer it may use in pool berlin opens at 13:00 UTC": snapshot(
@@ -98,11 +100,14 @@ def test_the_numbers_of_the_sentence_are_fields() -> None:
 
 
 def test_maintenance_says_when_it_begins_and_what_it_leaves() -> None:
-    facts = {"closes_at": NOON + HOUR, "gpus_free": 3, "window": "new fans", "pool_name": "berlin"}
+    facts = {"closes_at": NOON + HOUR, "gpus_free": 3, "gpus_short": 5, "window": "new fans", "pool_name": "berlin"}
     wait = Decision(uid("a"), Reason.WAITING_FOR_WINDOW, NOON, 1, "H100", 8, **facts)
 
     assert wait.detail == "needs 8 × H100; from 13:00 UTC on pool berlin has 3 left for it (new fans)"
-    assert wait.remedy == "new fans in pool berlin is over or takes fewer GPUs, or this job is submitted again with less time"
+    assert wait.remedy == "new fans in pool berlin is over or takes 5 GPUs less, once the others there had their turn"
+    assert replace(wait, over_by=NOON + HOUR // 2).remedy == (
+        f"{wait.remedy}, or the job is submitted again so short that it is over by 12:30 UTC"
+    )
 
 
 def test_an_offer_that_opens_is_named_only_if_the_pool_lasts_as_long_as_the_job_may_take_then() -> None:
