@@ -18,6 +18,7 @@ from uuid import UUID
 from bench._life import Life, life
 from bench._made_up import JOBS_A_DAY
 from bench._promises import PROMISING, Promises
+from bench._ranges import Ranges
 from bench._truth import Verdict, check
 from compute.scheduling import Expected, Instant, Plan, Reason, forecast
 
@@ -45,6 +46,7 @@ class Findings:
     verdicts: Sequence[Verdict]
     foretold: Sequence[Foretold]
     promises: Promises
+    ranges: Ranges
 
 
 def look_into(jobs: int, seed: int, *, looks: int = LOOKS, jobs_a_day: int = JOBS_A_DAY) -> Findings:
@@ -53,16 +55,17 @@ def look_into(jobs: int, seed: int, *, looks: int = LOOKS, jobs_a_day: int = JOB
     playing = life(jobs, seed, jobs_a_day=jobs_a_day)
     verdicts: list[Verdict] = []
     foretold: list[Foretold] = []
-    promises = Promises()
+    promises, ranges = Promises(), Ranges(random.Random(seed + 1))
     wanted, moment = {chance.randrange(jobs // 8) for _ in range(looks)}, 0
     while (answer := playing.step()) is not None:
         moment += 1
         promises.look(playing, answer)
+        ranges.look(playing, answer)
         if moment in wanted and answer.waiting:
             verdicts.extend(_check_one_of_each(playing, answer, chance))
             foretold.extend(_ask_one(playing, answer, chance, replayed=len(foretold) % REPLAYS_EVERY == 0))
     lived = [replace(each, lived_at=playing.start_after(each.job_id, each.expected.as_of)) for each in foretold]
-    return Findings(verdicts, lived, promises)
+    return Findings(verdicts, lived, promises, ranges)
 
 
 def _check_one_of_each(playing: Life, answer: Plan, chance: random.Random) -> list[Verdict]:
@@ -147,7 +150,7 @@ def _starts(found: Findings) -> list[tuple[str, int, int]]:
             (f"{label}: started before the range", sum(at < told.soonest_at for at, told in seen), len(seen)),
             (f"{label}: started after the range", sum(at > told.late_at for at, told in seen), len(seen)),
         ]
-    return rows
+    return rows + found.ranges.rows()
 
 
 if __name__ == "__main__":

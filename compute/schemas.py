@@ -98,12 +98,14 @@ class CancelIn(BaseModel):
 
 
 class ExpectedOut(BaseModel):
-    """When a waiting job is expected to start, if nobody new comes before it in line."""
+    """When a waiting job is expected to start."""
 
     as_of: datetime = Field(description="What it was computed from.")
-    soonest_at: datetime = Field(description="In the luckiest of seven futures planned from learnt run times.")
-    likely_at: datetime = Field(description="In the middle one.")
-    late_at: datetime = Field(description="In the unluckiest.")
+    soonest_at: datetime = Field(description="One start in ten is to come before this.")
+    likely_at: datetime = Field(description="Every other start is to come before this.")
+    late_at: datetime = Field(description="One start in ten is to come after this.")
+    ranges: int = Field(description="Of so many of the last ranges of this sort of wait, 200 at most, ...")
+    held: int = Field(description="... so many held: the job started within.")
     latest_at: datetime | None = Field(
         description="If all run as long as declared and the line stays as it is; none if those ahead may use up what it needs."
     )
@@ -118,6 +120,8 @@ class ExpectedOut(BaseModel):
             likely_at=datetime.fromtimestamp(found.likely_at, UTC),
             late_at=datetime.fromtimestamp(found.late_at, UTC),
             latest_at=datetime.fromtimestamp(found.latest_at, UTC) if found.latest_at is not None else None,
+            ranges=found.ranges,
+            held=found.held,
             in_words=found.detail,
             in_short=found.in_short,
         )

@@ -6,6 +6,7 @@ ticks* are the same time after the dated exchange table, the unit grants are cou
 
 from compute.models.activity import AttemptActivity
 from compute.models.calibration import ProposalStatus, RateProposal, RateProposalLine
+from compute.models.expectations import RangeCorrection, ToldStart
 from compute.models.grants import ComputeGrant, ExpiryReminder, ForecastWarning, GrantStatus, WarningKind
 from compute.models.hosts import PoolHost
 from compute.models.jobs import (
@@ -66,6 +67,7 @@ __all__ = [
     "ProposalStatus",
     "QuotaGroup",
     "QuotaShare",
+    "RangeCorrection",
     "RateProposal",
     "RateProposalLine",
     "ReclaimNotice",
@@ -73,6 +75,7 @@ __all__ = [
     "SchedulerMemory",
     "SchedulerTurn",
     "SourceKind",
+    "ToldStart",
     "Trust",
     "UsageRecord",
     "WarningKind",

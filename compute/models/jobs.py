@@ -174,6 +174,9 @@ class Job(Base):
     """The range and the middle of the futures that were planned from learnt run times."""
     expected_latest_at: Mapped[datetime | None]
     """If all run for as long as declared; none if those ahead may use up what it needs."""
+    expected_ranges: Mapped[int | None]
+    expected_held: Mapped[int | None]
+    """Of so many of the last ranges of this sort, so many held."""
     submitted_at: Mapped[Utc]
     finished_at: Mapped[datetime | None]
     retries_left: Mapped[int] = mapped_column(Integer(), default=1)
@@ -214,7 +217,7 @@ class Job(Base):
         """It left the line: reason and expected start go with it."""
         self.waiting_code = self.waiting_reason = self.waiting_since = self.waiting_remedy = None
         self.expected_as_of = self.expected_soonest_at = self.expected_likely_at = None
-        self.expected_late_at = self.expected_latest_at = None
+        self.expected_late_at = self.expected_latest_at = self.expected_ranges = self.expected_held = None
 
 
 class JobWait(Base):

@@ -1,6 +1,7 @@
 """When waiting jobs are expected to start: the plan of this moment, and how long jobs ran before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from compute import scheduling
 from compute.models import Job, JobAttempt
-from compute.queries import attempts
+from compute.queries import attempts, told_starts
 
 JOBS_MAX = 10_000
 """So many of the line are planned ahead; whoever stands further back is told no time."""
@@ -19,7 +20,26 @@ def expected_starts(
     session: Session, state: scheduling.Snapshot, plan: scheduling.Plan, *, now: datetime, jobs_max: int = JOBS_MAX
 ) -> Mapping[UUID, scheduling.Expected]:
     """What to expect for the first so many jobs of the line, by the job's id. Who is missing waits for somebody to act."""
+    return told(session, planned(session, state, plan, now=now, jobs_max=jobs_max))
+
+
+def planned(
+    session: Session, state: scheduling.Snapshot, plan: scheduling.Plan, *, now: datetime, jobs_max: int = JOBS_MAX
+) -> Mapping[UUID, scheduling.Expected]:
+    """What plans of the line say, before what came of earlier ones corrects it."""
     return scheduling.forecast(state, plan, _likely_seconds(session, state, now=now), jobs_max=jobs_max)
+
+
+def told(session: Session, found: Mapping[UUID, scheduling.Expected]) -> dict[UUID, scheduling.Expected]:
+    """What is told of what was planned: corrected by what came of earlier ones, and how often such ranges held."""
+    corrections, records = told_starts.corrections(session), told_starts.records(session)
+    told = {}
+    for job_id, each in found.items():
+        sort = scheduling.horizon(each)
+        ranges, held = records.get(sort, (0, 0))
+        known = scheduling.corrected(each, corrections.get(sort, scheduling.Correction()))
+        told[job_id] = replace(known, ranges=ranges, held=held)
+    return told
 
 
 def of_job(job: Job) -> scheduling.Expected | None:
@@ -32,6 +52,8 @@ def of_job(job: Job) -> scheduling.Expected | None:
         likely_at=int(job.expected_likely_at.timestamp()),
         late_at=int(job.expected_late_at.timestamp()),
         latest_at=int(job.expected_latest_at.timestamp()) if job.expected_latest_at else None,
+        ranges=job.expected_ranges or 0,
+        held=job.expected_held or 0,
     )
 
 

@@ -56,6 +56,7 @@ class Read:
 WRITTEN = {
     *("waiting_code", "waiting_reason", "waiting_since", "waiting_remedy"),
     *("expected_as_of", "expected_soonest_at", "expected_likely_at", "expected_late_at", "expected_latest_at"),
+    *("expected_ranges", "expected_held"),
 }
 """Columns of a job that the scheduler itself writes."""
 

@@ -4,6 +4,7 @@
 """
 
 from compute.scheduling.forecasts.forecast import forecast
+from compute.scheduling.forecasts.ranges import Correction, came_out, corrected, held, horizon
 from compute.scheduling.keeping.feed import Surprise
 from compute.scheduling.keeping.kept import KeptCore
 from compute.scheduling.keeping.memory import IdealJob, IdealShare, Memory, ProjectMemory
@@ -45,6 +46,7 @@ from compute.scheduling.rules.offers import draw
 __all__ = [
     "Alternative",
     "Asks",
+    "Correction",
     "Decision",
     "Draw",
     "Ending",
@@ -79,7 +81,11 @@ __all__ = [
     "Terms",
     "Whole",
     "Window",
+    "came_out",
+    "corrected",
     "draw",
     "forecast",
+    "held",
+    "horizon",
     "plan",
 ]

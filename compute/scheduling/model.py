@@ -388,13 +388,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """When a waiting job probably starts, if nobody new comes before it in line: forecasts/forecast.py says what it assumes."""
+    """When a waiting job probably starts: forecasts/forecast.py says what is planned, ranges.py what corrects it."""
 
     as_of: Instant  # what it was computed from
-    soonest_at: Instant  # in the luckiest of the futures that were drawn, ...
-    likely_at: Instant  # ... in the middle one, ...
-    late_at: Instant  # ... and in the unluckiest
+    soonest_at: Instant  # one start in ten is to come before this, ...
+    likely_at: Instant  # ... every other one before this, ...
+    late_at: Instant  # ... and one in ten after this
     latest_at: Instant | None  # if all run for as long as declared; None: then those ahead may use up what it needs
+    ranges: int = 0  # of so many of the last ranges of this sort ...
+    held: int = 0  # ... so many held
 
     @property
     def detail(self) -> str:

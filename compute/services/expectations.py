@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.models import Job, JobStatus
 from compute.queries import expected, snapshot
+from compute.services import told_starts
 
 Sessions = Callable[[], AbstractContextManager[Session]]
 """Makes a session that commits at the end of its block."""
@@ -22,8 +23,13 @@ def look_ahead(sessions: Sessions, connected: Container[str], *, now: datetime) 
     Read in one transaction, written in another: the plan takes a while, and nobody should wait for it.
     """
     with sessions() as session:
+        told_starts.learn(session, now=now)
+    with sessions() as session:
         state = snapshot.take(session, connected=connected, now=now)
-        found = expected.expected_starts(session, state, scheduling.plan(state), now=now)
+        planned = expected.planned(session, state, scheduling.plan(state), now=now)
+        found = expected.told(session, planned)
+    with sessions() as session:
+        told_starts.note(session, found, {job_id: scheduling.horizon(each) for job_id, each in planned.items()}, now=now)
     with sessions() as session:
         # A job that somebody is working on is left as it is; it is looked at again in a moment.
         waiting = session.execute(
@@ -38,22 +44,24 @@ def look_ahead(sessions: Sessions, connected: Container[str], *, now: datetime) 
     return len(found)
 
 
-def _row(job_id: UUID, start: scheduling.Expected | None) -> tuple[UUID | datetime | None, ...]:
+def _row(job_id: UUID, start: scheduling.Expected | None) -> tuple[UUID | datetime | int | None, ...]:
     if start is None:
-        return job_id, None, None, None, None, None
+        return job_id, None, None, None, None, None, None, None
     moments = (start.as_of, start.soonest_at, start.likely_at, start.late_at, start.latest_at)
-    return job_id, *(None if at is None else datetime.fromtimestamp(at, UTC) for at in moments)
+    return job_id, *(None if at is None else datetime.fromtimestamp(at, UTC) for at in moments), start.ranges, start.held
 
 
-_COLUMNS = ("ids", "as_of", "soonest", "likely", "late", "latest")
+_COLUMNS = ("ids", "as_of", "soonest", "likely", "late", "latest", "ranges", "held")
 
 # One statement for ten thousand jobs.
 _KEEP = text("""
     UPDATE job SET expected_as_of = f.as_of, expected_soonest_at = f.soonest, expected_likely_at = f.likely,
-                   expected_late_at = f.late, expected_latest_at = f.latest
+                   expected_late_at = f.late, expected_latest_at = f.latest,
+                   expected_ranges = f.ranges, expected_held = f.held
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:as_of AS timestamptz[]), CAST(:soonest AS timestamptz[]), CAST(:likely AS timestamptz[]),
-        CAST(:late AS timestamptz[]), CAST(:latest AS timestamptz[])
-    ) AS f (id, as_of, soonest, likely, late, latest)
+        CAST(:late AS timestamptz[]), CAST(:latest AS timestamptz[]),
+        CAST(:ranges AS bigint[]), CAST(:held AS bigint[])
+    ) AS f (id, as_of, soonest, likely, late, latest, ranges, held)
     WHERE job.id = f.id
 """)

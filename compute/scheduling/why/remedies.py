@@ -11,17 +11,20 @@ def remedy(decision: Decision) -> str:
 
 def expectation(expected: Expected) -> str:
     """When it probably starts and when at the latest, as a clause that says what both assume."""
-    probably = f"probably at {expectation_in_short(expected)} if jobs run for as long as those before them did"
+    probably = f"probably at {expectation_in_short(expected)}"
+    if not expected.ranges:
+        probably += ", a wide guess: nothing came yet of what was told before of waits like this"
     if expected.latest_at is None:
         return f"{probably}; those ahead in line may use up what it needs, so nothing is certain"
     return f"{probably}; at {moment(expected.latest_at, expected.as_of)} at the latest while the line stays as it is"
 
 
 def expectation_in_short(expected: Expected) -> str:
-    """When it probably starts, and the range, for a column of a list."""
+    """When it probably starts, the range, and how often such ranges held, for a column of a list."""
     moments = (expected.likely_at, expected.soonest_at, expected.late_at)
     likely, soonest, late = (moment(at, expected.as_of) for at in moments)
-    return f"{likely} (between {soonest} and {late})" if soonest != late else likely
+    held = f"; {expected.held} of the last {count(expected.ranges, 'such range')} held" if expected.ranges else ""
+    return f"{likely} (between {soonest} and {late}{held})"
 
 
 def _pool(d: Decision) -> str:

@@ -5,16 +5,17 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 from sqlalchemy.exc import IntegrityError
 
 from compute import cli, schemas
 from compute.executors.base import AttemptState
-from compute.models import Job, JobStatus, PoolStatus
-from compute.queries import expected
+from compute.models import Job, JobAttempt, JobStatus, PoolStatus, RangeCorrection, ToldStart
+from compute.queries import expected, told_starts
 from compute.queries import jobs as job_queries
 from compute.queries.explain import explain
 from compute.services import attempts, expectations
+from compute.services import told_starts as services
 from core.units import TICKS_PER_GPU_HOUR
 from tests.integration.compute.conftest import World
 from tests.web_client import Client
@@ -69,8 +70,50 @@ def test_what_jobs_ran_for_before_moves_the_likely_start_only(line: tuple[World,
     assert before is not None
     assert found is not None
     assert found.latest_at is not None
-    assert found.late_at - found.as_of < (found.latest_at - found.as_of) / 3, "they ran for a minute and declared an hour"
+    assert found.likely_at - found.as_of < (found.latest_at - found.as_of) / 3, "they ran for a minute and declared an hour"
     assert found.likely_at - found.as_of < before.likely_at - before.as_of
+
+
+def test_what_comes_of_a_range_corrects_the_next_ones_and_is_told_beside_them(line: tuple[World, Job, Job]) -> None:
+    world, first, second = line
+    rows = list(world.session.scalars(select(ToldStart)))
+    assert {row.job_id for row in rows} == {first.id, second.id}, "all of a line as short as this"
+    before = expected.of_job(job_queries.get(world.session, second.id))
+    assert before is not None
+    assert before.ranges == 0
+    attempts.cancel(world.session, second.id, actor=None, reason="", now=world.now)
+    last = max(row.late_at for row in rows)
+
+    world.now = last + timedelta(seconds=1)
+    expectations.look_ahead(world.sessions, world.executors, now=world.now)
+
+    (row,) = world.session.scalars(select(ToldStart).where(ToldStart.over_at.is_not(None)))
+    assert (row.job_id, row.held) == (first.id, False), "the other was withdrawn, and nobody will ever know"
+    (learnt,) = world.session.scalars(select(RangeCorrection))
+    assert (learnt.soonest, learnt.likely, learnt.late) > (-1.0, 0.0, 1.0)
+    known = told_starts.records(world.session)
+    assert known == {row.horizon: (1, 0)}
+    now = expected.of_job(job_queries.get(world.session, first.id))
+    assert now is not None
+    assert (now.ranges, now.held) == known.get(0, (0, 0)), "the plan says that it starts any moment: another sort of wait"
+
+
+def test_a_start_within_its_range_is_kept_as_held(line: tuple[World, Job, Job]) -> None:
+    world, first, _ = line
+    (told,) = world.session.scalars(select(ToldStart).where(ToldStart.job_id == first.id))
+    held_at = told.likely_at
+    world.session.execute(update(Job).where(Job.id == first.id).values(status=JobStatus.QUEUED))
+    world.session.flush()
+
+    assert services.learn(world.session, now=held_at) == 0, "it waits, and the range is not over"
+    running = next(iter(world.session.scalars(select(JobAttempt))))
+    running.job_id, running.held_at = first.id, held_at
+    world.session.flush()
+    world.session.expire_all()
+
+    assert services.learn(world.session, now=held_at) == 1
+    assert (told.held, told.over_at) == (True, held_at)
+    assert services.learn(world.session, now=held_at) == 0, "once"
 
 
 def test_a_job_that_waits_for_somebody_is_promised_nothing(line: tuple[World, Job, Job]) -> None:

@@ -1,5 +1,6 @@
 """What waiting jobs are told is true when it is checked, and the check finds what is not."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bench import explanations
 from bench._life import life
 from bench._promises import Promises
+from bench._ranges import Ranges
 from bench._truth import Verdict, check
 from bench.explanations import Findings, look_into
 from compute.scheduling import Decision, Reason
@@ -49,7 +51,7 @@ def test_a_wrong_explanation_is_found(reason: Reason, fact: str, by: int) -> Non
 
 def test_one_false_explanation_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [Decision(None, reason, 0, 1, "h100", 1, gpus_free=0, limit=1, in_use=1) for reason in Reason]
-    true = Findings([Verdict(each, (), ()) for each in told], [], Promises())
+    true = Findings([Verdict(each, (), ()) for each in told], [], Promises(), Ranges(random.Random(1)))
     assert explanations.wrong(true) == []
     false = replace(true, verdicts=[*true.verdicts, Verdict(told[-2], ("more GPUs",), ())])
     monkeypatch.setattr(explanations, "look_into", lambda jobs, seed: false)

@@ -144,15 +144,16 @@ def test_the_parts_of_the_distribution_have_its_mean() -> None:
 
 
 def test_the_words_say_what_they_assume() -> None:
-    sure = Expected(NOON, NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR, NOON + 30 * HOUR)
+    sure = Expected(NOON, NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR, NOON + 30 * HOUR, ranges=10, held=8)
     unsure = Expected(NOON, NOON + HOUR, NOON + HOUR, NOON + HOUR, None)
 
     assert sure.detail == (
-        "probably at 14:00 UTC (between 13:00 UTC and 15:00 UTC) if jobs run for as long as those before them did; "
+        "probably at 14:00 UTC (between 13:00 UTC and 15:00 UTC; 8 of the last 10 such ranges held); "
         "at 19 Nov 18:00 UTC at the latest while the line stays as it is"
     )
     assert unsure.detail == (
-        "probably at 13:00 UTC if jobs run for as long as those before them did; "
+        "probably at 13:00 UTC (between 13:00 UTC and 13:00 UTC), a wide guess: nothing came yet of what was told before of "
+        "waits like this; "
         "those ahead in line may use up what it needs, so nothing is certain"
     )
 
