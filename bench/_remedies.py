@@ -6,6 +6,7 @@ says that they have their turn first.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -118,6 +119,15 @@ def with_pool(world: Snapshot, pool_id: UUID, **changes: Any) -> Snapshot:
     return replace(world, pools=tuple(replace(pool, **changes) if pool.id == pool_id else pool for pool in world.pools))
 
 
+def _short_enough(told: Told) -> Mapping[str, Way]:
+    """More time than was named may do: who declares less may come sooner in line, and needs less of its offers."""
+    return {name: partial(_or_nothing, told.world, way) for name, way in _or_shorter(told).items()}
+
+
+def _or_nothing(world: Snapshot, way: Way, short: int) -> Snapshot:
+    return world if short else way(0)
+
+
 def _or_shorter(told: Told) -> Mapping[str, Way]:
     return {"a shorter job": told.shorter} if told.decision.over_by is not None else {}
 
@@ -144,9 +154,7 @@ def _fair_turn(told: Told) -> Mapping[str, Way]:
             return told.world
         return told.without(lambda each: told.is_ahead(each) and not (short and each.reason is Reason.RESERVED_NEXT))
 
-    # Who declares less may come sooner in line, so that more time than was named may do as well.
-    suffices = {name: lambda short, way=way: told.world if short else way(0) for name, way in _or_shorter(told).items()}
-    return {"turns": turns, **suffices}
+    return {"turns": turns, **_short_enough(told)}
 
 
 def _reserved(told: Told) -> Mapping[str, Way]:
@@ -213,7 +221,7 @@ def _offer(told: Told) -> Mapping[str, Way]:
     decision, now = told.decision, told.world.now
     opens_at, closes_at = decision.opens_at, decision.closes_at
     if closes_at is not None:
-        return {"longer offers": lambda short: _longer_offers(told, closes_at, told.ends_by - short), **_or_shorter(told)}
+        return {"longer offers": lambda short: _longer_offers(told, closes_at, told.ends_by - short), **_short_enough(told)}
     if opens_at is not None:
         return {"the opening": lambda short: _later(replace(told.world, queued=(told.job,)), opens_at - short)}
 
