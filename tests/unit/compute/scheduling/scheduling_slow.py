@@ -40,6 +40,11 @@ class Batch(Kind):
 
     batch: int = 0
 
+    @property
+    def plain(self) -> Kind:
+        """The kind that it is a batch of."""
+        return Kind(*(getattr(self, each.name) for each in fields(Kind)))
+
 
 @dataclass
 class SlowJob:
@@ -144,7 +149,7 @@ class Reference:
         key = levels(kind)
         last, number = self.batches.get(key, (at, 0))
         self.batches[key] = (at, number + (abs(at - last) > BATCH_GAP))
-        return Batch(*(getattr(kind, each.name) for each in fields(kind)), self.batches[key][1])
+        return Batch(*(getattr(kind, each.name) for each in fields(Kind)), self.batches[key][1])
 
     def set(self, event: Event) -> None:
         match event:

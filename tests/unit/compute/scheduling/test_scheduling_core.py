@@ -169,7 +169,7 @@ class Story:
         gone = {event.job for event in events if isinstance(event, Ended)}
         for name in [name for name, asked in self.leaving.items() if asked.at <= self.now and name not in gone]:
             job = running[name]
-            events += [Evicted(name), Submitted(name, job.kind, job.at)]
+            events += [Evicted(name), Submitted(name, job.kind.plain, job.at)]
             gone.add(name)
         for name in gone:
             self.leaving.pop(name, None)
