@@ -125,7 +125,8 @@ def letter(session: Session, task: MailNotice) -> mail.Letter:
 def _owner(row: ReclaimNotice) -> str:
     job = row.for_job
     pool = row.attempt.pool
-    return f"{job.project.name} owns {job.gpus} × {pool.flavor.slug} of pool {pool.name} that its job “{job.name}” waits for."
+    what = f"a whole host of {pool.flavor.slug}" if job.exclusive else f"{job.gpus} × {pool.flavor.slug}"
+    return f"{job.project.name} owns {what} in pool {pool.name} that its job “{job.name}” waits for."
 
 
 def _take_back(session: Session, row: ReclaimNotice, why: str, *, now: datetime) -> None:
