@@ -33,6 +33,7 @@ MODULES = (
     "rules.grants",
     "rules.limits",
     "rules.offers",
+    "told",
     "turns",
 )
 """What an event passes through. What is asked now and then, such as why a job waits, runs as it is written."""

@@ -38,7 +38,7 @@ class Size:
         """A kind is in line again."""
         if not place.timed:
             place.timed = True
-            heapq.heappush(self.declared, (place.waiting.kind.wall_seconds, place.number, place))
+            heapq.heappush(self.declared, (place.batch.kind.wall_seconds, place.number, place))
 
     def shortest(self) -> float:
         """The shortest declared time, in seconds."""
@@ -77,7 +77,7 @@ class Lane:
         self.moments: list[Instant] = []  # at which something that runs has its declared end, sorted
         self.releases: dict[Instant, int] = {}  # the GPUs that are free again then
         self.sizes: dict[int, Size] = {}
-        self.fallen: list[Bucket] = []  # to be put in their places before the next look
+        self.to_enter: list[Bucket] = []  # to be put in their places before the next look
         self.changed = True  # since it was last looked at
         self.looks = 0  # how many could not pass the next in line, at this moment
         self.promise: Promise | None = None
@@ -117,7 +117,7 @@ class Lane:
                 return Obstacle(
                     Reason.WAITING_FOR_WINDOW,
                     ((window.shelf, gpus),),
-                    is_kept=gpus <= window.room,
+                    is_promised=gpus <= window.room,
                     facts={"closes_at": window.begins_at, "gpus_free": left, "gpus_short": short, "window": window.why},
                 )
         return None

@@ -1,7 +1,7 @@
 """The line: kinds in buckets, buckets in the order of their turns.
 
-A bucket's place in line is put right lazily. If its score fell, it goes to `fallen` and gets its new place before the next look;
-if it rose, it comes first too soon, is seen not to stand there, and goes where it belongs.
+A bucket's place in line is put right lazily. If it goes sooner now, it waits in `Lane.to_enter` and gets its new place before the
+next look; if it goes later, it comes first too soon, is seen not to stand there, and goes where it belongs.
 """
 
 import heapq
@@ -30,13 +30,13 @@ class Project:
     gpus: float = 0  # the same in reference GPUs
     past: float = 0.0  # decayed GPU-seconds at `settled_at`
     settled_at: Instant = 0
-    rises: int = 0  # how often all its scores rose
+    version: int = 0  # raised whenever all of it goes later
     buckets: "dict[tuple[Name, int, int], Bucket]" = field(default_factory=dict)  # by lane, GPUs and rank
 
     @property
     def waits(self) -> bool:
         """Whether any of its jobs does."""
-        return any(place.waiting.jobs for bucket in self.buckets.values() for *_, place in bucket.kinds)
+        return any(place.batch.jobs for bucket in self.buckets.values() for *_, place in bucket.kinds)
 
     def settle(self, now: Instant, half_life: int) -> None:
         """Let past use decay until now; the GPUs in use add to it."""
@@ -71,33 +71,33 @@ class Bucket:
     best_in_line: "Place | None" = None  # the kind that it stands there with
     best_known: "Place | None" = None  # its best kind, if none of its kinds changed since it was looked for
     at: int = NOWHERE  # in line
-    seen: int = 0  # the project's rises that its place knows of
-    has_fallen: bool = False  # waits in `lane.fallen`
+    version: int = 0  # the project's, which its place knows of
+    is_to_enter: bool = False  # waits in `lane.to_enter`
 
-    def fell(self) -> None:
+    def goes_sooner(self) -> None:
         """Its score may be lower than its place says: it is put right before the next look."""
         self.lane.changed = True
         self.enter_anew()
 
-    def rose(self) -> None:
+    def goes_later(self) -> None:
         """Its score may be higher than its place says: it is put right once it comes first."""
         self.lane.changed = True
         self.surface()
 
     def enter_anew(self) -> None:
         """Before the next look."""
-        if not self.has_fallen:
-            self.has_fallen = True
-            self.lane.fallen.append(self)
+        if not self.is_to_enter:
+            self.is_to_enter = True
+            self.lane.to_enter.append(self)
 
     def surface(self) -> None:
         """One of its kinds changed: it is looked at again when it comes first."""
-        self.seen, self.best_known = -1, None
+        self.version, self.best_known = -1, None
 
     @property
     def stands(self) -> bool:
         """Whether its place says what its score is now."""
-        return self.seen == self.project.rises
+        return self.version == self.project.version
 
     def place(self, place: "Place") -> None:
         """Put a kind among the others by its expected work; its former entry counts no more."""
@@ -118,9 +118,9 @@ class Bucket:
         """Kinds whose place moved back are put there as they surface."""
         while self.kinds:
             work, _, job, entry, place = self.kinds[0]
-            if entry != place.entry or not place.waiting.jobs:
+            if entry != place.entry or not place.batch.jobs:
                 heapq.heappop(self.kinds)
-            elif work != place.waiting.work or job is not place.waiting.jobs[0][1]:
+            elif work != place.batch.work or job is not place.batch.jobs[0][1]:
                 heapq.heapreplace(self.kinds, place.rank())
             else:
                 return place
@@ -129,12 +129,12 @@ class Bucket:
     def best_within(self, seconds: int) -> "Place | None":
         """The kind with the least expected work among those that declare to be over in so many seconds."""
         places = (entry[4] for entry in self.kinds if entry[3] == entry[4].entry)
-        able = (each for each in places if each.waiting.jobs and each.waiting.kind.wall_seconds <= seconds)
+        able = (each for each in places if each.batch.jobs and each.batch.kind.wall_seconds <= seconds)
         return min(able, key=lambda each: each.rank()[:3], default=None)
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class Batch:
     """A batch of a kind and its waiting jobs, oldest first."""
 
     kind: Kind
@@ -152,14 +152,14 @@ class Waiting:
         for place in self.places:
             if not place.is_out:
                 place.bucket.place(place)
-                place.bucket.fell()
+                place.bucket.goes_sooner()
 
 
 @dataclass(slots=True, eq=False)
 class Place:
     """A kind in one of the lanes it may run in."""
 
-    waiting: Waiting
+    batch: Batch
     choice: Choice
     gpus: int  # that a job of it takes here
     bucket: Bucket
@@ -176,12 +176,12 @@ class Place:
     @property
     def in_line(self) -> bool:
         """Whether it has jobs and nothing refuses it."""
-        return not self.is_out and bool(self.waiting.jobs)
+        return not self.is_out and bool(self.batch.jobs)
 
     def rank(self) -> "tuple[float, Instant, Name, int, Place]":
         """Its entry in the bucket's heap."""
-        at, job = self.waiting.jobs[0]
-        return self.waiting.work, at, job, self.entry, self
+        at, job = self.batch.jobs[0]
+        return self.batch.work, at, job, self.entry, self
 
     def leave(self) -> None:
         """Go out of line; the bucket goes on with its next best kind."""
@@ -192,7 +192,7 @@ class Place:
     def come_back(self) -> None:
         """Go back in line."""
         self.is_out = False
-        if self.waiting.jobs:
+        if self.batch.jobs:
             self.bucket.place(self)
             self.bucket.lane.sizes[self.bucket.gpus].waits(self)
             self.bucket.enter_anew()

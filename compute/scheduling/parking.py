@@ -7,15 +7,7 @@ can't start costs nothing while nothing happens to what it waits for.
 
 A rule that time opens (an offer, a grant, the end of maintenance) notes the moment with `Moments`.
 
-To add a rule:
-
-1. `events.py`: the event that brings its figure, in its place in `Event`.
-2. A module in `rules/` with its `Book`; `rulebook.py`: `Rulebook.set` hands it the event, `Rulebook.books` gives it to the kinds
-   that it is about.
-3. `model.py`: a `Reason`, in the order in which reasons apply, and the fields of a `Decision` that its words need.
-4. `why/sentences.py` and `why/remedies.py`: those words. `docs/reference/job-states.md`: its line; a test looks for it.
-5. For production: a part of `Snapshot`, read in `compute/queries/snapshot.py` and told as the event in `plan.py`.
-6. The slow scheduler of the tests (`scheduling_slow.py`), which must agree.
+docs/explanation/scheduling.md says how to add a rule.
 """
 
 import heapq
@@ -99,7 +91,7 @@ class Obstacle:
 
     reason: Reason
     waits_on: tuple[tuple[Shelf, int], ...]
-    is_kept: bool = False  # there would be enough, but for what is kept for those who were promised a start
+    is_promised: bool = False  # there would be enough, but for what is kept for those who were promised a start
     facts: Mapping[str, Any] = field(default_factory=dict)  # fields of a Decision
 
 

@@ -33,7 +33,7 @@ class Rulebook:
         self.woken: deque[Place] = deque()  # parked until something changed; they come back in line at the next moment
         self.moments = Moments()
         self.lanes = {name: Lane(LaneSet(name, gpus), self.woken, self.moments) for name, gpus in lanes.items()}
-        self.keeps = False  # something may have to be kept for who is promised a start, beside GPUs
+        self.promises_bind = False  # something may have to be kept for who is promised a start, beside GPUs
         self._grants: dict[Name, GrantBook] = {}
         self._offers: dict[Name, Offers] = {}
         self._of_projects: dict[Name, LimitBook] = {}
@@ -50,10 +50,10 @@ class Rulebook:
             case OfferSet():
                 self._offers_of(event.lane).set(event, now)
             case ProjectSet():
-                self.keeps = True
+                self.promises_bind = True
                 self._limit_of_project(event.project).set(event.limit)
             case SubmitterSet():
-                self.keeps = True
+                self.promises_bind = True
                 self._limit_of_submitter(event.submitter).set(event.limit)
             case GroupSet():
                 self._set_group(event)
@@ -81,7 +81,7 @@ class Rulebook:
         books: list[Book] = [self._grant(kind.grant)] if kind.grant is not None else []
         purse = self.purse(kind, choice)
         books += [purse] if purse is not None else []
-        self.keeps = self.keeps or bool(books)
+        self.promises_bind = self.promises_bind or bool(books)
         books.append(self._limit_of_project(kind.project))
         books += [self._limit_of_submitter(kind.submitter)] if kind.submitter is not None else []
         books.append(self.member(kind.project, choice.lane))
@@ -98,7 +98,7 @@ class Rulebook:
         return next((group for group in self.groups.values() if lane in group.lanes), None)
 
     def _set_group(self, event: GroupSet) -> None:
-        self.keeps = True
+        self.promises_bind = True
         if event.group not in self.groups:
             self.groups[event.group] = GroupBook(event.group, self.woken)
         inside = [member for (_, lane), member in self._members.items() if lane in event.lanes]

@@ -97,7 +97,7 @@ class GroupBook:
             facts |= {"asking_costs": self._too_dear[kind].lost_gpu_seconds}
             facts |= {"asking_costs_max": self._too_dear[kind].lost_gpu_seconds_max}
         waits_on = () if may_take else ((self._shelf(kind.project), wish.gpus),)
-        return Obstacle(Reason.WAITING_FOR_QUOTA, waits_on, is_kept=may_take, facts=facts)
+        return Obstacle(Reason.WAITING_FOR_QUOTA, waits_on, is_promised=may_take, facts=facts)
 
     def lent_short(self, kind: Kind, lane: Lane) -> int:
         """So many more of the GPUs that members lend would have to be free once the others had their turn."""

@@ -41,7 +41,7 @@ class GrantBook:
         return Obstacle(
             Reason.WAITING_FOR_BUDGET if in_time else Reason.WAITING_FOR_GRANT,
             ((self._shelf, choice.cost_ticks if in_time else NEVER),),
-            is_kept=in_time and choice.cost_ticks <= self._available,
+            is_promised=in_time and choice.cost_ticks <= self._available,
             facts={
                 "ticks_needed": choice.cost_ticks,
                 "ticks_available": max(0, self._available - self._kept),

@@ -45,7 +45,7 @@ class LimitBook:
 
     def _obstacle(self, on: str, limit: int, in_use: int, promised: int, needed: int, shelf: Shelf) -> Obstacle:
         facts = {"limit": limit, "limit_on": on, "in_use": in_use + promised}
-        return Obstacle(self._reason, ((shelf, needed),), is_kept=in_use + needed <= limit, facts=facts)
+        return Obstacle(self._reason, ((shelf, needed),), is_promised=in_use + needed <= limit, facts=facts)
 
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """One more runs."""

@@ -137,7 +137,7 @@ class Purse:
             opens = self._opening(choice, starts_at, ends_by - starts_at)
             closes = self._closing(choice, starts_at, ends_by)
         facts = {"ticks_needed": choice.offer_ticks, "ticks_available": left, "opens_at": opens, "closes_at": closes}
-        return Obstacle(Reason.WAITING_FOR_OFFER, tuple(waits_on), is_kept=missing <= 0, facts=facts)
+        return Obstacle(Reason.WAITING_FOR_OFFER, tuple(waits_on), is_promised=missing <= 0, facts=facts)
 
     def _opening(self, choice: Choice, after: Instant, seconds: int) -> Instant | None:
         """When the first offer opens with which there will be enough for a whole run."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.scheduling.events import NEVER
-from compute.scheduling.line import Place, Waiting
+from compute.scheduling.line import Batch, Place
 from compute.scheduling.model import Decision, Instant, Name, Passed, PoolState, Reason
 from compute.scheduling.parking import Obstacle
 
@@ -23,7 +23,7 @@ class Question:
     """A waiting job, and how the rules are asked about it."""
 
     job: Name
-    waiting: Waiting
+    batch: Batch
     turn: int  # its place in line; 1 is the first
     now: Instant
     refusal: Callable[[Place, Instant], Obstacle | None]
@@ -33,8 +33,8 @@ class Question:
 
 def explain(question: Question) -> Decision:
     """The reason of this moment."""
-    waiting, now = question.waiting, question.now
-    large = [p for p in waiting.places if p.bucket.lane.is_open(now) and p.gpus <= p.bucket.lane.most]
+    batch, now = question.batch, question.now
+    large = [p for p in batch.places if p.bucket.lane.is_open(now) and p.gpus <= p.bucket.lane.most]
     if not large:
         return _no_lane(question)
     for place in large:
@@ -53,7 +53,7 @@ def explain(question: Question) -> Decision:
 def passed_over(place: Place, now: Instant, refusal: Callable[[Place, Instant], Obstacle | None]) -> tuple[Passed, ...]:
     """Why a job that starts here starts on no flavor it likes better: of each, the reason of the lane it came furthest in."""
     found: dict[str, Reason] = {}
-    for other in place.waiting.places:
+    for other in place.batch.places:
         flavor = other.bucket.lane.facts.flavor
         if other.choice.order < place.choice.order and flavor != place.bucket.lane.facts.flavor:
             reason = _in_its_way(other, now, refusal(other, now))
@@ -67,7 +67,7 @@ def _in_its_way(place: Place, now: Instant, obstacle: Obstacle | None) -> Reason
         return Reason.WAITING_FOR_POOL
     if obstacle is not None:
         return obstacle.reason
-    fits = lane.fits(place.gpus, 0, place.waiting.kind.alone)
+    fits = lane.fits(place.gpus, 0, place.batch.kind.alone)
     return Reason.WAITING_FOR_FAIR_TURN if fits else Reason.WAITING_FOR_CAPACITY
 
 
@@ -93,7 +93,7 @@ def _how_far(reason: Reason, facts: Mapping[str, Any]) -> tuple[int, int, int, i
 
 def _no_lane(question: Question) -> Decision:
     """No lane it may use is open and large enough."""
-    places, now = question.waiting.places, question.now
+    places, now = question.batch.places, question.now
     lanes = [place.bucket.lane for place in places if place.bucket.lane.is_open(now)]
     large = [place.bucket.lane for place in places if place.gpus <= place.bucket.lane.most]
     away = (each.facts for each in large if each.facts.state is PoolState.OUT_OF_REACH)
@@ -113,7 +113,7 @@ def _no_lane(question: Question) -> Decision:
 
 def _no_room(question: Question, places: list[Place]) -> Decision:
     """Nothing but GPUs is in its way."""
-    kind, alone = question.waiting.kind, question.waiting.kind.alone
+    kind, alone = question.batch.kind, question.batch.kind.alone
     place = max(places, key=lambda place: (place.bucket.lane.fits(place.gpus, 0, alone), place.bucket.lane.free))
     lane, gpus = place.bucket.lane, place.gpus
     facts: dict[str, Any] = {"gpus_free": lane.free, "would_borrow": place.member.borrows(kind, gpus)}
@@ -127,12 +127,12 @@ def _no_room(question: Question, places: list[Place]) -> Decision:
 
 
 def _decision(question: Question, reason: Reason, place: Place | None, *, names_pool: bool = True, **facts: Any) -> Decision:
-    kind = question.waiting.kind
+    kind = question.batch.kind
     facts["gpus_free"] = None if facts.get("gpus_free") is None else max(0, facts["gpus_free"])
     closes_at = facts.get("closes_at") or facts.get("kept_until")
     if closes_at is not None and closes_at - question.overhead_seconds > question.now:
         facts["over_by"] = closes_at - question.overhead_seconds
-    spoken = place if place is not None else next(iter(question.waiting.places), None)
+    spoken = place if place is not None else next(iter(question.batch.places), None)
     lane = place.bucket.lane.facts if place is not None and names_pool else None
     return Decision(
         job_id=question.job,
