@@ -27,6 +27,9 @@ HORIZONS = (15 * 60, 3600, 4 * 3600, 16 * 3600)
 STEP = 0.2
 """How far one outcome moves a factor, in logarithms: a start after the late moment moves it by 0.9 of this."""
 
+FURTHEST = 5.0
+"""No factor goes further from 0, some 150 times: while nothing starts every late moment passes, and dates must stay dates."""
+
 AT_LEAST_SECONDS = 300
 """Added to a wait before it is multiplied, since a wait of none is not certain either."""
 
@@ -61,7 +64,7 @@ def came_out(by: Correction, told: Expected, started_at: Instant | None) -> Corr
     """The factors after one more outcome; None: the late moment passed, and the job still waits."""
     moments = (told.soonest_at, told.likely_at, told.late_at)
     soonest, likely, late = (
-        factor + STEP * (share if started_at is None or started_at > at else share - 1)
+        max(-FURTHEST, min(FURTHEST, factor + STEP * (share if started_at is None or started_at > at else share - 1)))
         for factor, share, at in zip((by.soonest, by.likely, by.late), SHARES, moments, strict=True)
     )
     return Correction(soonest, likely, late)

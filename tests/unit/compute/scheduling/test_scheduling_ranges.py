@@ -1,6 +1,7 @@
 """Ranges of expected starts: in order, corrected by what came of earlier ones until they hold as often as they should."""
 
 import random
+from datetime import UTC, datetime
 
 from compute.scheduling import Correction, Expected, came_out, corrected, held, horizon
 
@@ -31,6 +32,16 @@ def test_an_outcome_moves_each_moment_towards_its_share() -> None:
     assert (late.late, late.likely, late.soonest) > (1.0, 0.0, -1.0)
     assert (early.late, early.likely, early.soonest) < (1.0, 0.0, -1.0)
     assert late.late - 1 > 5 * (1 - early.late), "one that came too late counts nine times one that did not"
+
+
+def test_moments_stay_dates_while_nothing_starts() -> None:
+    by, told = Correction(), corrected(planned(), Correction())
+    for _ in range(5000):  # all told while the pool stood still, and none of them started in time
+        by = came_out(by, told, None)
+    late = corrected(planned(24 * 30), by).late_at
+
+    assert datetime.fromtimestamp(1_800_000_000 + late, UTC).year < 2100
+    assert came_out(by, told, 1).late < by.late, "it goes back as soon as something starts"
 
 
 def test_ranges_hold_as_often_as_they_should_though_plans_are_wrong_and_things_change() -> None:
