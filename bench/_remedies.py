@@ -120,7 +120,7 @@ def with_pool(world: Snapshot, pool_id: UUID, **changes: Any) -> Snapshot:
 
 
 def _short_enough(told: Told) -> Mapping[str, Way]:
-    """More time than was named may do: who declares less may come sooner in line, and needs less of its offers."""
+    """More time than was named may do: who declares less may come sooner in line, ahead of whoever has what is kept."""
     return {name: partial(_or_nothing, told.world, way) for name, way in _or_shorter(told).items()}
 
 
@@ -223,7 +223,8 @@ def _offer(told: Told) -> Mapping[str, Way]:
     if closes_at is not None:
         return {"longer offers": lambda short: _longer_offers(told, closes_at, told.ends_by - short), **_short_enough(told)}
     if opens_at is not None:
-        return {"the opening": lambda short: _later(replace(told.world, queued=(told.job,)), opens_at - short)}
+        here = replace(told.wish, pools=frozenset({decision.pool_id}))  # elsewhere something else may come sooner
+        return {"the opening": lambda short: _later(replace(told.world, queued=(here,)), opens_at - short)}
 
     def given(short: int) -> Snapshot:
         assert decision.ticks_needed is not None
@@ -323,7 +324,7 @@ def _window(told: Told) -> Mapping[str, Way]:
         waits = told.without(lambda each: each.reason is not Reason.RESERVED_NEXT)
         return replace(waits, windows=(*others, smaller))
 
-    return {"an end": over, **({"a smaller window": fewer} if decision.gpus_short else {}), **_or_shorter(told)}
+    return {"an end": over, **({"a smaller window": fewer} if decision.gpus_short else {}), **_short_enough(told)}
 
 
 # Quota groups -----------------------------------------------------------------------------------------------------------

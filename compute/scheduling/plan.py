@@ -60,7 +60,7 @@ def answer(snapshot: Snapshot, started: Iterable[Started], waiting: Iterable[Dec
     """What a core decided about a snapshot, in the snapshot's words."""
     jobs: dict[Name, Job] = {job.id: job for job in snapshot.queued}
     starts = tuple(_start(each, jobs[each.job]) for each in started)
-    return Plan(starts, tuple(_named(decision, jobs[decision.job_id], snapshot.pools) for decision in waiting))
+    return Plan(starts, tuple(_named(decision, jobs[decision.job_id], snapshot) for decision in waiting))
 
 
 def events(snapshot: Snapshot) -> Iterator[Event]:
@@ -202,7 +202,7 @@ def _start(started: Started, job: Job) -> Start:
     )
 
 
-def _named(decision: Decision, job: Job, pools: tuple[Pool, ...]) -> Decision:
+def _named(decision: Decision, job: Job, snapshot: Snapshot) -> Decision:
     """No lane knows the flavor if no pool has it, and none knows the others that a job accepts, or pools that it may not use.
 
     Of these it is told those that could take it.
@@ -211,10 +211,14 @@ def _named(decision: Decision, job: Job, pools: tuple[Pool, ...]) -> Decision:
         return decision
     flavor = decision.flavor or job.flavor
     others = tuple(wish.flavor for wish in job.wishes if wish.flavor != flavor)
-    able = {
-        pool.name
-        for pool in pools
-        if pool.state is PoolState.OPEN and any(pool.capacity.get(each, 0) >= job.gpus for each in (flavor, *others))
-    }
+    ends_by = snapshot.now + job.wall_seconds + snapshot.knobs.overhead_seconds
+    able = {pool.name for pool in snapshot.pools if any(_could_take(pool, job.gpus, each, ends_by) for each in (flavor, *others))}
     distrusted_in = tuple(name for name in job.distrusted_in if name in able)
     return replace(decision, flavor=flavor, or_else=others, distrusted_in=distrusted_in)
+
+
+def _could_take(pool: Pool, gpus: int, flavor: str, ends_by: Instant) -> bool:
+    """Whether it is open for so long, and large enough, whoever it trusts."""
+    is_open = pool.state is PoolState.OPEN and (pool.open_until is None or ends_by <= pool.open_until)
+    on_one_host = not pool.hosts or any(host.is_open and gpus <= host.gpus for host in pool.hosts)
+    return is_open and on_one_host and gpus <= pool.capacity.get(flavor, 0)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 
-from compute.scheduling import Decision, Limit, Reason, Snapshot, plan
+from compute.scheduling import Decision, Limit, Pool, PoolState, Reason, Snapshot, plan
+from compute.scheduling.hosts.placement import Host
 
 UNLESS = " at the latest unless another’s turn comes sooner"
 
@@ -70,6 +71,23 @@ def test_a_waiting_job_says_what_it_waits_for(sentence: str) -> None:
     (wait,) = plan(CASES[sentence]).waiting
 
     assert wait.detail == sentence
+
+
+@pytest.mark.parametrize(
+    "unable",
+    [
+        pool("oslo", open_until=NOON + HOUR // 2),
+        pool("oslo", state=PoolState.DRAINING),
+        pool("oslo", H100=1),
+        replace(pool("oslo"), hosts=(Host("large", 4, is_open=False), Host("one", 1), Host("two", 1))),
+    ],
+    ids=["closes too soon", "takes nothing new", "is too small", "has too small hosts"],
+)
+def test_a_distrusting_pool_that_could_not_take_the_job_anyhow_is_not_named(unable: Pool) -> None:
+    waits = job("a", 2, pools=["rome"], distrusted_in=("berlin", "oslo"))
+    (wait,) = plan(snapshot(waits, pools=(pool(), unable, pool("rome", H100=1)))).waiting
+
+    assert wait.distrusted_in == ("berlin",)
 
 
 def test_jobs_behind_the_next_in_line_say_so() -> None:
