@@ -53,7 +53,7 @@ class GroupBook:
     def is_leaving(self, event: Leaving, kind: Kind | None, lane: Lane) -> None:
         """Somebody was asked before; for a kind that still waits, or for nobody any more."""
         leave = Leave(event.job, event.at, event.lost_gpu_seconds)
-        self._lending.restore(leave, _wish(kind, lane) if kind is not None else None)
+        self._lending.restore(leave, event.asked_at, _wish(kind, lane) if kind is not None else None)
         self._changed = True
 
     @property

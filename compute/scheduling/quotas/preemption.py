@@ -169,9 +169,14 @@ class Lending:
         claim = self._claims[wish.job] = Claim(wish, (*asked, *found), max(self._leaving.values(), default=now), host)
         return claim
 
-    def restore(self, leave: Leave, wish: Wish | None) -> None:
-        """Somebody was asked to leave before this book was opened; for a job that still waits, if there is a wish."""
+    def restore(self, leave: Leave, asked_at: Instant, wish: Wish | None) -> None:
+        """Somebody was asked to leave before this book was opened; for a job that still waits, if there is a wish.
+
+        Who left and runs again since does not leave: what it was asked then says nothing any more.
+        """
         if self.group.runs(leave.job):
+            if self.group.use(leave.job).started_at > asked_at:
+                return
             self._leaving.setdefault(leave.job, leave.at)
         if wish is None:
             return

@@ -149,3 +149,17 @@ def test_who_was_asked_before_is_asked_no_second_time_and_the_room_is_kept_for_t
     assert starts(again, 71, *known) == [], "to say it twice changes nothing"
     assert starts(again, 72, Evicted("q3"), Submitted("q3", kind("q", 2), 1)) == ["p0"]
     assert sum(leave.lost_gpu_seconds for leave in asked.values()) == 2 * 2 * 69
+
+
+def test_who_left_and_runs_again_is_not_taken_for_one_who_leaves() -> None:
+    again = core(HALVES)
+    running = [
+        Runs(job, kind("q", 2), started_at, started_at + 1000)
+        for job, started_at in (("q0", 1), ("q1", 1), ("q2", 80), ("q3", 85))
+    ]
+    known = [Leaving(job, LANE, 70, "p0", 10, 138) for job in ("q2", "q3")]
+    assert starts(again, 100, *running, Submitted("p0", kind("p", 4), 10), *known) == []
+
+    asked = [each for each in again.asks() if isinstance(each, Asked)]
+    assert [each.at for each in asked] == [160, 160], "the GPUs that it was promised are in use again"
+    assert again.decision("p0").expected_start_at == 160
