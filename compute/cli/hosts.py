@@ -68,8 +68,8 @@ def change_host_command(
         hosts.change(
             session,
             row,
-            devices=row.devices if devices is None else devices,
-            in_service=row.in_service if in_service is None else in_service,
+            devices=devices,
+            in_service=in_service,
             reason=reason,
             actor=actor,
             now=utc_now(),

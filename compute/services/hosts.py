@@ -4,7 +4,7 @@ A change holds from the scheduler's next look on, and is seen under the pool's l
 runs on a host goes on, whatever becomes of the host.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import exists, select, update
@@ -14,7 +14,7 @@ from compute.models import Job, JobAttempt, Pool, PoolHost
 from compute.queries import attempts, hosts
 from core import audit
 from core.db import new_id
-from core.errors import DomainError, InvalidInput
+from core.errors import DomainError, InvalidInput, NotFound
 from core.identity import access
 from core.identity.models import Person, Role
 
@@ -67,19 +67,25 @@ def add(session: Session, pool: Pool, *, name: str, devices: int, reason: str, a
     return row
 
 
-def change(session: Session, row: PoolHost, *, devices: int, in_service: bool, reason: str, actor: Person, now: datetime) -> None:
-    """Say how many devices a host has and whether it takes new work.
+def change(
+    session: Session, row: PoolHost, *, devices: int | None, in_service: bool | None, reason: str, actor: Person, now: datetime
+) -> None:
+    """Say how many devices a host has and whether it takes new work; None: that stays as it is.
 
     Raises:
         NotAllowed: the actor is no programme officer.
         InvalidInput: no devices, or no reason.
+        NotFound: somebody removed it meanwhile.
         HostTaken: a job has it alone, and it is to have another number of devices.
         LastHost: no host of the pool would take new work.
     """
     said = _required(session, reason, actor, now)
-    _require_devices(devices)
     rows = _locked(session, row.pool)
+    _require_there(row, rows)
     before = {"devices": row.devices, "in_service": row.in_service}
+    devices = row.devices if devices is None else devices
+    in_service = row.in_service if in_service is None else in_service
+    _require_devices(devices)
     if devices != row.devices:
         _require_nobody_alone(session, row.pool, row.name)
     others = {each.name: each.devices for each in rows if each.in_service and each is not row}
@@ -98,11 +104,13 @@ def remove(session: Session, row: PoolHost, *, reason: str, actor: Person, now: 
     Raises:
         NotAllowed: the actor is no programme officer.
         InvalidInput: no reason.
+        NotFound: somebody removed it meanwhile.
         HostTaken: something still runs there.
         LastHost: no host of the pool would take new work.
     """
     said = _required(session, reason, actor, now)
     rows = _locked(session, row.pool)
+    _require_there(row, rows)
     if hosts.in_use(session, [row.pool_id]).get((row.pool_id, row.name)):
         raise HostTaken(f"Something still runs on {row.name}. Take it out of service, and remove it when that is over.")
     row.pool.devices = _together(row.pool, {each.name: each.devices for each in rows if each.in_service and each is not row})
@@ -127,6 +135,12 @@ def _locked(session: Session, pool: Pool) -> list[PoolHost]:
     """The hosts as they are now. Nothing starts in the pool until the end of the transaction."""
     session.refresh(pool, with_for_update={"of": Pool})
     return hosts.of_pool(session, pool)
+
+
+def _require_there(row: PoolHost, rows: Sequence[PoolHost]) -> None:
+    """Of two who change or remove it at the same moment, the second comes here when the first is done."""
+    if row not in rows:
+        raise NotFound(f"Pool {row.pool.name} has no host “{row.name}” any more: somebody removed it a moment ago.")
 
 
 def _together(pool: Pool, in_service: Mapping[str, int]) -> int:

@@ -67,7 +67,7 @@ def change_host(slug: str, name: str) -> ResponseReturnValue:
             refused(form, error)
         else:
             return _done(row.pool, f"{row.name} is changed.")
-    return _host_page(row, form, ReasonForm(prefix="off", formdata=None))
+    return _host_page(_host(slug, name), form, ReasonForm(prefix="off", formdata=None))
 
 
 @bp.post("/admin/compute/pools/<slug>/hosts/<name>/removal")
@@ -83,12 +83,14 @@ def remove_host(slug: str, name: str) -> ResponseReturnValue:
             refused(off, error)
         else:
             return _done(row.pool, f"{name} is removed.")
+    row = _host(slug, name)
     form = HostForm(formdata=None, devices=row.devices, in_service=row.in_service)
     del form.name
     return _host_page(row, form, off)
 
 
 def _host(slug: str, name: str) -> PoolHost:
+    """Read anew after a refusal: it may be one because somebody removed the host."""
     return host_queries.named(db(), overview.pool_named(db(), slug), name)
 
 
