@@ -102,7 +102,7 @@ def _window_page(row: PoolWindow, form: WindowForm, off: ReasonForm) -> Response
     return page(
         "compute/change_window.html",
         form=form,
-        status=off.status if off.errors else None,
+        status=off.status,
         off=off,
         row=row,
         has_begun=row.begins_at <= utc_now(),

@@ -367,6 +367,17 @@ def test_the_pages_plan_change_and_call_off(world: World, officer: Person, vllm:
     assert "called off" in client.get("/compute/pools/main").words.lower()
 
 
+def test_who_calls_off_or_changes_what_was_called_off_meanwhile_is_told(world: World, officer: Person, client: Client) -> None:
+    row = _plan(world, officer)
+    client.sign_in(officer)
+    shown = client.get(f"/admin/compute/windows/{row.id}")
+    windows.call_off(world.session, row, reason="no fans came", actor=officer, now=world.now)
+    late = client.submit(shown, "Call it off", **{"off-reason": "No fans came."})
+    assert (late.status, "it can't become called off" in late.words) == (409, True), late.words
+    late = client.submit(shown, "Change it", why="two fans")
+    assert (late.status, "It is over or was called off. Plan another." in late.words) == (422, True), late.words
+
+
 def test_the_commands_do_what_the_pages_do(world: World, officer: Person, vllm: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compute.cli.windows.session_scope", world.sessions)
     monkeypatch.setattr("compute.cli.windows.utc_now", lambda: world.now)
