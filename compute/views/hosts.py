@@ -18,7 +18,7 @@ from core.identity.models import Role
 from core.web import current_person, db, flash, page, refused, requires
 
 
-@bp.route("/admin/compute/pools/<slug>/hosts/new", methods=["GET", "POST"])
+@bp.route("/admin/compute/pools/<slug>/new-host", methods=["GET", "POST"])
 @requires(Role.PROGRAMME_OFFICER)
 def new_host(slug: str) -> ResponseReturnValue:
     """Name a machine of a pool."""

@@ -410,13 +410,15 @@ def test_the_pages_name_change_and_show_hosts(
     pool = "/admin/compute/pools/main/hosts"
     client.sign_in(officer)
     assert "Name its hosts" in client.get("/compute/pools/main").words
-    new = f"{pool}/new"
+    new = "/admin/compute/pools/main/new-host"
     assert client.submit(client.get(new), "Add host", name="gpu1.example.org", devices="8", reason="It was here.").status == 303
     assert "gpu1.example.org" in client.get("/compute/pools/main").words
     wrong = client.submit(client.get(new), "Add host", name="gpu 2", devices="8", reason="x")
     assert wrong.status == 422
     assert "Name it as its executor does" in wrong.words
     assert client.submit(client.get(new), "Add host", name="gpu2", devices="4", reason="It was bought.").status == 303
+    assert client.submit(client.get(new), "Add host", name="new", devices="1", reason="It has no better name.").status == 303
+    assert client.submit(client.get(f"{pool}/new"), "Remove host", **{"off-reason": "It got one."}).status == 303
     job = world.job(vllm, gpus=1, exclusive=True)
     world.tick()
     shown = client.get(f"/jobs/{job.id}").words
