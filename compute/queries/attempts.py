@@ -1,4 +1,8 @@
-"""Attempts that hold devices, and those of one job."""
+"""Attempts that hold devices, and those of one job.
+
+Whoever locks many in one transaction does so in the order of their jobs' ids, each after its job or without it. In any other
+order two could wait for each other, and the database would end one of them.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -49,10 +53,21 @@ def open_of_job(session: Session, job: Job) -> JobAttempt | None:
 
 
 def open_on_offer(session: Session, offer: ComputeOffer) -> Sequence[JobAttempt]:
-    """Attempts that hold time on an offer."""
+    """Attempts that hold time on an offer, locked until the end of the transaction, in the order of their jobs."""
     return session.scalars(
-        select(JobAttempt).join(AttemptDraw).where(AttemptDraw.offer_id == offer.id, OPEN).order_by(JobAttempt.id)
+        select(JobAttempt)
+        .join(AttemptDraw)
+        .where(AttemptDraw.offer_id == offer.id, OPEN)
+        .order_by(JobAttempt.job_id)
+        .with_for_update(of=JobAttempt)
+        .execution_options(populate_existing=True)
     ).all()
+
+
+def lock_open_in_pool(session: Session, pool: Pool) -> None:
+    """Lock those that have devices of a pool until the end of the transaction, in the order of their jobs."""
+    mine = select(JobAttempt.id).where(JobAttempt.pool_id == pool.id, OPEN)
+    session.execute(mine.order_by(JobAttempt.job_id).with_for_update(of=JobAttempt)).all()
 
 
 def tries(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -105,7 +120,7 @@ def handed_over_by(attempt: JobAttempt, now: datetime) -> datetime:
 
 
 def past_their_window(session: Session, now: datetime) -> Sequence[JobAttempt]:
-    """Open attempts whose grant's or offers' window is over and that nobody asked to stop yet."""
+    """Open attempts whose grant's or offers' window is over and that nobody asked to stop yet, in the order of their jobs."""
     return session.scalars(
-        select(JobAttempt).where(OPEN, JobAttempt.ends_before <= now, JobAttempt.stop.is_(None)).order_by(JobAttempt.id)
+        select(JobAttempt).where(OPEN, JobAttempt.ends_before <= now, JobAttempt.stop.is_(None)).order_by(JobAttempt.job_id)
     ).all()

@@ -82,10 +82,10 @@ def notice_of(session: Session, attempt: JobAttempt) -> ReclaimNotice | None:
 
 
 def due(session: Session, now: datetime) -> Sequence[ReclaimNotice]:
-    """Those whose grace is over and whose attempt was not told to stop yet."""
+    """Those whose grace is over and whose attempt was not told to stop yet, in the order in which everybody locks many jobs."""
     return session.scalars(
         select(ReclaimNotice)
         .join(JobAttempt, JobAttempt.id == ReclaimNotice.attempt_id)
         .where(STANDING, ReclaimNotice.stopped_at.is_(None), ReclaimNotice.leaves_at <= now, JobAttempt.settled_at.is_(None))
-        .order_by(ReclaimNotice.id)
+        .order_by(JobAttempt.job_id)
     ).all()

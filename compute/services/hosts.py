@@ -53,6 +53,7 @@ def add(session: Session, pool: Pool, *, name: str, devices: int, reason: str, a
     if not rows:
         if devices != pool.devices:
             _require_nobody_alone(session, pool, None)
+        attempts.lock_open_in_pool(session, pool)
         session.execute(
             update(JobAttempt).where(JobAttempt.pool_id == pool.id, attempts.OPEN, JobAttempt.host.is_(None)).values(host=name)
         )

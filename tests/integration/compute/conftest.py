@@ -238,13 +238,13 @@ def world(session: Session, now: datetime) -> World:
     return World(session, now, flavor, pool)
 
 
-def until_one_waits_for_a_lock(engine: Engine) -> None:
-    """Another connection has come as far as it can before the first one commits."""
+def until_one_waits_for_a_lock(engine: Engine, *, waiting: int = 1) -> None:
+    """Another connection, or so many, has come as far as it can before the first one commits."""
     query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
     give_up_at = time.monotonic() + 20
     while time.monotonic() < give_up_at:
         with engine.connect() as connection:
-            if connection.scalar(query):
+            if (connection.scalar(query) or 0) >= waiting:
                 return
         time.sleep(0.02)
     pytest.fail("Nobody waits for a lock.")
