@@ -37,6 +37,19 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # It knows pools of one machine only, which are as large as their hosts in service together, and no job that is alone on one.
+    pools = _count("(SELECT FROM pool_host GROUP BY pool_id HAVING count(*) > 1)")
+    jobs = _count("job WHERE exclusive AND finished_at IS NULL")
+    if pools or jobs:
+        raise RuntimeError(
+            f"The version before would take each of {pools} pools with several hosts for one large machine, and put others beside "
+            f"{jobs} jobs that want a host alone. Remove hosts (pledgeworks compute remove-host) until each pool has one, and let "
+            "these jobs end or cancel them, or stay on this version."
+        )
     op.drop_column("job_attempt", "host")
     op.drop_column("job", "exclusive")
     op.drop_table("pool_host")
+
+
+def _count(rows: str) -> int:
+    return int(op.get_bind().scalar(sa.text(f"SELECT count(*) FROM {rows}")))  # noqa: S608 - the two above
