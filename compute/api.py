@@ -136,10 +136,14 @@ def show_explanation(job_id: UUID) -> ExplanationOut:
     """Explain why a job waits: its reason, and the pools, offers and budget the reason came from."""
     job = _job(job_id)
 
-    def drawn() -> bytes:
-        found = explaining.explain(db(), job, connected=executors(), now=utc_now())
-        return ExplanationOut.of(found).model_dump_json().encode()
+    def explained() -> ExplanationOut:
+        return ExplanationOut.of(explaining.explain(db(), job, connected=executors(), now=utc_now()))
 
+    def drawn() -> bytes:
+        return explained().model_dump_json().encode()
+
+    if job.status is not JobStatus.QUEUED:  # what was kept while it waited is no answer any more
+        return explained()
     shown = costly(("explanation", job_id, "json"), drawn, seconds=explaining.KEPT_SECONDS, reads=Reads.LINE)
     return ExplanationOut.model_validate_json(shown)
 

@@ -66,12 +66,15 @@ class Explanation:
 
 
 def explain(session: Session, job: Job, *, connected: Container[str], now: datetime) -> Explanation:
-    """Ask the scheduler about this moment, with these executors in reach, and lay open what it saw. Nothing is changed."""
-    state = snapshot.take(session, connected=connected, now=now)
-    seen = next((queued for queued in state.queued if queued.id == job.id), None)
+    """Ask the scheduler about this moment, with these executors in reach, and lay open what it saw. Nothing is changed.
+
+    Costly for a job that waits, as the whole line is planned; of any other the line is not even read.
+    """
+    state = snapshot.take(session, connected=connected, now=now) if job.status is JobStatus.QUEUED else None
+    seen = next((queued for queued in state.queued if queued.id == job.id), None) if state is not None else None
     code, reason, place, would_start = job.waiting_code, job.waiting_reason, None, False
     remedy, expectation = job.waiting_remedy, None
-    if seen is not None:
+    if state is not None and seen is not None:
         plan = scheduling.plan(state)
         would_start = any(start.job_id == job.id for start in plan.starts)
         decision = next((waiting for waiting in plan.waiting if waiting.job_id == job.id), None)
@@ -92,7 +95,7 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         place=place,
         remedy=remedy,
         expected=expectation,
-        passed_by=_passed_by(state, seen) if seen is not None else {},
+        passed_by=_passed_by(state, seen) if state is not None and seen is not None else {},
         would_start_now=would_start,
         needed=[(flavor, _needed(wish)) for flavor, wish in zip(job.accepts, seen.wishes, strict=True)] if seen else [],
         grant=budget.of_grant(session, job.grant),

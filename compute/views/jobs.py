@@ -199,6 +199,8 @@ def explanation(job_id: UUID) -> ResponseReturnValue:
         found = explaining.explain(db(), job, connected=executors(), now=utc_now())
         return draw(f"Why {job.name} waits", "compute/_explanation.html", found=found, job=job)
 
+    if job.status is not JobStatus.QUEUED:  # what was kept while it waited is no answer any more
+        return render_template("web/public_page.html", page=drawn())
     shown = costly(("explanation", job_id), drawn, seconds=explaining.KEPT_SECONDS, reads=Reads.LINE)
     return render_template("web/public_page.html", page=shown)
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from compute.api import bp as jobs_api
 from compute.models import Job, JobKind, OfferKind, SourceKind
 from compute.queries import explain as explaining
-from compute.services import catalogue, compute_grants, lifecycle, offers, submit
+from compute.services import attempts, catalogue, compute_grants, lifecycle, offers, submit
 from compute.services.new_jobs import NewJob
 from compute.services.offers import NewOffer
 from compute.views import bp as compute
@@ -226,6 +226,29 @@ def test_programs_that_ask_for_many_explanations_have_one_planned_at_a_time(
         refused = visitor.get(**asked)
     assert (refused.status_code, refused.headers["Retry-After"], refused.json["code"]) == (429, "5", "too_many")
     assert planned == ["kernel tests"]
+
+
+def test_what_waits_no_more_is_said_at_once_and_keeps_nobody_from_an_explanation(
+    engine: Engine, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that ended are many more than those that wait: whoever goes round them must not keep the line busy."""
+    for place in ("api", "views.jobs"):
+        monkeypatch.setattr(f"compute.{place}.executors", dict)
+    with Session(engine) as session, session.begin():
+        job, root = waiting_job(session), people.by_email(session, "root@example.org")
+        assert root is not None
+        issued = tokens.issue(
+            session, root, name="CI", scopes=["jobs:read"], known_scopes=["jobs:read"], lifetime=timedelta(days=1), now=utc_now()
+        )
+    asked = {"path": f"/api/v1/jobs/{job}/explanation", "headers": {"Authorization": f"Bearer {issued.secret}"}}
+    assert visitor.get(**asked).json["status"] == "queued"
+    assert "It does not wait" not in visitor.get(f"/jobs/{job}/explanation").get_data(as_text=True)
+    with Session(engine) as session, session.begin():
+        attempts.cancel(session, job, actor=None, reason="Not needed.", now=utc_now())
+    monkeypatch.setattr("compute.queries.snapshot.take", lambda *_, **__: pytest.fail("The line was read."))
+    with costly._drawing[costly.Reads.LINE]:
+        assert visitor.get(**asked).json["status"] == "cancelled"
+        assert "It does not wait: it is cancelled." in visitor.get(f"/jobs/{job}/explanation").get_data(as_text=True)
 
 
 def waiting_job(session: Session) -> UUID:
