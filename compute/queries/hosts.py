@@ -64,9 +64,16 @@ def pools_with(session: Session, flavor: Flavor) -> Sequence[Pool]:
     return session.scalars(select(Pool).where(Pool.flavor_id == flavor.id, Pool.status != PoolStatus.CLOSED)).all()
 
 
-def taken_with(session: Session, flavor: Flavor, gpus: int, *, exclusive: bool) -> tuple[int, int]:
-    """The least and the most devices that a job takes which asks for so many, over the pools with a flavor that have room."""
-    pools = pools_with(session, flavor) if exclusive else []
+def taken_with(
+    session: Session, flavor: Flavor, gpus: int, *, exclusive: bool, able: Sequence[Pool] | None = None
+) -> tuple[int, int]:
+    """The least and the most devices that a job takes which asks for so many, over the pools with a flavor that have room.
+
+    `able`: those of them that can run it, if that is known.
+    """
+    if not exclusive:
+        return gpus, gpus
+    pools = pools_with(session, flavor) if able is None else able
     named = of_pools(session, [pool.id for pool in pools])
     found = [takes(pool, named.get(pool.id, []), gpus, exclusive=True) for pool in pools]
     taken = [each for each in found if each is not None] or [gpus]

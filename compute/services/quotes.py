@@ -1,6 +1,6 @@
 """What a job may cost at most, and whether its grant can ever pay for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from compute import policies
-from compute.models import ComputeGrant, Flavor
+from compute.models import ComputeGrant, Flavor, Pool
 from compute.queries import budget, hosts, jobs
 from compute.services.new_jobs import NewJob
 from core.errors import DomainError
@@ -78,11 +78,12 @@ def quote(
     exclusive: bool = False,
     wall_seconds: int,
     grant_id: UUID | None = None,
+    able: Mapping[Flavor, Sequence[Pool]] | None = None,
     now: datetime,
 ) -> Quote:
     """What this many devices for this long may cost on each of these flavors, and which grant would pay.
 
-    `exclusive`: all devices of a host, in whichever pool that is most.
+    `exclusive`: all devices of a host, in whichever pool that is most. `able`: the pools that can run it, if that is known.
     Without `grant_id`: of the project's grants that stay open long enough, the one that ends first and can pay for whichever
     it starts on; if none can, the one with most left, so that the shortfall named is the smallest.
 
@@ -93,7 +94,7 @@ def quote(
         _cost(
             flavor,
             budget.rate_at(session, flavor, now),
-            hosts.taken_with(session, flavor, gpus, exclusive=exclusive)[1],
+            hosts.taken_with(session, flavor, gpus, exclusive=exclusive, able=able[flavor] if able is not None else None)[1],
             wall_seconds,
         )
         for flavor in flavors

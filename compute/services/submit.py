@@ -56,8 +56,9 @@ def submit(
     least = min(hosts.taken_with(session, flavor, new.gpus, exclusive=new.exclusive)[0] for flavor in flavors)
     run_limits.require_within(session, project, submitter, least)
     origin = Origin.PLATFORM if submitter is None else _origin(session, project, submitter if in_person else None, new, now)
+    able = {flavor: trusting(pools_for(session, new, flavor), origin, new.ref, flavor) for flavor in flavors}
     for flavor in flavors:
-        require_offer(session, new, project, flavor, trusting(pools_for(session, new, flavor), origin, new.ref, flavor))
+        require_offer(session, new, project, flavor, able[flavor])
     offered = quote(
         session,
         project,
@@ -66,6 +67,7 @@ def submit(
         exclusive=new.exclusive,
         wall_seconds=new.wall_seconds,
         grant_id=new.grant_id,
+        able=able,
         now=now,
     )
     require_budget(offered, new)

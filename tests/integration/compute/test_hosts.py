@@ -163,6 +163,19 @@ def test_a_grant_for_one_gpu_does_not_pay_for_a_host(world: World, officer: Pers
     assert quote.dearest.gpus == 4
 
 
+def test_who_wants_a_host_alone_pays_for_none_that_could_not_run_the_job(world: World, officer: Person) -> None:
+    project = world.project("ray")
+    world.grant(project, ticks=8 * G)
+    world.offer(world.organisation("aws"), ticks=1000 * G)
+    catalogue.add_pool(
+        world.session, slug="images", name="Images", flavor=world.flavor, executor="scripted", devices=16,
+        runs=[SourceKind.IMAGE], author=None, now=world.now,
+    )  # fmt: skip
+    bench = world.job(project, exclusive=True)
+    world.tick()
+    assert (bench.status, world.attempt(bench).held_reference_ticks) == (JobStatus.HELD, 8 * G)
+
+
 def test_what_is_larger_than_the_largest_host_is_refused_or_warned_about(world: World, officer: Person, vllm: Project) -> None:
     rows = _named(world, officer, a=4, b=6)
     assert world.pool.devices == 10
