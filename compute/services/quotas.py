@@ -17,6 +17,8 @@ from core.identity import access
 from core.identity.models import Person, Project, Role
 
 GRACE_SECONDS_MAX = 24 * 3600
+LOST_GPU_HOURS_MAX = 100_000
+BORROWS_MAX = 100_000
 NAME_MAX = 60
 
 
@@ -26,7 +28,7 @@ class PoolTooSmall(DomainError):
     code = "pool_too_small"
 
     def __init__(self, pool: Pool, owned: int, asked: int) -> None:
-        free = pool.devices - owned
+        free = max(0, pool.devices - owned)  # a pool that got smaller may have less than they own
         super().__init__(
             f"Pool {pool.name} has {pool.devices} devices, other projects own {owned}: give {free} at most, not {asked}.",
             field="nominal",
@@ -62,7 +64,7 @@ def set_group(session: Session, pool: Pool, terms: Terms, *, reason: str, actor:
 
     Raises:
         NotAllowed: the actor is no programme officer.
-        InvalidInput: no name or one that is taken, too long a grace, a limit below zero, or no reason.
+        InvalidInput: no name or one that is taken, too long a grace, a limit that is none, or no reason.
         MadeMeanwhile: somebody else set the first terms, or took the name, at the same moment.
     """
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
@@ -71,8 +73,9 @@ def set_group(session: Session, pool: Pool, terms: Terms, *, reason: str, actor:
         raise InvalidInput(f"Give the group a name of at most {NAME_MAX} characters.", field="name")
     if not 0 <= terms.grace_seconds <= GRACE_SECONDS_MAX:
         raise InvalidInput("A grace lasts up to a day.", field="grace_minutes")
-    if terms.lost_gpu_seconds_max < 0:
-        raise InvalidInput("Say how much work may be lost, or 0 for none.", field="lost_gpu_hours")
+    if not 0 <= terms.lost_gpu_seconds_max <= LOST_GPU_HOURS_MAX * 3600:
+        words = f"Say how much work may be lost, up to {LOST_GPU_HOURS_MAX:,} GPU-hours, or 0 for none."
+        raise InvalidInput(words, field="lost_gpu_hours")
     known = quotas.of_pool(session, pool, lock=True)
     others = select(QuotaGroup.id).where(QuotaGroup.name == name, QuotaGroup.pool_id != pool.id, quotas.LIVING)
     if session.scalar(others) is not None:
@@ -93,8 +96,8 @@ def set_share(
 
     Raises:
         NotAllowed: the actor is no programme officer.
-        InvalidInput: below zero, more lent than owned, or no reason.
-        PoolTooSmall: others own too much of the pool.
+        InvalidInput: below zero, more lent than owned, far more borrowed than there is, or no reason.
+        PoolTooSmall: it would own more than before, and others own too much of the pool.
         QuotaGroupEnded: somebody ended the group meanwhile.
     """
     access.require_role(session, actor, Role.PROGRAMME_OFFICER, on=now.date())
@@ -103,7 +106,8 @@ def set_share(
     _lock(session, group)
     row = session.get(QuotaShare, (group.id, project.id), populate_existing=True)
     owned = sum(share.nominal for share in quotas.shares(session, group) if share.project_id != project.id)
-    if quota.nominal and owned + quota.nominal > group.pool.devices:
+    had = row.nominal if row is not None else 0
+    if quota.nominal > had and owned + quota.nominal > group.pool.devices:
         raise PoolTooSmall(group.pool, owned, quota.nominal)
     before = {"nominal": row.nominal, "lends": row.lends, "borrows": row.borrows} if row is not None else None
     now_has = {"nominal": quota.nominal, "lends": quota.lends, "borrows": quota.borrows}
@@ -154,8 +158,8 @@ def _require_sense(quota: Quota) -> None:
         raise InvalidInput("A project owns some devices, or 0 for none.", field="nominal")
     if quota.lends is not None and not 0 <= quota.lends <= quota.nominal:
         raise InvalidInput("It lends from 0 to all of its own; leave it empty for all.", field="lends")
-    if quota.borrows is not None and quota.borrows < 0:
-        raise InvalidInput("It borrows 0 or more; leave it empty for whatever the others lend.", field="borrows")
+    if quota.borrows is not None and not 0 <= quota.borrows <= BORROWS_MAX:
+        raise InvalidInput(f"It borrows 0 to {BORROWS_MAX:,}; leave it empty for whatever the others lend.", field="borrows")
 
 
 def _said(reason: str) -> str:
