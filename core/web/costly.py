@@ -63,7 +63,7 @@ def costly(
             return cast("Content", known)
         if not _acquire_in_time(_drawing[reads]):
             raise TooMany(
-                f"Other visitors are having pages like this drawn. Try again in {COME_AGAIN_SECONDS} seconds.",
+                f"Other visitors are having pages like this drawn. Wait {COME_AGAIN_SECONDS} seconds, then ask again.",
                 retry_after_seconds=COME_AGAIN_SECONDS,
             )
     try:

@@ -150,8 +150,10 @@ def test_while_others_are_drawn_an_older_copy_is_shown(
     assert not read
     page = refused.get_data(as_text=True)
     assert refused.status_code == 429
-    assert "Other visitors are having pages like this drawn. Try again in 5 seconds." in page
+    assert "Other visitors are having pages like this drawn. Wait 5 seconds, then ask again." in page
     assert '<a class="button" href="">Try again</a>' in page
+    assert page.lower().count("try again") == 1
+    assert "Nothing was changed" not in page
 
 
 def test_refusals_take_no_thread_from_the_rest_of_the_site(
