@@ -41,7 +41,7 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
         click.echo(f"Expected start: {found['expected']['in_words'] if found['expected'] else UNKNOWN_START}.")
     for name, count in found["passed_by"].items():
         click.echo(f"Go first as “{name}”: {count}.")
-    click.echo(f"This reason has held since {found['since'][:19].replace('T', ' ')} UTC.")
+    click.echo(f"This reason has held since {_minute(found['since'])} UTC.")
     click.echo(
         f"It may use {_needed(found['needed'])}; its grant has "
         f"{found['grant_left_gpu_hours']} left and {found['grant_held_gpu_hours']} held for other jobs.\n"
@@ -61,10 +61,20 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
     )
     click.echo()
     offers = [
-        {**row, "permits": yes(row["permits"]), "usable": yes(row["permits"] and not row["closes_too_soon"])}
+        {
+            **row,
+            "closes_at": f"{_minute(row['closes_at'])} UTC",
+            "permits": yes(row["permits"]),
+            "usable": yes(row["permits"] and not row["closes_too_soon"]),
+        }
         for row in found["offers"]
     ]
     print_table(offers, OFFER_COLUMNS, empty="No donor offers this flavor.")
+
+
+def _minute(moment: str) -> str:
+    """`2026-12-04 22:01`: seconds of a day to come say nothing."""
+    return moment[:16].replace("T", " ")
 
 
 def _needed(needed: list[Document]) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from compute import scheduling
 from compute.models import ComputeOffer, Flavor, Job, JobStatus, Pool
 from compute.policies import OfferPolicy, Request
-from compute.queries import attempts, budget, expected, overview, snapshot
+from compute.queries import attempts, budget, expected, hosts, overview, snapshot
 from compute.queries.budget import Budget
 
 KEPT_SECONDS = 10.0
@@ -87,6 +87,8 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
     ends_by = snapshot.ends_by(job, now)
     offers = overview.offers(session, statuses=snapshot.COMING)
     left = budget.of_offers(session, offers)
+    pools = [pool for pool in overview.pools(session) if pool.flavor in job.accepts]
+    named = hosts.of_pools(session, [pool.id for pool in pools])
     return Explanation(
         job=job,
         code=code,
@@ -101,10 +103,13 @@ def explain(session: Session, job: Job, *, connected: Container[str], now: datet
         grant=budget.of_grant(session, job.grant),
         pools=[
             PoolFact(
-                pool, pool.devices - attempts.devices_in_use(session, pool), snapshot.fits(pool, job), snapshot.trusts(pool, job)
+                pool=pool,
+                free=pool.devices - attempts.devices_in_use(session, pool),
+                fits=snapshot.fits(pool, job)
+                and hosts.takes(pool, named.get(pool.id, []), job.gpus, exclusive=job.exclusive) is not None,
+                trusts=snapshot.trusts(pool, job),
             )
-            for pool in overview.pools(session)
-            if pool.flavor in job.accepts
+            for pool in pools
         ],
         offers=[
             OfferFact(

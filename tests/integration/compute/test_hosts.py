@@ -190,6 +190,7 @@ def test_what_is_larger_than_the_largest_host_is_refused_or_warned_about(world: 
     assert fits.waiting_reason == "needs 5 × h100; no open pool it may use has more than 4"
     found = explain.explain(world.session, fits, connected=world.executors, now=world.now)
     assert (found.reason, found.expected) == (fits.waiting_reason, None)
+    assert [each.fits for each in found.pools] == [False]
 
 
 def test_a_host_out_of_service_takes_nothing_new_and_what_runs_there_goes_on(
