@@ -45,7 +45,10 @@ def add(session: Session, pool: Pool, *, name: str, devices: int, reason: str, a
     said = _required(session, reason, actor, now)
     name = name.strip().lower()
     if not name or len(name) > NAME_MAX or not set(name) <= LETTERS or name[0] in ".-" or name[-1] in ".-":
-        raise InvalidInput("Name it as its executor does, such as gpu1.example.org.", field="name")
+        raise InvalidInput(
+            f"Name it as its executor does, such as gpu1.example.org: letters, digits, dots and hyphens, {NAME_MAX} at most.",
+            field="name",
+        )
     _require_devices(devices)
     rows = _locked(session, pool)
     if any(row.name == name for row in rows):

@@ -429,7 +429,7 @@ def test_the_pages_name_change_and_show_hosts(
     assert "gpu1.example.org" in client.get("/compute/pools/main").words
     wrong = client.submit(client.get(new), "Add host", name="gpu 2", devices="8", reason="x")
     assert wrong.status == 422
-    assert "Name it as its executor does" in wrong.words
+    assert "letters, digits, dots and hyphens, 63 at most" in wrong.words
     assert client.submit(client.get(new), "Add host", name="gpu2", devices="4", reason="It was bought.").status == 303
     assert client.submit(client.get(new), "Add host", name="new", devices="1", reason="It has no better name.").status == 303
     assert client.submit(client.get(f"{pool}/new"), "Remove host", **{"off-reason": "It got one."}).status == 303
@@ -437,6 +437,7 @@ def test_the_pages_name_change_and_show_hosts(
     world.tick()
     shown = client.get(f"/jobs/{job.id}").words
     assert "gpu2, alone: 4 devices" in shown
+    assert "on gpu2" in shown
     assert "no other job of the pool runs there meanwhile" in shown
     assert client.submit(client.get(f"{pool}/gpu2"), "Change host", in_service=None, reason="New fans.").status == 303
     assert "Out of service" in client.get("/compute/pools/main").words
