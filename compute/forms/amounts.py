@@ -1,6 +1,6 @@
 """Days and GPU-hours of a form, as services take them."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from core.errors import InvalidInput
@@ -21,3 +21,8 @@ def ticks(hours: Decimal) -> int:
 def day_begins(day: date) -> datetime:
     """Midnight UTC."""
     return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def day_ends(day: date) -> datetime:
+    """Midnight UTC after it; the last day that a calendar knows ends when it begins, and is refused as any so far ahead."""
+    return day_begins(min(day, date.max - timedelta(days=1)) + timedelta(days=1))

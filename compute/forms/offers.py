@@ -1,9 +1,8 @@
 """What a donor gives, and takes back."""
 
-from datetime import timedelta
 from uuid import UUID
 
-from compute.forms.amounts import day_begins, ticks
+from compute.forms.amounts import day_begins, day_ends, ticks
 from compute.forms.jobs import KIND_WORDS
 from compute.models import Flavor, JobKind, OfferKind
 from compute.policies import OfferPolicy
@@ -63,7 +62,7 @@ class OfferForm(Form):
             flavor=flavor,
             devices=self.devices.data,
             opens_at=day_begins(self.opens_on.data),
-            closes_at=day_begins(self.closes_on.data + timedelta(days=1)),
+            closes_at=day_ends(self.closes_on.data),
             region=self.region.data or "",
             given_ticks=ticks(self.gpu_hours.data) if self.gpu_hours.data is not None else None,
             policy=OfferPolicy(

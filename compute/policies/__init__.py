@@ -1,6 +1,7 @@
 """Pure rules of `compute`: what time is worth, who may draw on what, and what a job may ask for."""
 
 from compute.policies.accounting import (
+    AHEAD_MAX,
     OVERHEAD,
     charged_seconds,
     device_ticks,
@@ -21,6 +22,7 @@ from compute.policies.submission import (
 )
 
 __all__ = [
+    "AHEAD_MAX",
     "ARTEFACT_BYTES_MAX",
     "OUTPUT_BYTES_MAX",
     "OVERHEAD",

@@ -10,6 +10,9 @@ from core.units import TICKS_PER_GPU_HOUR, gpu_ticks
 OVERHEAD = timedelta(seconds=60)
 """How long an attempt may keep its devices beyond its wall time: fetching sources, being stopped."""
 
+AHEAD_MAX = timedelta(days=3653)
+"""Offers and grants end within ten years: more devices for longer give more time than the books can count."""
+
 
 def handed_over_by(held_at: datetime, wall_seconds: int, now: datetime) -> datetime:
     """When an attempt is over at the latest if it is handed to its executor now.

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from compute import policies
 from compute.models import ComputeGrant, GrantStatus
 from compute.queries import overview
 from compute.services import books
@@ -37,7 +38,7 @@ def request(
     """Ask for reference GPU-hours until a date.
 
     Raises:
-        InvalidInput: nothing asked for, no purpose, or a window that is empty or over.
+        InvalidInput: nothing asked for, no purpose, or a window that is empty, over or years ahead.
     """
     if ticks <= 0:
         raise InvalidInput("Ask for more than zero GPU-hours.", field="gpu_hours")
@@ -45,6 +46,8 @@ def request(
         raise InvalidInput("Say what the hours are for.", field="purpose")
     if expires_at <= max(starts_at, now):
         raise InvalidInput("The grant must end after it starts, and in the future.", field="expires_at")
+    if expires_at > now + policies.AHEAD_MAX:
+        raise InvalidInput("The grant must end within ten years.", field="expires_at")
     grant = ComputeGrant(
         id=new_id(),
         project_id=project.id,

@@ -45,7 +45,7 @@ def propose(session: Session, donor: Organisation, new: NewOffer, *, actor: Pers
     """Enter an offer. Nothing can be drawn before it is accepted and its window opens.
 
     Raises:
-        InvalidInput: the window is empty or over, no devices, or more hours than the devices have in the window.
+        InvalidInput: the window is empty, over or years ahead, no devices, or more hours than the devices have in the window.
     """
     if new.devices < 1:
         raise InvalidInput("Offer at least one GPU or slice.", field="devices")
@@ -53,6 +53,10 @@ def propose(session: Session, donor: Organisation, new: NewOffer, *, actor: Pers
         raise InvalidInput("The window must close after it opens.", field="closes_at")
     if new.closes_at <= now:
         raise InvalidInput("The window is over already.", field="closes_at")
+    if new.closes_at > now + policies.AHEAD_MAX:
+        raise InvalidInput("The window must close within ten years.", field="closes_at")
+    if new.opens_at < now - policies.AHEAD_MAX:
+        raise InvalidInput("The window opened more than ten years ago; say from when they can be used.", field="opens_at")
     whole = policies.device_ticks(new.devices, new.flavor.slices_per_gpu, int((new.closes_at - new.opens_at).total_seconds()))
     given = whole if new.given_ticks is None else new.given_ticks
     if given <= 0:

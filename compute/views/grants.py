@@ -1,13 +1,12 @@
 """Compute grants: ask for GPU time, see what became of it."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from compute.forms.amounts import day_begins, ticks
+from compute.forms.amounts import day_begins, day_ends, ticks
 from compute.forms.grants import GrantForm
 from compute.models import Job
 from compute.queries import budget, forecast, overview
@@ -58,7 +57,7 @@ def new_grant() -> ResponseReturnValue:
                 purpose=form.purpose.data,
                 ticks=ticks(form.gpu_hours.data),
                 starts_at=day_begins(form.starts_on.data),
-                expires_at=day_begins(form.expires_on.data + timedelta(days=1)),
+                expires_at=day_ends(form.expires_on.data),
                 requested_by=person,
                 now=now,
             )

@@ -229,6 +229,21 @@ def test_a_donor_offers_an_officer_accepts_the_donor_takes_back(busy: World, cli
     assert client.get(f"/compute/offers/{offer_id}").status == 403
 
 
+@pytest.mark.parametrize("end", ["9999-12-31", "5999-12-31"])
+def test_ends_that_nobody_lives_to_see_are_refused(busy: World, client: Client, end: str) -> None:
+    nvidia, project = busy.organisation("nvidia"), the_project(busy)
+    client.sign_in(role(busy, busy.maintainer(project), Role.COMPUTE_DONOR, organisation=nvidia))
+    begin = str(busy.now.date())
+    given = {"donor": "nvidia", "name": "For ever", "kind": "capacity", "flavor": "h100", "devices": "100000"}
+    sent = client.submit(client.get("/compute/offers/new"), "Enter offer", **given, opens_on=begin, closes_on=end)
+    assert (sent.status, "must close within ten years" in sent.words) == (422, True)
+    sent = client.submit(client.get("/compute/offers/new"), "Enter offer", **given, opens_on="0001-01-01", closes_on=begin)
+    assert (sent.status, "opened more than ten years ago" in sent.words) == (422, True)
+    asked = {"project": "vllm", "title": "Nightly", "purpose": "Every night", "gpu_hours": "200"}
+    sent = client.submit(client.get("/compute/grants/new"), "Send request", **asked, starts_on=begin, expires_on=end)
+    assert (sent.status, "must end within ten years" in sent.words) == (422, True)
+
+
 def test_a_request_is_reviewed_and_granted_by_others(busy: World, client: Client) -> None:
     project = the_project(busy)
     client.sign_in(busy.maintainer(project))
