@@ -34,8 +34,9 @@ def explain_command(job_id: UUID, email: str | None, url: str | None, token: str
     if found["status"] != "queued":
         click.echo(f"The job does not wait: it is {words(found['status'])}.")
         return
-    place = f", number {found['place']} in line" if found["place"] else ""
-    click.echo("It can start now." if found["would_start_now"] else f"Waiting: {found['reason']}{place}.")
+    click.echo("It can start now." if found["would_start_now"] else f"Waiting: {found['reason']}.")
+    if found["place"]:
+        click.echo(f"Place in line: {found['place']}.")
     if found["remedy"] and not found["would_start_now"]:
         click.echo(f"What has to happen: {found['remedy']}.")
         click.echo(f"Expected start: {found['expected']['in_words'] if found['expected'] else UNKNOWN_START}.")
