@@ -64,7 +64,7 @@ class Life:
     goes_on: bool = True  # whether grants are topped up
     queued: dict[UUID, Job] = field(default_factory=dict)
     running: dict[UUID, Running] = field(default_factory=dict)
-    leaving: dict[UUID, Leaving] = field(default_factory=dict)
+    leaving: dict[tuple[UUID, Instant], Leaving] = field(default_factory=dict)  # by whom, and when it was asked
     ends: list[tuple[Instant, UUID]] = field(default_factory=list)
     ends_at: dict[UUID, Instant] = field(default_factory=dict)
     run_seconds: dict[UUID, int] = field(default_factory=dict)
@@ -166,9 +166,12 @@ class Life:
             found = self.coming.pop()
             self.queued[found.job.id] = self.jobs[found.job.id] = found.job
             self.run_seconds[found.job.id] = found.run_seconds
-        for left in list(self.leaving.values()):
-            if left.job_id in self.running and left.at <= now and left.needed_for in self.queued:
-                self._evict(left.job_id)
+        for asked, left in list(self.leaving.items()):
+            if left.at <= now and self._still_runs(left):
+                if left.needed_for in self.queued:
+                    self._evict(left.job_id)
+                else:
+                    del self.leaving[asked]
         self._forget_asked()
 
     def _start(self, start: Start) -> None:
@@ -217,18 +220,26 @@ class Life:
         return running, self.jobs[job_id].on(running.flavor)
 
     def _ask(self, asks: Asks) -> None:
-        for job_id in asks.stay:
-            del self.leaving[job_id]
+        self.leaving = {
+            key: left for key, left in self.leaving.items() if left.job_id not in asks.stay or not self._still_runs(left)
+        }
         for leave in asks.leave:
             run = self.running[leave.job_id]
-            self.leaving[leave.job_id] = Leaving(
+            self.leaving[leave.job_id, self.now] = Leaving(
                 leave.job_id, run.pool_id, run.flavor, leave.at, leave.needed_for, self.now, leave.lost_gpu_seconds
             )
         self._forget_asked()
 
     def _forget_asked(self) -> None:
         """Who was asked matters as long as it runs, or the one who needs the GPUs waits."""
-        self.leaving = {key: left for key, left in self.leaving.items() if key in self.running or left.needed_for in self.queued}
+        self.leaving = {
+            key: left for key, left in self.leaving.items() if self._still_runs(left) or left.needed_for in self.queued
+        }
+
+    def _still_runs(self, left: Leaving) -> bool:
+        """Whether it runs as it was asked; not if it left and was started again since."""
+        run = self.running.get(left.job_id)
+        return run is not None and (run.started_at or 0) <= left.asked_at
 
     def _give_back(self, wish: Job, seconds: int) -> None:
         """What a job held for so many seconds of its declared time."""

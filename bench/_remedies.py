@@ -4,13 +4,13 @@ A change takes how many units (GPUs, ticks, seconds) less is done than was named
 says that they have their turn first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
-from compute.scheduling import Decision, Instant, Job, Limit, Offer, Plan, PoolState, Quota, Reason, Running, Snapshot
+from compute.scheduling import Decision, Instant, Job, Limit, Offer, Plan, PoolState, Quota, Reason, Running, Snapshot, plan
 from compute.scheduling.core import Core
 from compute.scheduling.events import Submitted
 from compute.scheduling.model import Name
@@ -119,6 +119,26 @@ def with_pool(world: Snapshot, pool_id: UUID, **changes: Any) -> Snapshot:
     return replace(world, pools=tuple(replace(pool, **changes) if pool.id == pool_id else pool for pool in world.pools))
 
 
+def _less(told: Told, done: Snapshot) -> Snapshot:
+    """Less than was named was done. It shows something only where everybody else is promised what they were before."""
+    return done if _promised(told, plan(done)) == _promised(told, told.decided) else told.world
+
+
+def _promised(told: Told, decided: Plan) -> set[tuple[UUID, UUID | None, Instant | None]]:
+    """Who else is promised a start, where, and when."""
+    return {
+        (each.job_id, each.pool_id, each.expected_start_at)
+        for each in decided.waiting
+        if each.reason is Reason.RESERVED_NEXT and each.job_id != told.job.id
+    }
+
+
+def _for_it_alone(told: Told, others: Container[UUID], short: int, do: Callable[[Snapshot], Snapshot]) -> Snapshot:
+    """Do it while none of the others waits for the same but who was promised a start, and keeps that."""
+    done = do(told.without(lambda each: each.job_id in others and each.reason is not Reason.RESERVED_NEXT))
+    return _less(told, done) if short else done
+
+
 def _short_enough(told: Told) -> Mapping[str, Way]:
     """More time than was named may do: who declares less may come sooner in line, ahead of whoever has what is kept."""
     return {name: partial(_or_nothing, told.world, way) for name, way in _or_shorter(told).items()}
@@ -152,7 +172,8 @@ def _fair_turn(told: Told) -> Mapping[str, Way]:
     def turns(short: int) -> Snapshot:
         if short and told.decision.would_borrow:
             return told.world
-        return told.without(lambda each: told.is_ahead(each) and not (short and each.reason is Reason.RESERVED_NEXT))
+        had = told.without(lambda each: told.is_ahead(each) and not (short and each.reason is Reason.RESERVED_NEXT))
+        return _less(told, had) if short else had
 
     return {"turns": turns, **_short_enough(told)}
 
@@ -182,14 +203,13 @@ def _later(world: Snapshot, now: Instant) -> Snapshot:
 def _budget(told: Told) -> Mapping[str, Way]:
     """Its grant has so much more, and nobody else waits for it but who was promised a start."""
     decision = told.decision
+    others = {job.id for job in told.world.queued if job.grant_id == told.job.grant_id}
 
     def more(short: int) -> Snapshot:
         assert decision.ticks_needed is not None
         assert decision.ticks_available is not None
         missing = decision.ticks_needed - decision.ticks_available - short
-        others = {job.id for job in told.world.queued if job.grant_id == told.job.grant_id}
-        first = told.without(lambda each: each.job_id in others and each.reason is not Reason.RESERVED_NEXT)
-        return _with_grant(first, told.job.grant_id, more=missing)
+        return _for_it_alone(told, others, short, lambda first: _with_grant(first, told.job.grant_id, more=missing))
 
     return {"more budget": more}
 
@@ -250,28 +270,27 @@ def _longer_offers(told: Told, since: Instant, closes_at: Instant) -> Snapshot:
 def _limit(told: Told) -> Mapping[str, Way]:
     """The limit is raised by what is missing, and nobody else waits for it; whoever was promised a start keeps it."""
     decision, job = told.decision, told.job
-    of_person = decision.reason is Reason.SUBMITTER_LIMIT
+    others = {each.id for each in told.world.queued if each.project_id == job.project_id or each.submitter_id == job.submitter_id}
 
     def raised(short: int) -> Snapshot:
         assert decision.in_use is not None
         to = decision.in_use + (1 if decision.limit_on == "jobs" else decision.gpus_needed) - short
-        others = {
-            each.id for each in told.world.queued if each.project_id == job.project_id or each.submitter_id == job.submitter_id
-        }
-        world = told.without(lambda each: each.job_id in others and each.reason is not Reason.RESERVED_NEXT)
-        if of_person:
-            assert job.submitter_id is not None
-            limit = _raised(world.submitter_limits[job.submitter_id], decision.limit_on, to)
-            return replace(world, submitter_limits={**world.submitter_limits, job.submitter_id: limit})
-        return replace(
-            world,
-            projects=tuple(
-                replace(each, limit=_raised(each.limit, decision.limit_on, to)) if each.id == job.project_id else each
-                for each in world.projects
-            ),
-        )
+        return _for_it_alone(told, others, short, lambda first: _with_limit(first, told, to))
 
     return {"a higher limit": raised}
+
+
+def _with_limit(world: Snapshot, told: Told, to: int) -> Snapshot:
+    """The limit that it waits for, of its submitter or its project, is another."""
+    job, on = told.job, told.decision.limit_on
+    if told.decision.reason is Reason.SUBMITTER_LIMIT:
+        assert job.submitter_id is not None
+        limit = _raised(world.submitter_limits[job.submitter_id], on, to)
+        return replace(world, submitter_limits={**world.submitter_limits, job.submitter_id: limit})
+    projects = (
+        replace(each, limit=_raised(each.limit, on, to)) if each.id == job.project_id else each for each in world.projects
+    )
+    return replace(world, projects=tuple(projects))
 
 
 def _raised(limit: Limit, on: str, to: int) -> Limit:
@@ -321,8 +340,10 @@ def _window(told: Told) -> Mapping[str, Way]:
     def fewer(short: int) -> Snapshot:
         assert decision.gpus_short is not None
         smaller = replace(window, gpus=window.gpus - decision.gpus_short + short)
-        waits = told.without(lambda each: each.reason is not Reason.RESERVED_NEXT)
-        return replace(waits, windows=(*others, smaller))
+        # Who was promised a start may have it beside a smaller window, and is one of those who have their turn first.
+        waits = told.without(lambda each: not short or each.reason is not Reason.RESERVED_NEXT)
+        done = replace(waits, windows=(*others, smaller))
+        return _less(told, done) if short else done
 
     return {"an end": over, **({"a smaller window": fewer} if decision.gpus_short else {}), **_short_enough(told)}
 
