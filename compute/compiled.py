@@ -22,6 +22,8 @@ SOURCE = ROOT / "compute" / "scheduling"
 PACKAGE = "compute.scheduling"
 MODULES = (
     "core",
+    "events",
+    "knobs",
     "lanes",
     "learning.estimates",
     "learning.ideal",

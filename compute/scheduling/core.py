@@ -113,7 +113,7 @@ class Core(Told):
             is_full = lane.free <= 0 and (lane.promise is not None or not full_too)  # nobody can pass where nothing is free
             if not is_full and lane.looks < knobs.looks_max and self._may_be_passed(lane):
                 first = self._turns.first(lane, now + knobs.overhead_seconds)
-                if first is not None and (found is None or first.key < found.key):
+                if first is not None and (found is None or first.goes_before(found)):
                     found = first
         return found.best_in_line if found is not None else None
 
@@ -165,7 +165,7 @@ class Core(Told):
 
     def _start(self, place: Place, now: Instant, ends_by: Instant) -> Started:
         batch, lane = place.batch, place.bucket.lane
-        _, job = batch.jobs.popleft()
+        job = batch.starts()
         for other in batch.places:
             other.bucket.surface()
         del self._waiting[job]
@@ -216,7 +216,7 @@ class Core(Told):
             self._promised[batch] = None
             return None
         at, spare, promised = found
-        promise = Promise(batch.jobs[0][1], at, spare)
+        promise = Promise(batch.oldest, at, spare)
         promised.bucket.lane.keep(promise, promised.gpus, at + seconds, kind.alone)
         for book in promised.books:
             book.keep(kind, promised.choice, at, at + seconds)

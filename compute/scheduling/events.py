@@ -6,7 +6,7 @@ put in order; ties are broken by them, so that the order in which things of one 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from compute.scheduling.hosts.placement import Host
 from compute.scheduling.model import ORDINARY, Draw, Instant, Limit, Name, Passed, PoolState, Priority
@@ -253,7 +253,7 @@ _ORDER = {kind: place for place, kind in enumerate(Event.__args__)}
 """Who gives back comes first, lanes before who has their GPUs, other figures after what they contain already, who asks last."""
 
 _NAME = {kind: fields(kind)[0].name for kind in Event.__args__}
-"""Where the name of the thing is that an event is about."""
+"""The field that has the name of the thing."""
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
@@ -272,14 +272,19 @@ def _key(event: Event) -> tuple[int, Any, Any]:
         return place, event.started_at, event.job
     if isinstance(event, Past):
         return place, 0, 0  # only sums are kept of them: any order gives the same
-    return place, 0, getattr(event, _NAME[type(event)])
+    return place, 0, name_of(event)
+
+
+def name_of(event: Event) -> Name:
+    """The name of the thing that an event is about."""
+    name: Name = getattr(event, _NAME[type(event)])
+    return name
 
 
 # What it answers -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """This job starts now, with all its GPUs."""
 
     job: Name
@@ -308,10 +313,10 @@ class Spared:
     job: Name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Promise:
     """The next in line of a lane starts then at the latest, if running jobs keep their declared times."""
 
     job: Name
     at: Instant
-    spare: int  # GPUs that stay free then
+    spare: int  # GPUs that stay free then; fewer as others start beside it

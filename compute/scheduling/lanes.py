@@ -14,7 +14,6 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from compute.scheduling.events import NEVER, LaneSet, Promise, WindowSet
@@ -58,8 +57,15 @@ class _Window:
     kept: int = 0  # of these, for who was promised a start
     is_open: bool = False
 
-
-_begins_at = attrgetter("begins_at")
+    def refuses(self, gpus: int) -> Obstacle:
+        left = self.room - self.kept
+        short = gpus - left if gpus - left <= self.gpus else None
+        return Obstacle(
+            Reason.WAITING_FOR_WINDOW,
+            ((self.shelf, gpus),),
+            is_promised=gpus <= self.room,
+            facts={"closes_at": self.begins_at, "gpus_free": left, "gpus_short": short, "window": self.why},
+        )
 
 
 class Lane:
@@ -110,17 +116,11 @@ class Lane:
         if ends_by > self.facts.open_until:
             facts = {"closes_at": self.facts.open_until, "gpus_free": self.facts.gpus}
             return Obstacle(Reason.WAITING_FOR_POOL, ((self._shelf, NEVER),), facts=facts)
-        for window in sorted(self._beginning(starts_at, ends_by), key=_begins_at) if self._windows else ():
-            left = window.room - window.kept
-            if gpus > left:
-                short = gpus - left if gpus - left <= window.gpus else None
-                return Obstacle(
-                    Reason.WAITING_FOR_WINDOW,
-                    ((window.shelf, gpus),),
-                    is_promised=gpus <= window.room,
-                    facts={"closes_at": window.begins_at, "gpus_free": left, "gpus_short": short, "window": window.why},
-                )
-        return None
+        found: _Window | None = None  # the first that it would take GPUs from
+        for window in self._windows.values() if self._windows else ():
+            if starts_at < window.begins_at < ends_by and gpus > window.room - window.kept:
+                found = window if found is None or window.begins_at < found.begins_at else found
+        return found.refuses(gpus) if found is not None else None
 
     def fits(self, gpus: int, ends_by: Instant, alone: bool) -> bool:
         """Whether its GPUs are free, on one host if it is not larger than one, and not promised in another lane on its hosts."""
@@ -152,7 +152,7 @@ class Lane:
         self.looked_at = False
         self._free_at(ends_by, gpus)
         if self.promise is not None and ends_by > self.promise.at:
-            self.promise = Promise(self.promise.job, self.promise.at, self.promise.spare - gpus)
+            self.promise.spare -= gpus
         for window in self._windows.values() if self._windows else ():
             if ends_by > window.begins_at:
                 window.room -= gpus

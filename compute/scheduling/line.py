@@ -5,16 +5,18 @@ next look; if it goes later, it comes first too soon, is seen not to stand there
 """
 
 import heapq
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 
 from compute.scheduling.events import Choice, Kind
-from compute.scheduling.lanes import Lane
+from compute.scheduling.lanes import Lane, Size
 from compute.scheduling.learning.estimates import Lineage
 from compute.scheduling.model import Instant, Name
 from compute.scheduling.order import NOWHERE
 from compute.scheduling.parking import CROWDED, Book, Shelf
 from compute.scheduling.quotas.groups import Member
+from compute.scheduling.quotas.quota import Use
 from compute.scheduling.rules.offers import Purse
 from core.units import TICKS_PER_GPU_SECOND
 
@@ -65,9 +67,14 @@ class Bucket:
     gpus: int
     below: int  # the rank, with its sign turned: the lowest goes first
     lane: Lane
+    of_size: Size  # all that waits in the lane for so many GPUs
     kinds: "list[tuple[float, Instant, Name, int, Place]]" = field(default_factory=list)
     size: int = 0  # how many batches of kinds it has, or had until a moment ago
-    key: "Key" = (0, 0.0, 0, "")  # of its place in line
+    # Its place in line: the lowest goes first.
+    group: int = 0  # the rank, and whether it would borrow of a quota group
+    score: float = 0.0
+    since: Instant = 0
+    job: Name = ""
     best_in_line: "Place | None" = None  # the kind that it stands there with
     best_known: "Place | None" = None  # its best kind, if none of its kinds changed since it was looked for
     at: int = NOWHERE  # in line
@@ -99,6 +106,14 @@ class Bucket:
         """Whether its place says what its score is now."""
         return self.version == self.project.version
 
+    def goes_before(self, other: "Bucket") -> bool:
+        """Whether its turn comes first. Written out: comparing tuples would make two of them for each look."""
+        if self.group != other.group:
+            return self.group < other.group
+        if self.score != other.score:
+            return self.score < other.score
+        return (self.since, self.job) < (other.since, other.job)
+
     def place(self, place: "Place") -> None:
         """Put a kind among the others by its expected work; its former entry counts no more."""
         place.entry += 1
@@ -120,7 +135,7 @@ class Bucket:
             work, _, job, entry, place = self.kinds[0]
             if entry != place.entry or not place.batch.jobs:
                 heapq.heappop(self.kinds)
-            elif work != place.batch.work or job is not place.batch.jobs[0][1]:
+            elif work != place.batch.work or job is not place.batch.oldest:
                 heapq.heapreplace(self.kinds, place.rank())
             else:
                 return place
@@ -142,10 +157,40 @@ class Batch:
     lineage: Lineage
     gpus: int  # that a job of it takes, in the lane where that is most
     jobs: deque[tuple[Instant, Name]] = field(default_factory=deque)
+    since: Instant = 0  # when its oldest job was submitted, ...
+    oldest: Name = None  # ... and which that is; kept beside the jobs, where it costs nothing to look
     expected: float = 0.0  # seconds
     work: float = 0.0  # expected GPU-seconds, with the power they have in a score; less after a long wait
     listed: bool = False  # among the renewals
     places: "tuple[Place, ...]" = ()
+
+    def waits(self, since: Instant, job: Name) -> bool:
+        """One more of its jobs waits, since then; whether it came before others that did."""
+        entry = (since, job)
+        is_last = not self.jobs or entry > self.jobs[-1]
+        if is_last:
+            self.jobs.append(entry)
+        else:
+            insort(self.jobs, entry)
+        self._look_at_oldest()
+        return not is_last
+
+    def starts(self) -> Name:
+        """Its oldest job waits no more; which that was."""
+        _, job = self.jobs.popleft()
+        self._look_at_oldest()
+        return job
+
+    def goes(self, job: Name) -> bool:
+        """One of its jobs waits no more; whether that was its oldest."""
+        number = next(number for number, entry in enumerate(self.jobs) if entry[1] == job)
+        del self.jobs[number]
+        self._look_at_oldest()
+        return number == 0
+
+    def _look_at_oldest(self) -> None:
+        if self.jobs:
+            self.since, self.oldest = self.jobs[0]
 
     def oldest_changed(self) -> None:
         """Ties are broken by the oldest job."""
@@ -180,8 +225,8 @@ class Place:
 
     def rank(self) -> "tuple[float, Instant, Name, int, Place]":
         """Its entry in the bucket's heap."""
-        at, job = self.batch.jobs[0]
-        return self.batch.work, at, job, self.entry, self
+        batch = self.batch
+        return batch.work, batch.since, batch.oldest, self.entry, self
 
     def leave(self) -> None:
         """Go out of line; the bucket goes on with its next best kind."""
@@ -194,20 +239,22 @@ class Place:
         self.is_out = False
         if self.batch.jobs:
             self.bucket.place(self)
-            self.bucket.lane.sizes[self.bucket.gpus].waits(self)
+            self.bucket.of_size.waits(self)
             self.bucket.enter_anew()
 
 
-@dataclass(frozen=True, slots=True)
 class Running:
     """A job that has its GPUs."""
 
-    place: Place
-    started_at: Instant
-    ends_by: Instant
+    __slots__ = ("ends_by", "place", "started_at")
 
+    def __init__(self, place: Place, started_at: Instant, ends_by: Instant) -> None:
+        self.place, self.started_at, self.ends_by = place, started_at, ends_by
 
-Key = tuple[int, float, Instant, Name]
-"""Rank with its sign turned, score, then submission and the job's name."""
+    def use(self, job: Name) -> Use:
+        """What it is to a quota group."""
+        place = self.place
+        return place.member.use(job, place.batch.kind, place.choice, self.started_at, self.ends_by)
+
 
 _PER_LN2 = 1.4426950408889634

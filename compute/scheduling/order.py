@@ -12,13 +12,13 @@ NOWHERE = -1
 
 
 class Order:
-    """Whoever has the lowest key is first."""
+    """Whoever goes before all others is first."""
 
     def __init__(self) -> None:
         self.buckets: list[Bucket] = []
 
     def put(self, bucket: "Bucket") -> None:
-        """It belongs where its key says, whether or not it was there before."""
+        """It belongs where its score says, whether or not it was there before."""
         if bucket.at == NOWHERE:
             bucket.at = len(self.buckets)
             self.buckets.append(bucket)
@@ -37,22 +37,22 @@ class Order:
             bucket.at = NOWHERE
 
     def _forward(self, bucket: "Bucket") -> None:
-        buckets, key, at = self.buckets, bucket.key, bucket.at
+        buckets, at = self.buckets, bucket.at
         while at:
             ahead = buckets[(at - 1) >> 1]
-            if not key < ahead.key:
+            if not bucket.goes_before(ahead):
                 break
             buckets[at], at, ahead.at = ahead, ahead.at, at
         buckets[at], bucket.at = bucket, at
 
     def _back(self, bucket: "Bucket") -> None:
-        buckets, key, at = self.buckets, bucket.key, bucket.at
+        buckets, at = self.buckets, bucket.at
         behind = 2 * at + 1
         while behind < len(buckets):
             first = buckets[behind]
-            if behind + 1 < len(buckets) and buckets[behind + 1].key < first.key:
+            if behind + 1 < len(buckets) and buckets[behind + 1].goes_before(first):
                 first = buckets[behind + 1]
-            if not first.key < key:
+            if not first.goes_before(bucket):
                 break
             buckets[at], at, first.at = first, first.at, at
             behind = 2 * at + 1

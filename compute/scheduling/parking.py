@@ -11,6 +11,7 @@ docs/explanation/scheduling.md says how to add a rule.
 """
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Moments:
         return self._heap[0][0] if self._heap else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Obstacle:
     """Why a kind can't start in a lane, and on which shelves it waits for how much."""
 
@@ -95,21 +96,26 @@ class Obstacle:
     facts: Mapping[str, Any] = field(default_factory=dict)  # fields of a Decision
 
 
-class Book(Protocol):
+class Book(ABC):
     """One thing that can refuse a kind. Times are those of a start now, or of a promised one."""
 
+    @abstractmethod
     def refuses(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> Obstacle | None:
         """Why it can't run then; None: this book lets it. Asked often: quick when there is nothing in the way."""
 
+    @abstractmethod
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """A job of the kind runs: take what it may use at most."""
 
+    @abstractmethod
     def ended(self, job: Name, kind: Kind, choice: Choice, ran_seconds: int) -> None:
         """It gave its GPUs back: give back what it did not use, and say which figures rose."""
 
+    @abstractmethod
     def keep(self, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
         """Set aside what the next in line will need, so that nobody behind it takes it away."""
 
+    @abstractmethod
     def keep_nothing(self) -> None:
         """Promises are made anew."""
 

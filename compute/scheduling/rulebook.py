@@ -21,6 +21,7 @@ from compute.scheduling.line import Place
 from compute.scheduling.model import Instant, Name, PoolState, Reason
 from compute.scheduling.parking import Book, Moments
 from compute.scheduling.quotas.groups import GroupBook, Member
+from compute.scheduling.quotas.quota import Use
 from compute.scheduling.rules.grants import GrantBook
 from compute.scheduling.rules.limits import LimitBook
 from compute.scheduling.rules.offers import Offers, Purse
@@ -55,8 +56,6 @@ class Rulebook:
             case SubmitterSet():
                 self.promises_bind = True
                 self._limit_of_submitter(event.submitter).set(event.limit)
-            case GroupSet():
-                self._set_group(event)
             case LaneSet():
                 self.lane(event.lane).set(event, now)
                 self._share_hosts()
@@ -97,12 +96,11 @@ class Rulebook:
     def _group_of(self, lane: Name) -> GroupBook | None:
         return next((group for group in self.groups.values() if lane in group.lanes), None)
 
-    def _set_group(self, event: GroupSet) -> None:
+    def set_group(self, event: GroupSet, uses: Iterable[Use]) -> None:
+        """Other figures of a quota group, and what runs in its lanes."""
         self.promises_bind = True
         if event.group not in self.groups:
             self.groups[event.group] = GroupBook(event.group, self.woken)
-        inside = [member for (_, lane), member in self._members.items() if lane in event.lanes]
-        uses = [use for member in inside for use in member.uses.values()]
         self.spared += self.groups[event.group].set(event, uses)
         for (_, lane), member in self._members.items():
             member.group = self._group_of(lane)

@@ -1,8 +1,6 @@
 """What a core knows, and how it takes in what it is told. What follows from it is decided in core.py."""
 
-from bisect import insort
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from compute.scheduling.events import (
     Asked,
@@ -80,6 +78,9 @@ class Told:
 
     def _set(self, event: Event, now: Instant) -> None:
         """A figure is another one."""
+        if isinstance(event, GroupSet):
+            inside = ((job, each) for job, each in self._running.items() if each.place.choice.lane in event.lanes)
+            self._rules.set_group(event, [each.use(job) for job, each in inside])
         self._rules.set(event, now)
         if isinstance(event, ProjectSet):
             self._turns.set(event, now)
@@ -99,22 +100,17 @@ class Told:
 
     def _waits(self, job: Name, batch: Batch, since: Instant, now: Instant) -> Batch:
         self._waiting[job] = batch
-        entry = (since, job)
-        if not batch.jobs:
-            batch.jobs.append(entry)
+        appears = not batch.jobs
+        came_before_others = batch.waits(since, job)
+        if appears:
             self._turns.appeared(batch, now)
-        elif entry > batch.jobs[-1]:
-            batch.jobs.append(entry)
-        else:  # it waits for longer than others that came before it
-            insort(batch.jobs, entry)
+        elif came_before_others:
             batch.oldest_changed()
         return batch
 
     def _cancelled(self, job: Name) -> None:
         batch = self._waiting.pop(job)
-        number = next(number for number, entry in enumerate(batch.jobs) if entry[1] == job)
-        del batch.jobs[number]
-        if number == 0:
+        if batch.goes(job):
             for place in batch.places:
                 place.bucket.goes_later()
         self._turns.ideal.cancelled(job)
@@ -178,11 +174,11 @@ class Told:
     def _move_end(self, event: EndsBy) -> None:
         running = self._running[event.job]
         running.place.bucket.lane.ends(event.job, running.ends_by, event.ends_by, running.place.gpus)
-        self._running[event.job] = replace(running, ends_by=event.ends_by)
+        running.ends_by = event.ends_by
 
     def _leaving(self, event: Leaving) -> None:
         batch = self._waiting.get(event.needed_for)
-        needs = batch.kind if batch is not None and batch.jobs[0][1] == event.needed_for else None
+        needs = batch.kind if batch is not None and batch.oldest == event.needed_for else None
         for group in self._rules.groups.values():
             if event.lane in group.lanes:
                 group.is_leaving(event, needs, self._rules.lane(event.lane))

@@ -73,7 +73,7 @@ class Turns:
                 continue
             while buckets and not buckets[0].stands:
                 self.enter(buckets[0])
-            if buckets and (found is None or buckets[0].key < found.key):
+            if buckets and (found is None or buckets[0].goes_before(found)):
                 found = buckets[0]
         return found
 
@@ -82,13 +82,13 @@ class Turns:
         bucket.version = bucket.project.version
         bucket.lane.looked_at = False
         best = bucket.best() if within_seconds is None else bucket.best_within(within_seconds)
-        line = bucket.lane.sizes[bucket.gpus].line
+        line = bucket.of_size.line
         if best is None:
             line.leave(bucket)
             return
         batch = best.batch
-        at, job = batch.jobs[0]
-        bucket.key = (bucket.below + _BORROWS * best.member.borrows(batch.kind, best.gpus), self._score(batch), at, job)
+        bucket.group = bucket.below + _BORROWS * best.member.borrows(batch.kind, best.gpus)
+        bucket.score, bucket.since, bucket.job = self._score(batch), batch.since, batch.oldest
         bucket.best_in_line = best
         line.put(bucket)
 
@@ -104,7 +104,7 @@ class Turns:
         batch.work = math.inf  # it comes anew
         self.expect(batch, now)
         for place in batch.places:
-            place.bucket.lane.sizes[place.gpus].waits(place)
+            place.bucket.of_size.waits(place)
         if not batch.listed:
             batch.listed = True
             self._renewals.append((now + self._knobs.refresh_seconds, batch))
@@ -113,7 +113,7 @@ class Turns:
         """Learn anew how long the kind's jobs will run, see how long they wait, and put it in its place in its buckets."""
         before, kind = batch.work, batch.kind
         batch.expected = self.estimates.expected(batch.lineage, kind.wall_seconds, now)
-        waited = now - batch.jobs[0][0]
+        waited = now - batch.since
         batch.work = (batch.expected * batch.gpus) ** self._knobs.short_first * self._knobs.nearer(waited)
         for place in batch.places:
             if batch.work > before:
@@ -198,8 +198,9 @@ class Turns:
         key = (choice.lane, gpus, kind.priority.rank)
         bucket = project.buckets.get(key)
         if bucket is None:
-            bucket = project.buckets[key] = Bucket(project, gpus, -kind.priority.rank, self._rules.lane(choice.lane))
-            bucket.lane.sizes.setdefault(gpus, Size())
+            lane = self._rules.lane(choice.lane)
+            of_size = lane.sizes.setdefault(gpus, Size())
+            bucket = project.buckets[key] = Bucket(project, gpus, -kind.priority.rank, lane, of_size)
         bucket.size += 1
         self._places += 1
         rate = choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else gpus * TICKS_PER_GPU_SECOND

@@ -32,6 +32,7 @@ from compute.scheduling.events import (
     SubmitterSet,
     WindowGone,
     WindowSet,
+    name_of,
 )
 from compute.scheduling.model import Ending, Instant, Job, Name, Running, Snapshot, Start
 from compute.scheduling.plan import events
@@ -173,7 +174,7 @@ def _stands(event: Event) -> bool:
 
 
 def _figure(event: Event) -> Figure:
-    return type(event), getattr(event, event.__slots__[0])
+    return type(event), name_of(event)
 
 
 def _figures(told: Told, now: list[Event], counted: set[Name], says: Callable[[Event], bool]) -> Iterator[Event]:

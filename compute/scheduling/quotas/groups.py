@@ -15,7 +15,7 @@ from typing import Any
 from compute.scheduling.events import Asked, Choice, GroupSet, Kind, Leaving, Spared
 from compute.scheduling.lanes import Lane
 from compute.scheduling.model import Instant, Name, Reason
-from compute.scheduling.parking import Obstacle, Shelf
+from compute.scheduling.parking import Book, Obstacle, Shelf
 from compute.scheduling.quotas.preemption import Claim, Leave, Lending, TooDear
 from compute.scheduling.quotas.quota import Group, Use, Wish
 
@@ -160,12 +160,11 @@ class GroupBook:
         return self._shelves[project]
 
 
-class Member:
+class Member(Book):
     """A project in one lane, as the lane's group sees it; nothing is in its way as long as the lane is in no group."""
 
     def __init__(self, lane: Lane) -> None:
         self.group: GroupBook | None = None
-        self.uses: dict[Name, Use] = {}
         self._lane = lane
 
     def borrows(self, kind: Kind, gpus: int) -> bool:
@@ -185,15 +184,17 @@ class Member:
         return self.group.refuses(kind, self._lane) if self.group is not None else None
 
     def started(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> None:
+        if self.group is not None:
+            self.group.took(kind, self.use(job, kind, choice, starts_at, ends_by))
+
+    def use(self, job: Name, kind: Kind, choice: Choice, starts_at: Instant, ends_by: Instant) -> Use:
+        """What a job that has its GPUs is to the group."""
         hosts = self._lane.hosts
         host = "" if hosts is None else hosts.where(job)
         gpus = choice.gpus or kind.gpus
-        use = self.uses[job] = Use(job, kind.project, choice.lane, gpus, kind.priority.rank, starts_at, ends_by, host)
-        if self.group is not None:
-            self.group.took(kind, use)
+        return Use(job, kind.project, choice.lane, gpus, kind.priority.rank, starts_at, ends_by, host)
 
     def ended(self, job: Name, kind: Kind, choice: Choice, ran_seconds: int) -> None:
-        del self.uses[job]
         if self.group is not None:
             self.group.gave_back(job)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from compute.scheduling.events import NEVER, Choice, GrantSet, Kind
 from compute.scheduling.model import Instant, Name, Reason
-from compute.scheduling.parking import Moments, Obstacle, Shelf, used_ticks
+from compute.scheduling.parking import Book, Moments, Obstacle, Shelf, used_ticks
 
 
-class GrantBook:
+class GrantBook(Book):
     """What one grant still gives."""
 
     def __init__(self, woken: deque[Any], moments: Moments) -> None:

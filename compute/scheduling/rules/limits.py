@@ -5,10 +5,10 @@ from typing import Any
 
 from compute.scheduling.events import Choice, Kind
 from compute.scheduling.model import Instant, Limit, Name, Reason
-from compute.scheduling.parking import Obstacle, Shelf
+from compute.scheduling.parking import Book, Obstacle, Shelf
 
 
-class LimitBook:
+class LimitBook(Book):
     """What one project, or one person, runs, and what it may run."""
 
     def __init__(self, reason: Reason, woken: deque[Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from compute.scheduling.events import NEVER, Choice, Kind, OfferSet
 from compute.scheduling.model import Draw, Instant, Name, Reason
-from compute.scheduling.parking import Moments, Obstacle, Shelf, used_ticks
+from compute.scheduling.parking import Book, Moments, Obstacle, Shelf, used_ticks
 
 
 class Drawable(Protocol):
@@ -99,7 +99,7 @@ class Offers:
         return offer is not None and offer.left == event.available_ticks
 
 
-class Purse:
+class Purse(Book):
     """The offers of one lane that some kinds may draw on."""
 
     def __init__(self, permitted: frozenset[Name], shelf: Shelf) -> None:

@@ -30,20 +30,32 @@ from compute.scheduling.hosts.placement import Host
 from compute.scheduling.knobs import Knobs
 from compute.scheduling.learning.estimates import BATCH_GAP, FIRST_GUESS, TRUST
 from compute.scheduling.learning.ideal import Ideal
-from compute.scheduling.model import Limit, PoolState
+from compute.scheduling.model import Limit, Name, PoolState, Priority
 from compute.scheduling.quotas.quota import STRANGER
 
 
 @dataclass(frozen=True)
-class Batch(Kind):
-    """Jobs of a kind that were submitted one soon after the other. They wait like a kind of their own."""
+class Batch:
+    """Jobs of a kind that were submitted one soon after the other. They wait like a kind of their own: here is what it has."""
 
-    batch: int = 0
+    project: Name
+    submitter: Name
+    choices: tuple[Choice, ...]
+    gpus: int
+    wall_seconds: int
+    grant: Name
+    offers: frozenset[Name] | None
+    priority: Priority
+    alone: bool
+    batch: int
 
     @property
     def plain(self) -> Kind:
         """The kind that it is a batch of."""
         return Kind(*(getattr(self, each.name) for each in fields(Kind)))
+
+    def takes(self, choice: Choice) -> int:
+        return self.plain.takes(choice)
 
 
 @dataclass
@@ -65,7 +77,7 @@ class Kept:
     """What the next in line of a lane will have, from when to when."""
 
     job: int
-    kind: Kind
+    kind: Batch
     choice: Choice
     at: int
     ends: int
@@ -79,9 +91,9 @@ class Reference:
     weights: dict[str, int]
     knobs: Knobs
     jobs: dict[int, SlowJob] = field(default_factory=dict)
-    expected: dict[Kind, float] = field(default_factory=dict)
-    work: dict[Kind, float] = field(default_factory=dict)
-    renewals: list[tuple[int, Kind]] = field(default_factory=list)
+    expected: dict[Batch, float] = field(default_factory=dict)
+    work: dict[Batch, float] = field(default_factory=dict)
+    renewals: list[tuple[int, Batch]] = field(default_factory=list)
     batches: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)  # by kind: the last job's time, a number
     past: dict[str, tuple[float, int]] = field(default_factory=dict)
     fared: dict[str, float] = field(default_factory=dict)
@@ -93,7 +105,7 @@ class Reference:
     project_limits: dict[str, Limit] = field(default_factory=dict)
     submitter_limits: dict[str, Limit] = field(default_factory=dict)
     groups: dict[str, GroupSet] = field(default_factory=dict)
-    claims: list[tuple[Kind, str]] = field(
+    claims: list[tuple[Batch, str]] = field(
         default_factory=list
     )  # kinds that GPUs are given back for, and where; told from outside
     stopped: list[SlowJob] = field(default_factory=list)
@@ -209,7 +221,7 @@ class Reference:
 
     def fill(self) -> Iterator[tuple[int, int, str, dict[str, int]]]:
         self.kept, done = [], set()
-        passed: set[tuple[Kind, str]] = set()  # their group had no room when it was their turn
+        passed: set[tuple[Batch, str]] = set()  # their group had no room when it was their turn
         while True:
             able = [
                 (kind, choice)
@@ -232,7 +244,7 @@ class Reference:
                 done.add(kind)
                 self.promise(job)
 
-    def is_worth_a_look(self, kind: Kind, choice: Choice) -> bool:
+    def is_worth_a_look(self, kind: Batch, choice: Choice) -> bool:
         lane = self.lanes[choice.lane]
         too_large = kind.takes(choice) > self.most(choice.lane)
         if not self.is_open(lane) or too_large or (self.free(choice.lane, self.now) <= 0 and not self.is_ruled):
@@ -242,7 +254,7 @@ class Reference:
         promised = any(kept.choice.lane == choice.lane for kept in self.kept)
         return not promised or self.can_start(kind, choice)
 
-    def can_start(self, kind: Kind, choice: Choice) -> bool:
+    def can_start(self, kind: Batch, choice: Choice) -> bool:
         lane, gpus = self.lanes[choice.lane], kind.takes(choice)
         if not self.is_open(lane) or self.refused(kind, choice, self.now) or gpus > self.free(choice.lane, self.now):
             return False
@@ -289,7 +301,7 @@ class Reference:
             draws, host = self.draws(job.kind, choice, at) or {}, self.promised_host(job.kind, choice, at)
             self.kept.append(Kept(job.name, job.kind, choice, at, ends, draws, host or ""))
 
-    def earliest(self, kind: Kind, choice: Choice) -> int | None:
+    def earliest(self, kind: Batch, choice: Choice) -> int | None:
         needs = kind.wall_seconds + self.knobs.overhead_seconds
         moments = {max(job.ends_by, self.now + 1) for job in self.running() if self.is_beside(job.choice.lane, choice.lane)}
         moments |= {window.ends_at for window in self.windows_of(choice.lane) if window.ends_at > self.now}
@@ -324,7 +336,7 @@ class Reference:
         runs = [job for job in self.running() if at == self.now or max(job.ends_by, self.now + 1) > at]
         return host.gpus - sum(gpus for job in runs for name, gpus in job.held if name == host.name)
 
-    def able(self, kind: Kind, choice: Choice, ends: int) -> list[str]:
+    def able(self, kind: Batch, choice: Choice, ends: int) -> list[str]:
         """The hosts on which it may start now."""
         gpus, found = kind.takes(choice), []
         for host in self.hosts(choice.lane):
@@ -338,7 +350,7 @@ class Reference:
     def promised_on(self, host: Host, before: int) -> int:
         return sum(takes(each) for each in self.kept[:before] if each.host == host.name)
 
-    def promised_host(self, kind: Kind, choice: Choice, at: int) -> str | None:
+    def promised_host(self, kind: Batch, choice: Choice, at: int) -> str | None:
         """The one with least room beside it."""
         rooms = []
         for host in self.hosts(choice.lane):
@@ -349,7 +361,7 @@ class Reference:
 
     # The rules --------------------------------------------------------------------------------------------------------
 
-    def refused(self, kind: Kind, choice: Choice, at: int, *, room: bool = True) -> bool:
+    def refused(self, kind: Batch, choice: Choice, at: int, *, room: bool = True) -> bool:
         ends = at + kind.wall_seconds + self.knobs.overhead_seconds
         return (
             ends > self.lanes[choice.lane].open_until
@@ -373,13 +385,13 @@ class Reference:
             for project in {j.kind.project for j in mine}
         }
 
-    def borrows(self, kind: Kind, lane: str) -> bool:
+    def borrows(self, kind: Batch, lane: str) -> bool:
         group = self.group_of(lane)
         if group is None:
             return False
         return self.taken(group).get(kind.project, 0) + gpus_in(kind, lane) > group.shares.get(kind.project, STRANGER).nominal
 
-    def may_not_borrow(self, kind: Kind, lane: str) -> bool:
+    def may_not_borrow(self, kind: Batch, lane: str) -> bool:
         """It would be more than its project may ever borrow, whatever the others lend."""
         group = self.group_of(lane)
         if group is None:
@@ -389,7 +401,7 @@ class Reference:
         too_much = share.borrows is not None and self.taken(group).get(kind.project, 0) + gpus > share.nominal + share.borrows
         return gpus > room and (too_much or gpus > share.nominal + min(lent, lent if share.borrows is None else share.borrows))
 
-    def lacks_room(self, kind: Kind, lane: str) -> bool:
+    def lacks_room(self, kind: Batch, lane: str) -> bool:
         """The group keeps from it what is free. Where too little is free, that is what it waits for, unless it owns it."""
         group = self.group_of(lane)
         gpus = gpus_in(kind, lane)
@@ -397,7 +409,7 @@ class Reference:
             return False
         return not (self.borrows(kind, lane) and gpus > self.free(lane, self.now))
 
-    def room(self, kind: Kind, group: GroupSet) -> int:
+    def room(self, kind: Batch, group: GroupSet) -> int:
         """What its project may take now beside all that runs and what is being given back for those who asked before it."""
         before, taken = [], self.taken(group)
         for other, lane in self.claims:
@@ -417,7 +429,7 @@ class Reference:
         quota = group.unassigned + sum(share.nominal for share in shares.values())
         return min(room, quota - sum(self.taken(group).values()))
 
-    def refused_by_window(self, kind: Kind, choice: Choice, at: int, ends: int) -> bool:
+    def refused_by_window(self, kind: Batch, choice: Choice, at: int, ends: int) -> bool:
         for window in self.windows_of(choice.lane):
             if at < window.begins_at < ends:
                 mine = [each for each in self.kept if each.choice.lane == choice.lane and each.at < window.begins_at < each.ends]
@@ -425,14 +437,14 @@ class Reference:
                     return True
         return False
 
-    def refused_by_grant(self, kind: Kind, choice: Choice, at: int, ends: int) -> bool:
+    def refused_by_grant(self, kind: Batch, choice: Choice, at: int, ends: int) -> bool:
         if kind.grant is None:
             return False
         grant = self.grants[kind.grant]
         kept = sum(each.choice.cost_ticks for each in self.kept if each.kind.grant == kind.grant)
         return grant.opens_at > at or grant.closes_at < ends or self.grant_left[kind.grant] - kept < choice.cost_ticks
 
-    def refused_by_limit(self, limit: Limit | None, kind: Kind, gpus: int, ends: int, whose: str) -> bool:
+    def refused_by_limit(self, limit: Limit | None, kind: Batch, gpus: int, ends: int, whose: str) -> bool:
         if limit is None:
             return False
         mine = [*self.running(), *(each for each in self.kept if each.at < ends)]
@@ -440,7 +452,7 @@ class Reference:
         too_many = limit.jobs is not None and len(mine) + 1 > limit.jobs
         return too_many or (limit.gpus is not None and sum(map(takes, mine)) + gpus > limit.gpus)
 
-    def draws(self, kind: Kind, choice: Choice, at: int) -> dict[str, int] | None:
+    def draws(self, kind: Batch, choice: Choice, at: int) -> dict[str, int] | None:
         if kind.offers is None:
             return {}
         need, draws = choice.offer_ticks, {}
@@ -450,7 +462,7 @@ class Reference:
                 need -= draws[offer.offer]
         return draws if need == 0 else None
 
-    def usable(self, kind: Kind, choice: Choice, at: int) -> list[tuple[OfferSet, int]]:
+    def usable(self, kind: Batch, choice: Choice, at: int) -> list[tuple[OfferSet, int]]:
         ends = at + kind.wall_seconds + self.knobs.overhead_seconds
         found = []
         for offer in sorted(self.offers.values(), key=lambda offer: (offer.closes_at, offer.offer)):
@@ -465,7 +477,7 @@ class Reference:
                 found.append((offer, left))
         return found
 
-    def preferred(self, kind: Kind) -> Iterable[Choice]:
+    def preferred(self, kind: Batch) -> Iterable[Choice]:
         def wish(choice: Choice) -> tuple[int, float]:
             usable = self.usable(kind, choice, self.now) if kind.offers is not None else []
             soonest = usable[0][0].closes_at if usable else float("inf") if kind.offers is not None else 0
@@ -488,7 +500,7 @@ class Reference:
         windows = sum(window.gpus for window in self.windows_of(lane) if window.begins_at <= at < window.ends_at)
         return self.lanes[lane].gpus - running - windows
 
-    def waiting(self, kind: Kind | None = None) -> list[SlowJob]:
+    def waiting(self, kind: Batch | None = None) -> list[SlowJob]:
         found = [job for job in self.jobs.values() if job.started_at is None and kind in {None, job.kind}]
         return sorted(found, key=lambda job: (job.at, job.name))
 
@@ -501,24 +513,24 @@ class Reference:
 
     # Whose turn it is -------------------------------------------------------------------------------------------------
 
-    def turn(self, kind: Kind, lanes: Iterable[str] = ()) -> tuple[bool, int, float, int, int]:
+    def turn(self, kind: Batch, lanes: Iterable[str] = ()) -> tuple[bool, int, float, int, int]:
         """In some lanes, or wherever it may run."""
         where = [*lanes] or [choice.lane for choice in kind.choices]
         borrows = bool(where) and all(self.borrows(kind, lane) for lane in where)
         return (borrows, -kind.priority.rank, self.score(kind), *self.front(kind))
 
-    def best_of(self, kind: Kind, lane: str, able: list[tuple[Kind, Choice]]) -> Kind:
+    def best_of(self, kind: Batch, lane: str, able: list[tuple[Batch, Choice]]) -> Batch:
         """The one of its project, size, rank and lane that is expected to be the shortest."""
         mine = (kind.project, gpus_in(kind, lane), kind.priority.rank)
         same = [k for k, each in able if each.lane == lane and (k.project, k.takes(each), k.priority.rank) == mine]
         return min(same, key=lambda other: (self.work[other], *self.front(other)))
 
-    def score(self, kind: Kind) -> float:
+    def score(self, kind: Batch) -> float:
         rate = sum(rate_of(job.kind, job.choice) for job in self.running() if job.kind.project == kind.project)
         use = rate / 840 + self.knobs.own_weight * most(kind) + self.knobs.past_weight * self.past.get(kind.project, (0.0, 0))[0]
         return use / self.weights.get(kind.project, 1) * self.work[kind] / self.fared.get(kind.project, 1.0)
 
-    def front(self, kind: Kind) -> tuple[int, int]:
+    def front(self, kind: Batch) -> tuple[int, int]:
         first = self.waiting(kind)[0]
         return first.at, first.name
 
@@ -560,7 +572,7 @@ class Reference:
         self.work[kind] = (self.expected[kind] * most(kind)) ** self.knobs.short_first * nearer
 
 
-def levels(kind: Kind) -> tuple[object, ...]:
+def levels(kind: Kind | Batch) -> tuple[object, ...]:
     return kind.project, kind.submitter, kind.wall_seconds, kind.gpus
 
 
@@ -569,20 +581,20 @@ def takes(job: SlowJob | Kept) -> int:
     return job.kind.takes(job.choice)
 
 
-def gpus_in(kind: Kind, lane: str) -> int:
+def gpus_in(kind: Batch, lane: str) -> int:
     return next(kind.takes(choice) for choice in kind.choices if choice.lane == lane)
 
 
-def most(kind: Kind) -> int:
+def most(kind: Batch) -> int:
     """The GPUs that it takes where that is most."""
     return max(map(kind.takes, kind.choices), default=kind.gpus)
 
 
-def rate_of(kind: Kind, choice: Choice) -> int:
+def rate_of(kind: Batch, choice: Choice) -> int:
     return choice.cost_ticks // kind.wall_seconds if choice.cost_ticks else kind.takes(choice) * 840
 
 
-def charged(ticks: int, ran: int, kind: Kind) -> int:
+def charged(ticks: int, ran: int, kind: Batch) -> int:
     """In proportion to the declared time, rounded up."""
     exact, rest = divmod(ticks * min(ran, kind.wall_seconds), kind.wall_seconds)
     return exact + (1 if rest else 0)
