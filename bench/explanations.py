@@ -142,7 +142,7 @@ def _starts(found: Findings) -> list[tuple[str, int, int]]:
         bounded = [(at, told) for at, told in seen if told.latest_at is not None]
         rows += [
             (
-                f"{label}: started by the latest that was told",
+                f"{label}: started by what declared times said",
                 sum(at <= (told.latest_at or 0) for at, told in bounded),
                 len(bounded),
             ),

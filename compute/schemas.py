@@ -107,7 +107,7 @@ class ExpectedOut(BaseModel):
     ranges: int = Field(description="Of so many of the last ranges of this sort of wait, 200 at most, ...")
     held: int = Field(description="... so many held: the job started within.")
     latest_at: datetime | None = Field(
-        description="If all run as long as declared and the line stays as it is; none if those ahead may use up what it needs."
+        description="If all run as long as declared and the line stays as it is; none if others may use up what it needs."
     )
     in_words: str
     in_short: str = Field(description="The likely start and the range, without what they assume.")

@@ -3,7 +3,8 @@
 The line as it was decided is planned ahead (ahead.py) several times, under different assumptions of how long jobs run:
 
 - By declared times: the latest start. It holds while the line stays as it is: nobody new comes before the job, and nobody in line
-  is passed at their cost. Amounts count as declared too; where those ahead may use up what it needs, it has no latest start.
+  is passed at their cost. Amounts count as declared too. Where those ahead may use up what it needs, or a quota group may keep
+  GPUs from it that are free, it has no latest start.
 - By learnt times (estimates.py), once for each of `DRAWS` futures. A run time is taken as exponential around its expectation, as
   the estimates do, and never longer than declared. The middle start of these is the likely one, the first and the last its range.
 
@@ -72,15 +73,17 @@ def _starts(snapshot: Snapshot, decided: Plan, seconds: _Seconds, jobs_max: int,
     """When each job of the line starts if jobs run for so long, in the order of the line."""
     jobs = {job.id: job for job in snapshot.queued}
     future = _Future(snapshot, seconds, amounts=amounts)
+    lent = {(quota.pool_id, quota.flavor) for quota in snapshot.quotas}
     for start in decided.starts:
         lane = (start.pool_id, start.flavor, start.reservation_id)
         future.start(jobs[start.job_id].on(start.flavor).inside(start.pool_id), lane, snapshot.now, start.host)
     starts = {}
     for decision in decided.waiting[:jobs_max]:
         if decision.reason in _IN_LINE or decision.opens_at is not None:
-            at = future.reserve(jobs[decision.job_id], max(snapshot.now, decision.opens_at or 0))
-            if at is not None:
-                starts[decision.job_id] = at
+            found = future.reserve(jobs[decision.job_id], max(snapshot.now, decision.opens_at or 0))
+            is_promised = decision.reason is Reason.RESERVED_NEXT
+            if found is not None and (is_promised or not amounts or found[1][:2] not in lent):
+                starts[decision.job_id] = found[0]
     return starts
 
 
@@ -143,8 +146,8 @@ class _Future:
             self._grants.take(job)
             self._offers.take(draws or ())
 
-    def reserve(self, job: Job, not_before: Instant) -> Instant | None:
-        """The earliest start that delays none reserved before, in the lane it likes best of those that have it."""
+    def reserve(self, job: Job, not_before: Instant) -> tuple[Instant, _LaneName] | None:
+        """The earliest start that delays none reserved before, and in which lane: the one it likes best of those that have it."""
         best: tuple[Instant, _LaneName, Job] | None = None
         for wish in job.wishes:
             for lane in self._lanes:
@@ -157,7 +160,7 @@ class _Future:
             return None
         at, lane, wish = best
         self.start(wish, lane, at)
-        return at
+        return at, lane
 
     def _earliest(self, job: Job, lane: _LaneName, not_before: Instant) -> Instant | None:
         seconds = self._seconds(job.id, job.wall_seconds + self._overhead)

@@ -10,13 +10,14 @@ def remedy(decision: Decision) -> str:
 
 
 def expectation(expected: Expected) -> str:
-    """When it probably starts and when at the latest, as a clause that says what both assume."""
+    """When it probably starts, and when by declared times, as a clause that says what both assume."""
     probably = f"probably at {expectation_in_short(expected)}"
     if not expected.ranges:
         probably += ", a wide guess: nothing came yet of what was told before of waits like this"
     if expected.latest_at is None:
         return f"{probably}; those ahead in line may use up what it needs, so nothing is certain"
-    return f"{probably}; at {moment(expected.latest_at, expected.as_of)} at the latest while the line stays as it is"
+    planned = moment(expected.latest_at, expected.as_of)
+    return f"{probably}; at {planned} if all take as long as they declared and the line stays as it is"
 
 
 def expectation_in_short(expected: Expected) -> str:

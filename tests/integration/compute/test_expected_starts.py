@@ -157,7 +157,7 @@ def test_page_and_explanation_say_it_in_words(
         page = client.get(f"/jobs/{job.id}").words
         assert "What has to happen:" in page
         assert "Expected start: probably at" in page
-        assert "at the latest while the line stays as it is" in page
+        assert "if all take as long as they declared and the line stays as it is" in page
         assert "Expected start: probably at" in client.get(f"/jobs/{job.id}/explanation").words
 
 

@@ -1,5 +1,6 @@
 """What a waiting job is told about its start: a bound by declared times, a range by learnt ones, nothing where nobody knows."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -7,8 +8,10 @@ import pytest
 from scheduling_build import HOUR, NOON, grant, job, offer, pool, project, running, snapshot, uid
 from scheduling_worlds import on_hosts, world
 
-from compute.scheduling import Expected, Limit, PoolState, Priority, Snapshot, forecast, plan
+from compute.scheduling import Expected, Limit, PoolState, Priority, Quota, Snapshot, forecast, plan
 from compute.scheduling.forecasts.forecast import _PARTS, DRAWS
+from compute.scheduling.quotas.preemption import Terms
+from compute.scheduling.quotas.quota import Share
 
 
 def expect(state: Snapshot, share: float = 1.0, jobs_max: int = 1000) -> dict[UUID, Expected]:
@@ -93,6 +96,16 @@ def test_a_grant_that_those_ahead_may_use_up_leaves_no_latest_start() -> None:
     assert found[uid("b")].likely_at >= found[uid("a")].likely_at
 
 
+def test_a_quota_group_that_may_keep_it_from_free_gpus_leaves_no_latest_start() -> None:
+    state = snapshot(
+        job("first", 8, 2, priority=Priority(1)), job("second", 2, 3, minute=1), running=(running("r", 8, 1, project="x"),)
+    )
+    lending = replace(state, quotas=(Quota("owners", uid("berlin"), "H100", {uid("vllm"): Share(0)}, Terms()),))
+
+    assert (latest(state, "first"), latest(state, "second")) == (1, 3)
+    assert (latest(lending, "first"), latest(lending, "second")) == (1, None), "who was promised a start has one all the same"
+
+
 def test_an_offer_that_opens_later_is_waited_for() -> None:
     state = snapshot(job("a", offers=["o"]), offers=(offer("o", 9, opens=NOON + HOUR),))
 
@@ -149,7 +162,7 @@ def test_the_words_say_what_they_assume() -> None:
 
     assert sure.detail == (
         "probably at 14:00 UTC (between 13:00 UTC and 15:00 UTC; 8 of the last 10 such ranges held); "
-        "at 19 Nov 18:00 UTC at the latest while the line stays as it is"
+        "at 19 Nov 18:00 UTC if all take as long as they declared and the line stays as it is"
     )
     assert unsure.detail == (
         "probably at 13:00 UTC (between 13:00 UTC and 13:00 UTC), a wide guess: nothing came yet of what was told before of "
