@@ -5,12 +5,13 @@ says that they have their turn first.
 """
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
-from compute.scheduling import Decision, Instant, Job, Limit, Offer, Plan, PoolState, Quota, Reason, Running, Snapshot, plan
+from bench._told import Told, with_pool
+from compute.scheduling import Instant, Limit, Offer, PoolState, Quota, Reason, Running, Snapshot
 from compute.scheduling.core import Core
 from compute.scheduling.events import Submitted
 from compute.scheduling.model import Name
@@ -21,72 +22,6 @@ Way = Callable[[int], Snapshot]
 
 BY_TIME = ("the beginning", "the opening", "time")
 """Ways out that time alone brings about."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """A decision in its world."""
-
-    world: Snapshot
-    decided: Plan
-    decision: Decision
-    job: Job
-
-    @property
-    def wish(self) -> Job:
-        """The job on the flavor that it was told about."""
-        return self.job.on(self.decision.flavor)
-
-    @property
-    def ends_by(self) -> Instant:
-        """If it started now."""
-        return self.world.now + self.job.wall_seconds + self.world.knobs.overhead_seconds
-
-    def with_job(self, **changes: Any) -> Snapshot:
-        """The world with this job changed."""
-        changed = replace(self.job, **changes)
-        return replace(self.world, queued=tuple(changed if job.id == changed.id else job for job in self.world.queued))
-
-    def without(self, who: Callable[[Decision], bool]) -> Snapshot:
-        """The world without some of the others who wait. Who was promised a start elsewhere is not promised it here instead."""
-        others = {each.job_id: each for each in self.decided.waiting if each.job_id != self.job.id}
-        gone = {each.job_id for each in others.values() if who(each)}
-        return replace(
-            self.world, queued=tuple(_as_promised(job, others.get(job.id)) for job in self.world.queued if job.id not in gone)
-        )
-
-    def is_ahead(self, other: Decision) -> bool:
-        """Whether its turn comes first. Who would borrow of a quota group comes after others, whatever its place in line."""
-        return other.place < self.decision.place or self.decision.would_borrow
-
-    def grown(self, world: Snapshot, pool_id: UUID, more: int) -> Snapshot:
-        """A pool with so many GPUs more of the flavor."""
-        (pool,) = (pool for pool in world.pools if pool.id == pool_id)
-        return with_pool(
-            world, pool_id, capacity={**pool.capacity, self.wish.flavor: pool.capacity.get(self.wish.flavor, 0) + more}
-        )
-
-    def shorter(self, short: int) -> Snapshot:
-        """The job declares to be over by the moment that was named, or so many seconds later."""
-        over_by, job = self.decision.over_by, self.job
-        assert over_by is not None
-        wall = over_by - self.world.now + short
-        cost, ticks = job.cost_ticks * wall // job.wall_seconds, job.offer_ticks * wall // job.wall_seconds
-        others = tuple(
-            replace(
-                each,
-                cost_ticks=each.cost_ticks * wall // job.wall_seconds,
-                offer_ticks=each.offer_ticks * wall // job.wall_seconds,
-            )
-            for each in job.alternatives
-        )
-        return self.with_job(wall_seconds=wall, cost_ticks=cost, offer_ticks=ticks, alternatives=others)
-
-
-def _as_promised(job: Job, decision: Decision | None) -> Job:
-    if decision is None or decision.reason is not Reason.RESERVED_NEXT:
-        return job
-    return replace(job.on(decision.flavor), pools=frozenset({decision.pool_id}))
 
 
 def ways_out(told: Told) -> Mapping[str, Way]:
@@ -114,29 +49,10 @@ _ABOUT_GPUS = {
 }
 
 
-def with_pool(world: Snapshot, pool_id: UUID, **changes: Any) -> Snapshot:
-    """The world with one pool changed."""
-    return replace(world, pools=tuple(replace(pool, **changes) if pool.id == pool_id else pool for pool in world.pools))
-
-
-def _less(told: Told, done: Snapshot) -> Snapshot:
-    """Less than was named was done. It shows something only where everybody else is promised what they were before."""
-    return done if _promised(told, plan(done)) == _promised(told, told.decided) else told.world
-
-
-def _promised(told: Told, decided: Plan) -> set[tuple[UUID, UUID | None, Instant | None]]:
-    """Who else is promised a start, where, and when."""
-    return {
-        (each.job_id, each.pool_id, each.expected_start_at)
-        for each in decided.waiting
-        if each.reason is Reason.RESERVED_NEXT and each.job_id != told.job.id
-    }
-
-
 def _for_it_alone(told: Told, others: Container[UUID], short: int, do: Callable[[Snapshot], Snapshot]) -> Snapshot:
     """Do it while none of the others waits for the same but who was promised a start, and keeps that."""
     done = do(told.without(lambda each: each.job_id in others and each.reason is not Reason.RESERVED_NEXT))
-    return _less(told, done) if short else done
+    return told.less(done) if short else done
 
 
 def _short_enough(told: Told) -> Mapping[str, Way]:
@@ -173,7 +89,7 @@ def _fair_turn(told: Told) -> Mapping[str, Way]:
         if short and told.decision.would_borrow:
             return told.world
         had = told.without(lambda each: told.is_ahead(each) and not (short and each.reason is Reason.RESERVED_NEXT))
-        return _less(told, had) if short else had
+        return told.less(had) if short else had
 
     return {"turns": turns, **_short_enough(told)}
 
@@ -343,7 +259,7 @@ def _window(told: Told) -> Mapping[str, Way]:
         # Who was promised a start may have it beside a smaller window, and is one of those who have their turn first.
         waits = told.without(lambda each: not short or each.reason is not Reason.RESERVED_NEXT)
         done = replace(waits, windows=(*others, smaller))
-        return _less(told, done) if short else done
+        return told.less(done) if short else done
 
     return {"an end": over, **({"a smaller window": fewer} if decision.gpus_short else {}), **_short_enough(told)}
 

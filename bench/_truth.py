@@ -7,7 +7,8 @@ unit short of it (a GPU, a tick, a second), it still does. So a check can fail i
 from collections.abc import Container, Hashable
 from dataclasses import dataclass, replace
 
-from bench._remedies import BY_TIME, Told, ways_out
+from bench._remedies import BY_TIME, ways_out
+from bench._told import Told
 from compute.scheduling import Decision, Plan, Reason, Snapshot, plan
 
 What = tuple[Hashable, ...]
