@@ -91,7 +91,8 @@ class GroupBook:
             "gpus_short": obstacle.lent_short,
             "kept_for_others": self._lending.promised_before(kind),
             "never_fits": obstacle.for_ever,
-            "expected_start_at": claim.at if claim is not None else None,
+            # Only notices outlive a core. Who waits for GPUs that others were asked for has none, and is told no time.
+            "expected_start_at": claim.at if claim is not None and claim.leaves else None,
         }
         if claim is None and kind in self._too_dear:
             facts |= {"asking_costs": self._too_dear[kind].lost_gpu_seconds}

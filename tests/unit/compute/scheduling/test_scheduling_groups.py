@@ -163,3 +163,13 @@ def test_who_left_and_runs_again_is_not_taken_for_one_who_leaves() -> None:
     asked = [each for each in again.asks() if isinstance(each, Asked)]
     assert [each.at for each in asked] == [160, 160], "the GPUs that it was promised are in use again"
     assert again.decision("p0").expected_start_at == 160
+
+
+def test_who_waits_for_gpus_that_another_was_given_notice_for_is_told_no_time() -> None:
+    book = core(HALVES)
+    starts(book, 1, *(Submitted(f"q{n}", kind("q", 4)) for n in range(2)))
+    starts(book, 10, Submitted("p0", kind("p", 2)), Submitted("p1", kind("p", 2, wall=500)))
+    assert [each.job for each in book.asks()] == ["q1"], "it gives back enough for both"
+    told = {job: book.decision(job).expected_start_at for job in ("p0", "p1")}
+    assert sorted(told.values(), key=str) == [70, None], "a core that is built anew knows nothing of the second"
+    assert starts(book, 70, Evicted("q1"), Submitted("q1", kind("q", 4), 1)) in (["p0", "p1"], ["p1", "p0"])
