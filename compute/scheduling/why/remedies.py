@@ -13,7 +13,7 @@ def expectation(expected: Expected) -> str:
     """When it probably starts, and when by declared times, as a clause that says what both assume."""
     probably = f"probably at {expectation_in_short(expected)}"
     if not expected.ranges:
-        probably += ", a wide guess: nothing came yet of what was told before of waits like this"
+        probably += ", a wide guess: no earlier guess of this sort could be checked yet"
     if expected.latest_at is None:
         return f"{probably}; those ahead in line may use up what it needs, so nothing is certain"
     planned = moment(expected.latest_at, expected.as_of)
@@ -24,8 +24,13 @@ def expectation_in_short(expected: Expected) -> str:
     """When it probably starts, the range, and how often such ranges held, for a column of a list."""
     moments = (expected.likely_at, expected.soonest_at, expected.late_at)
     likely, soonest, late = (moment(at, expected.as_of) for at in moments)
-    held = f"; {expected.held} of the last {count(expected.ranges, 'such range')} held" if expected.ranges else ""
-    return f"{likely} (between {soonest} and {late}{held})"
+    return f"{likely} (between {soonest} and {late}{_held(expected)})"
+
+
+def _held(expected: Expected) -> str:
+    if expected.ranges == 1:
+        return "; the last such range held" if expected.held else "; the last such range did not hold"
+    return f"; {expected.held} of the last {expected.ranges} such ranges held" if expected.ranges else ""
 
 
 def _pool(d: Decision) -> str:

@@ -159,16 +159,21 @@ def test_the_parts_of_the_distribution_have_its_mean() -> None:
 def test_the_words_say_what_they_assume() -> None:
     sure = Expected(NOON, NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR, NOON + 30 * HOUR, ranges=10, held=8)
     unsure = Expected(NOON, NOON + HOUR, NOON + HOUR, NOON + HOUR, None)
+    once = [replace(sure, ranges=1, held=held).in_short for held in (0, 1)]
 
     assert sure.detail == (
         "probably at 14:00 UTC (between 13:00 UTC and 15:00 UTC; 8 of the last 10 such ranges held); "
         "at 19 Nov 18:00 UTC if all take as long as they declared and the line stays as it is"
     )
     assert unsure.detail == (
-        "probably at 13:00 UTC (between 13:00 UTC and 13:00 UTC), a wide guess: nothing came yet of what was told before of "
-        "waits like this; "
+        "probably at 13:00 UTC (between 13:00 UTC and 13:00 UTC), a wide guess: no earlier guess of this sort could be checked "
+        "yet; "
         "those ahead in line may use up what it needs, so nothing is certain"
     )
+    assert once == [
+        "14:00 UTC (between 13:00 UTC and 15:00 UTC; the last such range did not hold)",
+        "14:00 UTC (between 13:00 UTC and 15:00 UTC; the last such range held)",
+    ]
 
 
 def test_every_reason_says_what_would_have_to_happen() -> None:
